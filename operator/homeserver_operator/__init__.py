@@ -1,0 +1,1 @@
+"""The operator: turns HomeServer resources into running Synapse topologies."""

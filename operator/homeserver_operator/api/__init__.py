@@ -1,0 +1,4 @@
+"""The words that every other module shares: names, kinds, the parsed resource, what is observed.
+
+Data only: no decisions, no I/O.
+"""

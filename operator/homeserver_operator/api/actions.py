@@ -1,0 +1,66 @@
+"""What the core asks the shell to do: plain orders, each with the reason that people will read."""
+
+from dataclasses import dataclass
+
+from homeserver_operator.api.world import Object, ObjectKey
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Server-side apply of one whole object.
+
+    `uid` is that of the live object, so that an apply never re-creates what somebody deleted in
+    between nor touches a namesake; None means that the object is to be created.
+    """
+
+    manifest: Object
+    uid: str | None
+    reason: str
+
+    @property
+    def key(self) -> ObjectKey:
+        """Which object this writes."""
+        return ObjectKey(self.manifest["kind"], self.manifest["metadata"]["name"])
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Deletion of one object, with the uid on which it was decided as precondition."""
+
+    key: ObjectKey
+    uid: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Creation of a Secret with random content, exactly once: never an update.
+
+    `kinds` maps each data key to the kind of value: "token" (64 random URL-safe characters) or
+    "signing-key" (an ed25519 signing key in Synapse's file format).
+    """
+
+    manifest: Object
+    kinds: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Writes in order: applies first to last, then deletes."""
+
+    applies: tuple[Apply, ...] = ()
+    deletes: tuple[Delete, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether the cluster is already as wanted."""
+        return not self.applies and not self.deletes
+
+
+@dataclass(frozen=True)
+class Event:
+    """A Kubernetes event on the HomeServer: `type` is Normal or Warning."""
+
+    type: str
+    reason: str
+    message: str

@@ -1,0 +1,47 @@
+"""The kinds of objects that the operator makes, in the order in which they are applied.
+
+This one tuple drives listing, watching, applying, pruning and the RBAC rules' test.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class ManagedKind:
+    """One kind of child object.
+
+    `watched` kinds wake the HomeServer that owns a changed object; `pruned` ones are deleted when
+    they are no longer wanted.
+    """
+
+    kind: str
+    api_version: str
+    plural: str
+    pruned: bool = True
+    watched: bool = True
+
+    @property
+    def path(self) -> str:
+        """The API's path prefix for this kind's group and version."""
+        return f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+
+
+MANAGED_KINDS: Final = (
+    ManagedKind("ServiceAccount", "v1", "serviceaccounts"),
+    ManagedKind("Secret", "v1", "secrets"),
+    ManagedKind("ConfigMap", "v1", "configmaps"),
+    # Volumes hold people's data: never deleted by us, only by the owner reference that
+    # `retention: Delete` asks for.
+    ManagedKind("PersistentVolumeClaim", "v1", "persistentvolumeclaims", pruned=False),
+    ManagedKind("Service", "v1", "services"),
+    ManagedKind("Pod", "v1", "pods"),
+    # Workloads after what they mount: a pod must never start without its configuration.
+    ManagedKind("Deployment", "apps/v1", "deployments"),
+    ManagedKind("Ingress", "networking.k8s.io/v1", "ingresses"),
+)
+
+REPLICA_SET: Final = ManagedKind("ReplicaSet", "apps/v1", "replicasets", pruned=False, watched=False)
+"""Not ours, but read: what old pods still mount must not be pruned."""
+
+BY_KIND: Final = {kind.kind: kind for kind in MANAGED_KINDS}

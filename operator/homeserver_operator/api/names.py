@@ -1,0 +1,49 @@
+"""Names, labels, annotations, ports and paths: each is written here and nowhere else.
+
+Their lengths are bounded by the CRD (HomeServer 30, group 20 characters, index two digits), so that
+no derived name exceeds the 63 characters of a label value.
+"""
+
+from typing import Final
+
+GROUP: Final = "homeserver-operator.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "HomeServer"
+PLURAL: Final = "homeservers"
+
+FIELD_MANAGER: Final = "homeserver-operator"
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "homeserver-operator"
+HOMESERVER_LABEL: Final = f"{GROUP}/homeserver"
+PROCESS_LABEL: Final = f"{GROUP}/process"
+WORKER_GROUP_LABEL: Final = f"{GROUP}/group"
+ROLE_LABEL: Final = f"{GROUP}/role"
+REVISION_LABEL: Final = f"{GROUP}/revision"
+SHARES_LABEL_PREFIX: Final = f"shares.{GROUP}/"
+
+APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
+"""Hash of the object as we last wanted it; tells a change of mind from drift."""
+
+RENDERING_ANNOTATION: Final = f"{GROUP}/rendering"
+"""Version of the rendering that made the homeserver's objects; moves only with the user's edits."""
+
+CRD_REVISION_ANNOTATION: Final = f"{GROUP}/crd-revision"
+"""On the CRD: a number that rises with every change of its schema."""
+
+HTTP_PORT: Final = 8008
+REPLICATION_PORT: Final = 9093
+METRICS_PORT: Final = 9000
+PROBE_PORT: Final = 8080
+POSTGRES_PORT: Final = 5432
+REDIS_PORT: Final = 6379
+
+MAIN: Final = "main"
+"""Name of the main process in the instance map, in our names and for people."""
+
+MASTER: Final = "master"
+"""Synapse's own name of the main process wherever instances are listed."""
+
+CRD_REVISION: Final = 1
+"""Revision of the CRD's schema that this operator was built for; an older CRD is refused."""

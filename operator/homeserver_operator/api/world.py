@@ -1,0 +1,52 @@
+"""What observation hands to the core: the cluster as it was a moment ago, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+Object = Mapping[str, Any]
+"""A Kubernetes object as the API server sends it, never changed in place."""
+
+
+class Key(NamedTuple):
+    """Which HomeServer."""
+
+    namespace: str
+    name: str
+
+
+class ObjectKey(NamedTuple):
+    """Which object in the HomeServer's namespace."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What the operator's own configuration contributes where a HomeServer is silent."""
+
+    image: str
+    postgres_image: str
+    redis_image: str
+    image_pull_policy: str = "IfNotPresent"
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that one reconcile knows of the cluster.
+
+    `children` holds every object of a managed kind that carries this HomeServer's label, pods of
+    its Deployments included; `references` the data of Secrets and ConfigMaps that the spec names
+    (None where the object does not exist); `replica_sets` the labelled ReplicaSets; `states` the
+    answers to `GET /state`, by pod name, where a pod answered.
+    """
+
+    children: Mapping[ObjectKey, Object] = field(default_factory=dict)
+    references: Mapping[ObjectKey, Mapping[str, bytes] | None] = field(default_factory=dict)
+    replica_sets: tuple[Object, ...] = ()
+    states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of_kind(self, kind: str) -> dict[str, Object]:
+        """All children of one kind, by name."""
+        return {key.name: child for key, child in self.children.items() if key.kind == kind}
