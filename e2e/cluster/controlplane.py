@@ -1,0 +1,166 @@
+"""A real API server alone, on free ports of the loopback interface, for tests of what talks to it.
+
+No node, no pods that run: schema, CEL, server-side apply, RBAC and watches are the real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from e2e.cluster import gobuild
+from e2e.cluster.apiserver import ApiServer
+from e2e.cluster.processes import Daemons, Process
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+LOOPBACK = "127.0.0.1"
+OWNER_RECORD = "owner"
+STOP_SECONDS = 5.0
+
+
+class ControlPlane:
+    """Runs etcd and kube-apiserver, and kube-controller-manager on request, while it is entered.
+
+    Without the controller manager nothing makes service accounts, collects garbage or starts
+    pods; the ServiceAccount admission plugin is off then, so that pods can be created.
+    """
+
+    def __init__(self, controller_manager: bool = False) -> None:
+        self._controller_manager = controller_manager
+        self._server: ApiServer | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The kubeconfig of an administrator."""
+        return self._running().admin_kubeconfig
+
+    @property
+    def audit_log(self) -> Path:
+        """The audit log: one JSON object a line, level Metadata, written before the response."""
+        return self._running().audit_log
+
+    @property
+    def url(self) -> str:
+        return self._running().url
+
+    @property
+    def logs(self) -> Path:
+        """The directory of the servers' logs."""
+        return self._running().daemons.logs
+
+    @property
+    def kubectl(self) -> Path:
+        return self._running().programs / "kubectl"
+
+    def kubeconfig_of(self, user: str, *groups: str) -> Path:
+        """Return a kubeconfig of another user, who may do what RBAC grants to them."""
+        server = self._running()
+        return server.authority.kubeconfig(server.url, user, groups)
+
+    def start(self) -> None:
+        """Start the servers and wait until they are ready (about 5 s).
+
+        Raises RigError, with the end of a server's log, if one does not come up.
+        """
+        programs = gobuild.binaries(gobuild.KUBERNETES)
+        _stop_abandoned()
+        directory = Path(tempfile.mkdtemp(prefix="", dir=_base()))
+        # Tells a later run whether the process that started these servers still lives.
+        shutil.copyfile("/proc/self/stat", directory / OWNER_RECORD)
+        etcd_port, etcd_peer_port, port = _free_ports(3)
+        self._server = server = ApiServer(
+            directory=directory,
+            programs=programs,
+            daemons=_daemons(directory),
+            address=LOOPBACK,
+            port=port,
+            service_network="198.19.0.0/20",
+            service_address="198.19.0.1",
+            etcd_port=etcd_port,
+            etcd_peer_port=etcd_peer_port,
+            service_accounts=self._controller_manager,
+        )
+        try:
+            server.prepare()
+            server.daemons.start("etcd", server.etcd())
+            server.daemons.start("kube-apiserver", server.api_server())
+            server.wait_ready()
+            if self._controller_manager:
+                server.daemons.start("kube-controller-manager", server.controller_manager())
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the servers and remove their directory."""
+        if self._server:
+            _stop(self._server.directory)
+            self._server = None
+
+    def stop_api_server(self) -> None:
+        """End the API server alone, as an outage; `start_api_server` brings it back."""
+        self._running().daemons.stop("kube-apiserver", seconds=STOP_SECONDS)
+
+    def start_api_server(self) -> None:
+        """Start the API server again, with the same address and data, and wait until ready."""
+        server = self._running()
+        server.daemons.start("kube-apiserver", server.api_server())
+        server.wait_ready()
+
+    def _running(self) -> ApiServer:
+        if not self._server:
+            message = "the control plane is not started; use it as a context manager"
+            raise RuntimeError(message)
+        return self._server
+
+
+def _base() -> Path:
+    base = Path(tempfile.gettempdir()) / f"homeserver-controlplane-{os.getuid()}"
+    base.mkdir(mode=0o700, exist_ok=True)
+    return base
+
+
+def _daemons(directory: Path) -> Daemons:
+    return Daemons(records=directory / "processes", logs=directory / "logs")
+
+
+def _stop(directory: Path) -> None:
+    daemons = _daemons(directory)
+    for name in daemons.names():
+        daemons.stop(name, seconds=STOP_SECONDS)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _stop_abandoned() -> None:
+    """End the servers whose starter was killed before it could end them."""
+    for directory in _base().iterdir():
+        owner = directory / OWNER_RECORD
+        if owner.exists() and not Process.recorded(owner):
+            _stop(directory)
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [int(each.getsockname()[1]) for each in sockets]
