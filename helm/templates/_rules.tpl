@@ -1,0 +1,32 @@
+{{/*
+What the operator may do where it runs HomeServers: the same rules in a Role of each watched
+namespace or in one ClusterRole. A test holds them to the kinds that the operator manages.
+*/}}
+{{- define "homeserver-operator.rules" -}}
+- apiGroups: [homeserver-operator.io]
+  resources: [homeservers]
+  verbs: [get, list, watch]
+- apiGroups: [homeserver-operator.io]
+  resources: [homeservers/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [configmaps, pods, secrets, serviceaccounts, services]
+  verbs: [get, list, watch, create, patch, delete]
+# Volumes hold people's data: the operator cannot delete them.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+# Read, so that nothing is pruned that an old pod still mounts.
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [get, list]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
