@@ -1,0 +1,118 @@
+"""Looks at PostgreSQL before and after Synapse does: facts for /state, and the schema's age.
+
+Changes nothing in the database. Only main migrates; workers wait for it here, where Synapse itself
+would end with an error and start over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from psycopg2.errors import LockNotAvailable, UniqueViolation
+from synapse.storage.database import make_conn
+from synapse.storage.engines import create_engine
+from synapse.storage.prepare_database import UpgradeDatabaseException, prepare_database
+from synapse.storage.schema import SCHEMA_VERSION
+
+from homeserver_runtime.failure import StartupFailedError
+from homeserver_runtime.state import DatabaseFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_POLL_SECONDS = 1.0
+# A worker that is blocked inside libpq hears no signal, and main holds locks while it migrates.
+_LOCK_TIMEOUT = "2s"
+
+
+def examine(config: Any) -> DatabaseFacts:
+    """What /state says of the database that Synapse's parsed configuration names.
+
+    Raises:
+        StartupFailedError: if the database cannot be used, saying which one and why.
+
+    """
+    with _connection(config) as (connection, _):
+        return _facts(connection.conn)
+
+
+def await_schema(config: Any, waits_for: Callable[[str], None]) -> DatabaseFacts:
+    """Returns once main has brought the schema to what this worker needs; looks each second.
+
+    Args:
+        config: Synapse's parsed configuration, of a worker.
+        waits_for: is told, at every look in vain, what is being waited for.
+
+    Raises:
+        StartupFailedError: if the database cannot be used, saying which one and why.
+
+    """
+    while True:
+        with _connection(config) as (connection, engine):
+            facts = _facts(connection.conn)
+            missing = _missing(config, connection, engine, facts)
+        if missing is None:
+            return facts
+        waits_for(missing)
+        time.sleep(_POLL_SECONDS)
+
+
+def _missing(config: Any, connection: Any, engine: Any, facts: DatabaseFacts) -> str | None:
+    if facts.schema_version is None:
+        return "main to make the database schema"
+    if facts.schema_version < SCHEMA_VERSION:
+        return f"main to migrate the schema from {facts.schema_version} to {SCHEMA_VERSION}"
+    try:
+        # On a worker this only compares, and raises for what has not been applied.
+        prepare_database(
+            connection, engine, config, databases=config.database.databases[0].databases
+        )
+    except UpgradeDatabaseException as error:
+        return f"main to finish the migration ({error})"
+    except (LockNotAvailable, UniqueViolation):
+        return "main, which is changing the database schema"
+    return None
+
+
+@contextlib.contextmanager
+def _connection(config: Any) -> Iterator[tuple[Any, Any]]:
+    """A connection as Synapse makes them, and its engine; closed at the end."""
+    settings = config.database.databases[0]
+    engine = create_engine(settings.config)
+    try:
+        connection = make_conn(
+            db_config=settings,
+            engine=engine,
+            default_txn_name="launcher",
+            server_name=config.server.server_name,
+        )
+    except psycopg2.OperationalError as error:
+        raise StartupFailedError(_unusable(settings.config["args"], error)) from error
+    try:
+        yield connection, engine
+    finally:
+        connection.close()
+
+
+def _unusable(arguments: dict[str, Any], error: Exception) -> str:
+    name = arguments.get("dbname") or arguments.get("database") or "(libpq's default)"
+    host, port = arguments.get("host", "(libpq's default)"), arguments.get("port", 5432)
+    return f"cannot use the database {name!r} at {host}, port {port}: {error}".rstrip()
+
+
+def _facts(connection: Any) -> DatabaseFacts:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+        cursor.execute("SELECT current_setting('max_connections')::int")
+        max_connections = cursor.fetchone()[0]
+        cursor.execute("SELECT to_regclass('schema_version') IS NOT NULL")
+        version = None
+        if cursor.fetchone()[0]:
+            cursor.execute("SELECT version FROM schema_version")
+            row = cursor.fetchone()
+            version = row[0] if row else None
+    connection.commit()
+    return DatabaseFacts(schema_version=version, max_connections=max_connections)

@@ -1,0 +1,183 @@
+"""Ends a serving process without failing a request that it has accepted.
+
+On SIGTERM: no new client connections, long polls answered early with valid bodies, keep-alive
+ended politely, requests in flight finished; the replication listener outlives the client requests,
+because other processes' requests need it. Then the reactor stops. All of it within a bound.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from synapse.http.site import SynapseSite
+from synapse.logging.context import PreserveLoggingContext
+from twisted.internet import tcp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+logger = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 25.0
+"""The bound. A pod's termination grace period must be longer by what Synapse's own stop takes."""
+
+_STEP_SECONDS = 0.02
+# How long a connection without a request is kept for one that may be under way already.
+_IDLE_SECONDS = 0.2
+
+
+class Drain:
+    """The draining of one homeserver; every method runs in the reactor's thread."""
+
+    def __init__(
+        self,
+        homeserver: Any,
+        *,
+        on_begin: Callable[[], None],
+        seconds: float = DRAIN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._homeserver = homeserver
+        self._reactor = homeserver.get_reactor()
+        self._on_begin = on_begin
+        self._seconds = seconds
+        self._clock = clock
+        self._asked = False
+        self._client_sites: list[SynapseSite] = []
+        self._replication: list[tuple[tcp.Port, SynapseSite]] = []
+        self._replication_closed = False
+
+    def terminate(self) -> None:
+        """What SIGTERM asks for: drains; asked again, stops at once."""
+        if self._asked:
+            logger.warning("Asked to stop a second time; stopping at once")
+            self._stop()
+            return
+        self._asked = True
+        self._on_begin()
+        tags = _replication_tags(self._homeserver.config)
+        for port, site in list(_listeners(self._reactor)):
+            if site.site_tag in tags:
+                self._replication.append((port, site))
+            else:
+                _stop_accepting(port, site)
+                self._client_sites.append(site)
+        _answer_polls_at_once(self._homeserver.get_notifier())
+        self._step(began=self._clock())
+
+    def _step(self, began: float) -> None:
+        try:
+            finished = self._advance(self._clock() - began)
+        except Exception:
+            logger.exception("Draining failed; stopping at once")
+            finished = True
+        if finished:
+            self._stop()
+        else:
+            self._reactor.callLater(_STEP_SECONDS, self._step, began)
+
+    def _advance(self, elapsed: float) -> bool:
+        """Does what can be done after `elapsed` seconds; True when nothing is left to wait for."""
+        sites = self._client_sites
+        _wake_polls(self._homeserver.get_notifier())
+        busy = sum(_part_politely(site, close_idle=elapsed >= _IDLE_SECONDS) for site in sites)
+        if not busy:
+            self._close_replication()
+            busy = sum(_part_politely(site, close_idle=True) for _, site in self._replication)
+        if not busy:
+            logger.info("Drained in %.2f s", elapsed)
+            return True
+        if elapsed > self._seconds:
+            logger.warning("Stopping with %d connections busy after %.0f s", busy, elapsed)
+            return True
+        return False
+
+    def _close_replication(self) -> None:
+        if not self._replication_closed:
+            self._replication_closed = True
+            for port, site in self._replication:
+                _stop_accepting(port, site)
+
+    def _stop(self) -> None:
+        if self._reactor.running:
+            self._reactor.stop()
+
+
+def _listeners(reactor: Any) -> Iterator[tuple[tcp.Port, SynapseSite]]:
+    """The listening ports of Synapse's HTTP sites; only main keeps a list of its own."""
+    for reader in reactor.getReaders():
+        if isinstance(reader, tcp.Port):
+            # TLS wraps the site in a factory of its own.
+            site = getattr(reader.factory, "wrappedFactory", reader.factory)
+            if isinstance(site, SynapseSite):
+                yield reader, site
+
+
+def _replication_tags(config: Any) -> set[str]:
+    """Tags of the sites that serve other processes and nobody else."""
+    worker = config.worker.worker_app is not None
+    listeners = config.worker.worker_listeners if worker else config.server.listeners
+    return {
+        listener.get_site_tag()
+        for listener in listeners
+        if listener.http_options is not None
+        and {name for part in listener.http_options.resources for name in part.names}
+        <= {"replication", "metrics", "health"}
+    }
+
+
+def _stop_accepting(port: tcp.Port, site: SynapseSite) -> None:
+    # Whoever stands in the kernel's queue has been accepted as far as he knows: closing the
+    # socket would reset him.
+    for _ in range(3):
+        port.doRead()
+    # With its last port a site closes every connection and forgets its resources.
+    site.numPorts += 1
+    port.stopListening()
+
+
+def _part_politely(site: SynapseSite, *, close_idle: bool) -> int:
+    """Lets each connection of `site` end with its present request; returns how many are left."""
+    for channel in list(site.connections):
+        if channel.requests:
+            # Tells the client, and makes Twisted close when the response is out.
+            channel.persistent = False
+            for request in channel.requests:
+                if not request.startedWriting:
+                    request.responseHeaders.setRawHeaders(b"connection", [b"close"])
+        else:
+            # Not persistent=False: Twisted would then drop a request that is just arriving.
+            channel.checkPersistence = _no_persistence
+            if close_idle:
+                channel.loseConnection()
+    return len(site.connections)
+
+
+def _no_persistence(request: Any, _version: bytes) -> bool:
+    request.responseHeaders.setRawHeaders(b"connection", [b"close"])
+    return False
+
+
+def _answer_polls_at_once(notifier: Any) -> None:
+    """Long polls that begin from now on answer with what there is."""
+    wait_for_events = notifier.wait_for_events
+
+    parameters = inspect.signature(wait_for_events)
+
+    async def answer_at_once(*args: Any, **kwargs: Any) -> Any:
+        call = parameters.bind(*args, **kwargs)
+        call.arguments["timeout"] = 0
+        return await wait_for_events(*call.args, **call.kwargs)
+
+    notifier.wait_for_events = answer_at_once
+
+
+def _wake_polls(notifier: Any) -> None:
+    """Long polls that wait go on as if their time were up, and answer with a valid body."""
+    with PreserveLoggingContext():
+        for stream in list(notifier.user_to_user_stream.values()):
+            for listener in list(stream.listeners):
+                listener.cancel()

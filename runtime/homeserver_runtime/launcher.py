@@ -1,0 +1,123 @@
+"""Runs one process of a homeserver from exec to exit.
+
+Warm up, enter, run, drain: each step is another module's; their order, signals and exit codes are
+this one's. What must happen between warm-up and entry has its place in `run`.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import logging
+import signal
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from homeserver_runtime import configuration, failure
+from homeserver_runtime.contract import Launch, Paths
+from homeserver_runtime.probes import Judge, ProbeServer
+from homeserver_runtime.state import Snapshot, State
+
+if TYPE_CHECKING:
+    from homeserver_runtime.synapse_start import Prepared
+
+logger = logging.getLogger(__name__)
+
+_HEARTBEAT_SECONDS = 0.5
+
+
+def run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
+    """Runs the process that `paths` describes; returns its exit code."""
+    # Synapse switches the collector off and drives it itself once it runs; until then it would
+    # only walk, again and again, over what imports leave behind.
+    gc.disable()
+    _stop_at_once_on_signals()
+    try:
+        return _run(paths, pod_name=pod_name, revision=revision)
+    except Exception as error:  # noqa: BLE001 - the last one up; nothing may leave unreported
+        return _report(error, paths)
+
+
+def _run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
+    launch = Launch.read(paths.launcher_yaml, pod_name=pod_name)
+    version = importlib.metadata.version("matrix-synapse")
+    state = State(Snapshot(name=launch.name, role=launch.role, revision=revision, synapse=version))
+    judge = Judge(state)
+    ProbeServer(launch.probe_port, state, judge).start()
+
+    configuration.write_pgpass(launch, paths)
+    finished = configuration.write_finished(configuration.assemble(launch, paths), paths)
+
+    from homeserver_runtime import synapse_start  # noqa: PLC0415 - seconds; the probes go first
+
+    prepared = synapse_start.prepare(launch.role, finished)
+    synapse_start.warm_up()
+    state.change(warm=True)
+
+    synapse_start.enter(prepared, state)
+    _serve(prepared, state, judge, paths)
+    return 0 if state.now.phase == "draining" else failure.FAILED
+
+
+def _serve(prepared: Prepared, state: State, judge: Judge, paths: Paths) -> None:
+    from twisted.internet.task import LoopingCall  # noqa: PLC0415 - see _run
+
+    from homeserver_runtime import synapse_start  # noqa: PLC0415
+    from homeserver_runtime.drain import Drain  # noqa: PLC0415
+    from homeserver_runtime.replication import (  # noqa: PLC0415
+        RedisWatch,
+        answers,
+        observe,
+        redis_client,
+    )
+
+    homeserver, settings = prepared.homeserver, prepared.config.redis
+    reactor = homeserver.get_reactor()
+    drain = Drain(homeserver, on_begin=lambda: state.change(phase="draining"))
+    if settings.redis_enabled:
+        watch = RedisWatch(state, lambda: answers(redis_client(settings)))
+        judge.watch_redis(watch.cut_off_seconds)
+        watch.start()
+
+    heart = LoopingCall(lambda: state.beat(observe(homeserver)))
+
+    def reactor_runs() -> None:
+        # Not earlier: the reactor puts its own handlers in place when it starts.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: reactor.callFromThread(drain.terminate))
+
+    def serving() -> None:
+        if state.now.phase != "draining":
+            state.change(phase="serving")
+        heart.start(_HEARTBEAT_SECONDS).addErrback(
+            lambda reason: logger.critical("The heartbeat stopped: %s", reason)
+        )
+
+    def failed(error: Exception) -> None:
+        code, message = failure.describe(error)
+        failure.end_process(code, lambda: failure.report(message, paths.termination_log))
+
+    reactor.callWhenRunning(reactor_runs)
+    synapse_start.run(prepared, on_start=serving, on_failure=failed)
+
+
+def _stop_at_once_on_signals() -> None:
+    """Until Synapse serves there is nothing to drain; as process 1, no handler means no effect."""
+
+    def stop(_number: int, _frame: Any) -> None:
+        failure.end_process(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+def _report(error: Exception, paths: Paths) -> int:
+    code, message = failure.describe(error)
+    if code != failure.REFUSED:
+        # The way to the error is for the log alone.
+        if logging.getLogger().handlers:
+            logger.error("The process failed", exc_info=error)
+        else:
+            traceback.print_exception(error)
+    failure.report(message, paths.termination_log)
+    return code

@@ -1,0 +1,152 @@
+"""Starts Synapse in this interpreter by its own composable functions.
+
+Nothing here touches PostgreSQL or Redis before `enter`. Importing this module imports Synapse,
+which takes seconds: the probes must be up before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import logging
+from typing import TYPE_CHECKING, Any
+
+import synapse.app.generic_worker
+import synapse.app.homeserver
+from synapse.app import _base
+from synapse.app._base import ListenerException
+from synapse.config._base import ConfigError, format_config_error
+from synapse.config.homeserver import HomeServerConfig
+from synapse.logging.context import LoggingContext
+
+from homeserver_runtime import database, lazy_imports
+from homeserver_runtime.contract import ConfigurationRefusedError, Role
+from homeserver_runtime.failure import StartupFailedError
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from homeserver_runtime.state import State
+
+logger = logging.getLogger(__name__)
+
+_APPLICATIONS: dict[Role, types.ModuleType] = {
+    "main": synapse.app.homeserver,
+    "worker": synapse.app.generic_worker,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A homeserver that has its configuration and has touched nothing outside."""
+
+    role: Role
+    config: Any
+    homeserver: Any
+
+
+def prepare(role: Role, configuration: Path) -> Prepared:
+    """Parses `configuration` with Synapse's parser and creates the homeserver.
+
+    Raises:
+        ConfigurationRefusedError: with Synapse's own message.
+
+    """
+    try:
+        # Not load_or_generate_config, which main uses: it makes signing keys that are missing.
+        config = HomeServerConfig.load_config("Synapse", ["-c", str(configuration)])
+        homeserver = _APPLICATIONS[role].create_homeserver(config)
+    except ConfigError as error:
+        raise refusal(error) from error
+    except AssertionError as error:
+        # What the worker's create_homeserver says to a worker_app that it does not know.
+        raise ConfigurationRefusedError(
+            f"worker_app is {config.worker.worker_app!r}, which cannot run as {role}"
+        ) from error
+    except (SystemExit, Exception) as error:
+        # Synapse's parser lets TypeError and the like through for values that it does not expect.
+        raise ConfigurationRefusedError(
+            f"Synapse cannot read the configuration: {type(error).__name__}: {error}"
+        ) from error
+    return Prepared(role=role, config=config, homeserver=homeserver)
+
+
+def refusal(error: ConfigError) -> ConfigurationRefusedError:
+    """Synapse's refusal as Synapse words it."""
+    return ConfigurationRefusedError("".join(format_config_error(error)))
+
+
+def warm_up() -> None:
+    """Does what needs nothing outside: late imports, and the garbage collection of all that.
+
+    Synapse collects and freezes in the reactor's thread once the port is open, while the first
+    requests wait; after this, that takes no time.
+    """
+    lazy_imports.load()
+    gc.collect()
+    gc.freeze()
+
+
+def enter(prepared: Prepared, state: State) -> None:
+    """Connects to the database, migrates it as main or waits for main, and builds the stores.
+
+    Raises:
+        ConfigurationRefusedError: where Synapse refuses its configuration only now.
+        StartupFailedError: if the database cannot be used.
+
+    """
+    application, config = _APPLICATIONS[prepared.role], prepared.config
+    with LoggingContext(name="launcher", server_name=config.server.server_name):
+        if prepared.role == "main":
+            state.change(database=database.examine(config), phase="migrating")
+        else:
+            database.await_schema(
+                config, lambda what: state.change(phase="migrating", waiting_for=what)
+            )
+            state.change(phase="migrating", waiting_for=None)
+        try:
+            application.setup(prepared.homeserver)
+        except ConfigError as error:
+            raise refusal(error) from error
+        state.change(database=database.examine(config))
+    if not config.logging.no_redirect_stdio:
+        _base.redirect_stdio_to_logs()
+
+
+def run(
+    prepared: Prepared,
+    *,
+    on_start: Callable[[], None],
+    on_failure: Callable[[Exception], None],
+) -> None:
+    """Runs the reactor until something stops it.
+
+    Args:
+        prepared: a homeserver that has entered.
+        on_start: called in the reactor's thread once Synapse listens.
+        on_failure: called there with the exception if Synapse fails to start; must not return.
+
+    """
+    application, config = _APPLICATIONS[prepared.role], prepared.config
+
+    async def start() -> None:
+        try:
+            await application.start(prepared.homeserver)
+        except ConfigError as error:
+            on_failure(refusal(error))
+        except ListenerException as error:
+            on_failure(StartupFailedError(f"{error}: {error.__cause__}"))
+        except Exception as error:
+            logger.exception("Synapse failed to start")
+            on_failure(error)
+        else:
+            on_start()
+
+    with LoggingContext(name="launcher", server_name=config.server.server_name):
+        _base.register_start(prepared.homeserver, start)
+        if prepared.role == "main":
+            synapse.app.homeserver.start_reactor(config)
+        else:
+            _base.start_worker_reactor("synapse-generic-worker", config)
