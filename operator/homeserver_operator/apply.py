@@ -1,0 +1,112 @@
+"""Executes a plan and reports: writes in order, each on the object on which it was decided.
+
+What the API server refuses for good is returned as a message for people; everything else is raised,
+so that the reconcile starts again from fresh observation.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from homeserver_operator.api import names
+from homeserver_operator.api.actions import Apply, Delete, Event, Plan
+from homeserver_operator.api.world import Object
+from homeserver_operator.cluster import ApiError, Cluster
+from homeserver_operator.resources import EVENT, HOMESERVER, kind_of
+
+LONGEST_NOTE: Final = 1024
+"""Limit of the API server for an event's text."""
+
+_RETRIED: Final = frozenset({404, 408, 409, 429})
+
+log = logging.getLogger(__name__)
+
+
+async def execute(cluster: Cluster, server: Object, plan: Plan) -> str | None:
+    """Write what the plan says, first to last; stop at the first refusal and return its message.
+
+    Later steps stand on earlier ones (a workload on its ConfigMap), so nothing is skipped.
+    """
+    namespace = server["metadata"]["namespace"]
+    steps: tuple[Apply | Delete, ...] = (*plan.applies, *plan.deletes)
+    for step in steps:
+        log.info("%s %s/%s: %s", type(step).__name__.lower(), *step.key, step.reason)
+        try:
+            await _write(cluster, namespace, step)
+        except ApiError as error:
+            if not _final(error):
+                raise
+            return f"{step.key.kind}/{step.key.name}: {error.message}"
+    return None
+
+
+async def status(cluster: Cluster, server: Object, wanted: Object) -> None:
+    """Apply the whole status; on the uid, so that a namesake of a deleted resource gets none."""
+    metadata = server["metadata"]
+    manifest = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {key: metadata[key] for key in ("name", "namespace", "uid")},
+        "status": wanted,
+    }
+    await cluster.apply(HOMESERVER, metadata["namespace"], manifest, subresource="status")
+
+
+async def events(cluster: Cluster, server: Object, posted: Iterable[Event]) -> None:
+    """Post events on the HomeServer. They are news, not state: a failure is logged, no more."""
+    namespace = server["metadata"]["namespace"]
+    for event in posted:
+        try:
+            await cluster.create(EVENT, namespace, _event(server, event))
+        except ApiError as error:
+            log.warning("event %s was not posted: %s", event.reason, error)
+
+
+async def _write(cluster: Cluster, namespace: str, step: Apply | Delete) -> None:
+    kind = kind_of(step.key.kind)
+    if isinstance(step, Apply):
+        metadata = step.manifest["metadata"]
+        if step.uid is not None:
+            metadata = {**metadata, "uid": step.uid}
+        await cluster.apply(kind, namespace, {**step.manifest, "metadata": metadata})
+        return
+    try:
+        await cluster.delete(kind, namespace, step.key.name, uid=step.uid)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+def _final(error: ApiError) -> bool:
+    """Whether asking again with the same content would get the same answer.
+
+    An object that was replaced under our hands answers 409 when it is missing and 422 about its uid
+    when it is another one; both end in a new look. 404 is a namespace that is going away.
+    """
+    if error.status == 422 and "metadata.uid" in error.fields:
+        return False
+    return 400 <= error.status < 500 and error.status not in _RETRIED
+
+
+def _event(server: Object, event: Event) -> Object:
+    metadata = server["metadata"]
+    return {
+        "apiVersion": EVENT.api_version,
+        "kind": EVENT.kind,
+        "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+        "regarding": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+        },
+        "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "reportingController": names.FIELD_MANAGER,
+        "reportingInstance": names.FIELD_MANAGER,
+        "action": "Reconcile",
+        "type": event.type,
+        "reason": event.reason,
+        "note": event.message[:LONGEST_NOTE],
+    }

@@ -1,0 +1,78 @@
+"""The driver: observe, decide, apply, report. Each comment says whether a step needs the cluster.
+
+Level-triggered: it may stop after any line and a later run goes on from what it observes.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from homeserver_operator import apply, credentials, observe, pipeline
+from homeserver_operator.api.world import Defaults, Key, Object
+from homeserver_operator.cluster import Cluster
+from homeserver_operator.metrics import Metrics
+from homeserver_operator.states import States
+
+
+class RefusedError(Exception):
+    """The API server refused an object; said in the status, and tried again with backoff."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciler:
+    """Brings HomeServers to the state that their specs ask for. `now` is the time as RFC 3339."""
+
+    cluster: Cluster
+    states: States
+    defaults: Defaults
+    metrics: Metrics
+    now: Callable[[], str]
+
+    async def __call__(self, key: Key) -> float | None:
+        """Reconcile one HomeServer; return the seconds until the next look.
+
+        None is the usual resync, infinity never (it is gone). Raises ApiError, RefusedError and
+        LeadershipLostError, all to be tried again.
+        """
+        # cluster: None means deleted, and owner references clean up
+        server = await observe.homeserver(self.cluster, key)
+        if server is None or server["metadata"].get("deletionTimestamp"):
+            self.metrics.forget_homeserver(*key)
+            return math.inf
+        # cluster: one LIST per kind, GETs of what the spec names, GET /state of pods
+        references = pipeline.references(server)
+        world = await observe.world(self.cluster, self.states, server, references)
+        # cluster: Secrets that come before everything else, created once in a HomeServer's life
+        orders = pipeline.generate(server, world)
+        taken = [await credentials.create(self.cluster, server, order) for order in orders]
+        if orders:
+            world = await observe.world(self.cluster, self.states, server, references)
+        # pure
+        decision = pipeline.decide(server, world, self.defaults)
+        # cluster: one GET for each object that would be created
+        strangers = tuple(key for key in taken if key) or await observe.strangers(
+            self.cluster, server, decision.plan
+        )
+        # cluster: the plan's writes, in order
+        failure = None
+        if not strangers:
+            failure = await apply.execute(self.cluster, server, decision.plan)
+        # pure
+        report = pipeline.report(
+            server, decision, world, strangers=strangers, failure=failure, now=self.now()
+        )
+        # cluster: the status if it differs, and events for what changed in it
+        if report.status is not None:
+            await apply.status(self.cluster, server, report.status)
+        await apply.events(self.cluster, server, report.events)
+        self._count(key, report.status or server.get("status") or {})
+        if failure is not None:
+            raise RefusedError(failure)
+        return decision.requeue_after
+
+    def _count(self, key: Key, status: Object) -> None:
+        ready = any(
+            condition.get("type") == "Ready" and condition.get("status") == "True"
+            for condition in status.get("conditions") or ()
+        )
+        self.metrics.homeserver_ready.labels(*key).set(1 if ready else 0)
