@@ -1,0 +1,10 @@
+"""Pairs of specs, one accepted and one refused, for each rule of the schema."""
+
+from crds.tests.cases.backends import BACKENDS, REST
+from crds.tests.cases.case import Case, Spec, spec
+from crds.tests.cases.names import NAMES
+from crds.tests.cases.workers import WORKERS
+
+CASES = (*NAMES, *WORKERS, *BACKENDS, *REST)
+
+__all__ = ["CASES", "Case", "Spec", "spec"]

@@ -1,0 +1,102 @@
+"""What groups of workers may claim."""
+
+from crds.tests.cases.case import Case, both, once, worker
+
+SINGLE_STREAMS = ("typing", "toDevice", "accountData", "presence", "pushRules")
+SINGLE_DUTIES = ("backgroundTasks", "userDirectory", "appservices", "mediaBackgroundJobs")
+
+WORKERS = (
+    Case(
+        sentence="a group claims something",
+        good=worker(runs=["pusher"]),
+        bad=worker(serves=[], replicas=2),
+        says="workers[]: a group must claim something",
+    ),
+    *(
+        Case(
+            sentence=f"one group writes {stream}",
+            good=once("writes", stream),
+            bad=both("writes", stream),
+            says=f"workers: the stream {stream} has exactly one writer",
+        )
+        for stream in SINGLE_STREAMS
+    ),
+    *(
+        Case(
+            sentence=f"one process writes {stream}",
+            good=worker(writes=[stream], replicas=1),
+            bad=worker(writes=["events", stream], replicas=2),
+            says="workers[].replicas: at most 1 in a group that writes",
+        )
+        for stream in SINGLE_STREAMS
+    ),
+    *(
+        Case(
+            sentence=f"one group runs {duty}",
+            good=once("runs", duty),
+            bad=both("runs", duty),
+            says=f"workers: the duty {duty} runs in one place",
+        )
+        for duty in SINGLE_DUTIES
+    ),
+    *(
+        Case(
+            sentence=f"one process runs {duty}",
+            good=worker(runs=[duty]),
+            bad=worker(runs=[duty, "pusher"], replicas=2),
+            says="workers[].replicas: at most 1 in a group that runs",
+        )
+        for duty in ("backgroundTasks", "userDirectory", "appservices")
+    ),
+    *(
+        Case(
+            sentence=f"{stream} may have many writers, of which a misspelt one is none",
+            good=both("writes", stream),
+            bad=worker(writes=[stream.lower() + "_"]),
+            says="spec.workers[0].writes[0]: Unsupported value",
+        )
+        for stream in ("events", "receipts", "deviceLists", "threadSubscriptions")
+    ),
+    Case(
+        sentence="the media background jobs run where media is served",
+        good=worker(serves=["media"], runs=["mediaBackgroundJobs"], replicas=2),
+        bad=worker(serves=["sync"], runs=["mediaBackgroundJobs"]),
+        says="workers[].runs: mediaBackgroundJobs needs a media process",
+    ),
+    Case(
+        sentence="a misspelt class of requests is refused",
+        good=worker(serves=["initialSync"]),
+        bad=worker(serves=["initial_sync"]),
+        says="spec.workers[0].serves[0]: Unsupported value",
+    ),
+    Case(
+        sentence="a misspelt duty is refused",
+        good=worker(runs=["federationSender"]),
+        bad=worker(runs=["federation_sender"]),
+        says="spec.workers[0].runs[0]: Unsupported value",
+    ),
+    Case(
+        sentence="a class is named once",
+        good=worker(serves=["sync", "login"]),
+        bad=worker(serves=["sync", "sync"]),
+        says="spec.workers[0].serves[1]: Duplicate value",
+    ),
+    Case(
+        sentence="a group has at most 99 processes",
+        good=worker(serves=["sync"], replicas=99),
+        bad=worker(serves=["sync"], replicas=100),
+        says="spec.workers[0].replicas",
+    ),
+    Case(
+        sentence="an unknown field is refused",
+        good=worker(serves=["sync"], affinity={"podAntiAffinity": {}}),
+        bad=worker(serves=["sync"], replica=2),
+        says='unknown field "spec.workers[0].replica"',
+    ),
+    Case(
+        sentence="resources are quantities",
+        good=worker(serves=["sync"], resources={"requests": {"cpu": 1, "memory": "1.5Gi"}}),
+        bad=worker(serves=["sync"], resources={"requests": {"memory": "1.5 GB"}}),
+        says="spec.workers[0].resources.requests.memory",
+    ),
+)
