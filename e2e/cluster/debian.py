@@ -34,6 +34,8 @@ NODE = {
     "util-linux": "nsenter",
 }
 CONTROL_PLANE = {name: NODE[name] for name in ("etcd-server", "openssl")}
+# Some shells' PATH lacks the folders of programs that are root's.
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
 POLICY = Path("/usr/sbin/policy-rc.d")
 START_NOTHING = (
     "#!/bin/sh\n# Written by homeserver-operator's e2e rig while it installs packages.\nexit 101\n"
@@ -70,7 +72,7 @@ def install_missing(packages: dict[str, str]) -> None:
 def _there(evidence: str) -> bool:
     if evidence.startswith("/"):
         return Path(evidence).exists()
-    return shutil.which(evidence, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+    return shutil.which(evidence, path=PATH) is not None
 
 
 @contextmanager

@@ -1,0 +1,106 @@
+"""What tests, benchmarks and demonstrations may know of the cluster that they run against.
+
+It is the rig's own, or, with HOMESERVER_E2E_CLUSTER=current, the one of the current kube context.
+What only the rig can offer is None elsewhere, so that a test can say why it is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2e.cluster import gobuild, images
+from e2e.cluster.bringup import Cluster as LocalCluster
+from e2e.cluster.instance import Instance
+from e2e.cluster.progress import RigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLUSTER_VARIABLE = "HOMESERVER_E2E_CLUSTER"
+REGISTRY_VARIABLE = "HOMESERVER_E2E_REGISTRY"
+INGRESS_VARIABLE = "HOMESERVER_E2E_INGRESS"
+CURRENT = "current"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Paths and addresses; `images` maps a name such as ``runtime`` to what a pod names."""
+
+    kubeconfig: Path
+    kubectl: Path
+    helm: Path
+    ingress: str
+    images: Mapping[str, str]
+    audit_log: Path | None = None
+    access_log: Path | None = None
+    logs: Path | None = None
+
+    def kwok(self) -> Path:
+        """Return KWOK's program, built at the first call."""
+        return gobuild.binaries(gobuild.KWOK) / "kwok"
+
+    def environment(self) -> dict[str, str]:
+        """Return what a shell needs to use the cluster; PATH is what goes in front of its own."""
+        optional = {
+            "HOMESERVER_E2E_AUDIT_LOG": self.audit_log,
+            "HOMESERVER_E2E_ACCESS_LOG": self.access_log,
+            "HOMESERVER_E2E_LOGS": self.logs,
+        }
+        return {
+            "KUBECONFIG": str(self.kubeconfig),
+            "PATH": ":".join(dict.fromkeys((str(self.kubectl.parent), str(self.helm.parent)))),
+            INGRESS_VARIABLE: self.ingress,
+            **{name: str(path) for name, path in optional.items() if path},
+            **{f"HOMESERVER_E2E_IMAGE_{k.upper()}": ref for k, ref in self.images.items()},
+        }
+
+
+def cluster() -> Cluster:
+    """Return the cluster to use; raises RigError, with the remedy, if there is none."""
+    if os.environ.get(CLUSTER_VARIABLE) == CURRENT:
+        return _current()
+    instance = Instance.from_environment()
+    if not instance.ready_marker.exists():
+        raise RigError("no cluster is up; bring one up with: python3 -m e2e.cluster up")
+    local = LocalCluster.of(instance)
+    return Cluster(
+        kubeconfig=local.server.admin_kubeconfig,
+        kubectl=local.server.programs / "kubectl",
+        helm=gobuild.binaries(gobuild.TOOLS) / "helm",
+        ingress=instance.node_address,
+        images={
+            name: images.reference(image)
+            for name, image in images.IMAGES.items()
+            if image.pushed and image.available
+        },
+        audit_log=local.server.audit_log,
+        access_log=instance.access_log,
+        logs=instance.logs,
+    )
+
+
+def _current() -> Cluster:
+    registry = _required(REGISTRY_VARIABLE, "the registry that `images --push` was given")
+    kubeconfig = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")
+    return Cluster(
+        kubeconfig=Path(kubeconfig),
+        kubectl=Path(shutil.which("kubectl") or gobuild.binaries(gobuild.KUBERNETES) / "kubectl"),
+        helm=Path(shutil.which("helm") or gobuild.binaries(gobuild.TOOLS) / "helm"),
+        ingress=_required(INGRESS_VARIABLE, "the address of the ingress controller"),
+        images={
+            name: images.pushed_reference(image, registry)
+            for name, image in images.IMAGES.items()
+            if image.pushed and image.available
+        },
+    )
+
+
+def _required(variable: str, meaning: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        raise RigError(f"{CLUSTER_VARIABLE}={CURRENT} needs {variable}: {meaning}")
+    return value

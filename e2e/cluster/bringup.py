@@ -1,0 +1,175 @@
+"""Brings a cluster up: from nothing, or by starting again what ended of one that was up."""
+
+from __future__ import annotations
+
+import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from e2e.cluster import addons, cache, debian, gobuild, image_build, network
+from e2e.cluster.apiserver import ApiServer
+from e2e.cluster.images import IMAGES, Image, reference
+from e2e.cluster.kubectl import Kubectl
+from e2e.cluster.node import NODE_NAME, Node
+from e2e.cluster.progress import elapsed, run_logged, say, step, wait_until
+from e2e.cluster.teardown import daemons, tear_down
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from e2e.cluster.instance import Instance
+
+NODE_IMAGES = tuple(image for image in IMAGES.values() if image.of_the_node)
+NODE_SECONDS = 120.0
+API_PORT = 6443
+APPLY = ("apply", "--server-side", "--force-conflicts", "--filename=-")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of this machine and the steps that bring it up."""
+
+    instance: Instance
+    server: ApiServer
+
+    @classmethod
+    def of(cls, instance: Instance) -> Cluster:
+        server = ApiServer(
+            directory=instance.state / "control-plane",
+            programs=gobuild.binaries(gobuild.KUBERNETES),
+            daemons=daemons(instance),
+            address=instance.node_address,
+            port=API_PORT,
+            service_network=instance.service_network,
+            service_address=instance.service_address,
+            etcd_port=2379,
+            etcd_peer_port=2380,
+            service_accounts=True,
+        )
+        return cls(instance, server)
+
+    @property
+    def node(self) -> Node:
+        return Node(self.instance, self.server)
+
+    @property
+    def kubectl(self) -> Kubectl:
+        return Kubectl(self.server.programs / "kubectl", self.server.admin_kubeconfig)
+
+    def start(self) -> None:
+        """Start what does not run, and wait until pods can run."""
+        self.server.prepare()
+        self.node.prepare()
+        self._start("etcd", self.server.etcd())
+        self._start("containerd", self.node.containerd())
+        self._start("kube-apiserver", self.server.api_server())
+        with ThreadPoolExecutor(1) as pool:
+            importing = pool.submit(self.import_images, NODE_IMAGES)
+            self.server.wait_ready()
+            objects = addons.manifests(self.instance)
+            self.kubectl(*APPLY, stdin=objects)
+            importing.result()
+        self._start("kube-controller-manager", self.server.controller_manager())
+        self._start("kube-scheduler", self._scheduler())
+        self._start("kubelet", self.node.kubelet())
+        self._start("kube-proxy", self.node.kube_proxy())
+        self._start_addons()
+        self._wait_for_node()
+
+    def import_images(self, wanted: Iterable[Image]) -> None:
+        """Import these images' archives into containerd, those that it does not hold yet."""
+        wait_until(
+            self.node.containerd_answers,
+            what="readiness of containerd",
+            seconds=30,
+            log=self.server.daemons.log("containerd"),
+            alive=lambda: self.server.daemons.alive("containerd"),
+        )
+        held = self.node.image_references()
+        for image in wanted:
+            if reference(image) not in held:
+                title = f"importing image {image.name}"
+                with step(title):
+                    command = self.node.ctr("images", "import", image_build.build(image))
+                    run_logged(command, title=title, log=cache.log_file(f"import-{image.name}"))
+
+    def _start(self, name: str, command: list[str | Path], kubeconfig: Path | None = None) -> None:
+        environment = {"PATH": debian.PATH, "HOME": str(self.instance.state)}
+        if kubeconfig:
+            environment["KUBECONFIG"] = str(kubeconfig)
+        self.server.daemons.start(name, self.instance.inside(*command), environment)
+
+    def _scheduler(self) -> list[str | Path]:
+        pki = self.server.authority
+        config = pki.kubeconfig(self.server.url, "system:kube-scheduler")
+        return [
+            self.server.programs / "kube-scheduler",
+            f"--kubeconfig={config}",
+            f"--authentication-kubeconfig={config}",
+            f"--authorization-kubeconfig={config}",
+            "--leader-elect=false",
+            "--secure-port=0",
+        ]
+
+    def _start_addons(self) -> None:
+        pki, url = self.server.authority, self.server.url
+        program = gobuild.binaries(gobuild.PROVISIONER) / "local-path-provisioner"
+        config = pki.kubeconfig(url, "local-path-provisioner")
+        self._start("local-path-provisioner", addons.provisioner_command(program, config))
+        controller = pki.kubeconfig(url, "ingress-controller")
+        self._start("traefik", addons.traefik_command(self.instance), controller)
+
+    def _wait_for_node(self) -> None:
+        self.kubectl.wait("node/" + NODE_NAME, "condition=Ready", seconds=NODE_SECONDS)
+        self.kubectl.wait("serviceaccount/default", "create", seconds=NODE_SECONDS)
+        self.kubectl.wait(
+            *("deployment/coredns", "condition=Available"),
+            *("--namespace=kube-system",),
+            seconds=NODE_SECONDS,
+        )
+
+
+def up(instance: Instance) -> None:
+    """Bring the instance up; quick and harmless if it is up already."""
+    debian.require_root()
+    started = time.monotonic()
+    debian.install_missing(debian.NODE)
+    gobuild.all_binaries(gobuild.KUBERNETES, gobuild.TOOLS, gobuild.PROVISIONER)
+    addons.traefik()
+    image_build.build_all(NODE_IMAGES)
+    with cache.locked(instance.lock):
+        if not (instance.ready_marker.exists() and network.exists(instance)):
+            # A cluster that never got ready is worth nothing; beginning anew takes seconds.
+            tear_down(instance)
+            for directory in (instance.run, instance.state, instance.logs, instance.volumes):
+                directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            network.create(instance)
+        _raise_file_limit()
+        Cluster.of(instance).start()
+        instance.ready_marker.touch()
+    say(f"cluster {instance.name} is up after {elapsed(time.monotonic() - started)}")
+
+
+def images(instance: Instance, names: Iterable[str]) -> dict[str, str]:
+    """Build the named images and import them if the instance is up; return their references."""
+    built = image_build.build_all(IMAGES[name] for name in names)
+    if instance.ready_marker.exists():
+        with cache.locked(instance.lock):
+            Cluster.of(instance).import_images(IMAGES[name] for name in built)
+    return {name: reference(IMAGES[name]) for name in built}
+
+
+def down(instance: Instance) -> None:
+    """Take the instance away; harmless if it is not there."""
+    debian.require_root()
+    with cache.locked(instance.lock):
+        tear_down(instance)
+
+
+def _raise_file_limit() -> None:
+    """Let the daemons, and the pods that inherit it, open as many files as the machine allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
