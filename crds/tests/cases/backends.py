@@ -106,7 +106,7 @@ REST = (
         sentence="a file is of a Secret or of a ConfigMap",
         good=spec(files=[{"name": "bridge", "secretName": "bridge"}]),
         bad=spec(files=[{"name": "bridge", "secretName": "a", "configMapName": "b"}]),
-        says="files[]: is of a Secret or of a ConfigMap; set exactly one of secretName and configMapName",
+        says="files[]: a folder comes from one Secret or one ConfigMap",
     ),
     Case(
         sentence="a file's name is a DNS label",
