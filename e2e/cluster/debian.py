@@ -25,7 +25,6 @@ NODE = {
     "etcd-server": "etcd",
     "iproute2": "ip",
     "iptables": "iptables",
-    "kmod": "modprobe",
     "mmdebstrap": "mmdebstrap",
     "openssl": "openssl",
     "procps": "sysctl",

@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -90,8 +89,9 @@ def _build(image: Image, context: Path, title: str, log: Path) -> None:
         base = IMAGES[image.base]
         _ensure_in_storage(base)
         command += ["--pull=false", f"--build-arg=BASE_IMAGE={images.reference(base)}"]
-    with pip_settings.mounts() if image.needs_pip else nullcontext([]) as mounts:
-        run_logged([*command, *mounts, context], title=title, log=log, environment=_environment())
+    with pip_settings.mounts() as mounts:
+        settings = mounts if image.needs_pip else []
+        run_logged([*command, *settings, context], title=title, log=log, environment=_environment())
 
 
 def _environment() -> dict[str, str]:

@@ -54,7 +54,9 @@ def remove(instance: Instance) -> None:
         ["ip", "link", "delete", instance.host_interface], capture_output=True, check=False
     )
     if exists(instance):
-        _run("ip", "netns", "delete", instance.name)
+        # A run that was killed may have left the file without the namespace mounted on it.
+        subprocess.run(["ip", "netns", "delete", instance.name], capture_output=True, check=False)
+        instance.namespace_path.unlink(missing_ok=True)
 
 
 def process_ids(instance: Instance) -> list[int]:
@@ -62,11 +64,8 @@ def process_ids(instance: Instance) -> list[int]:
     if not exists(instance):
         return []
     wanted = instance.namespace_path.stat().st_ino
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal() and _network_of(process) == wanted:
-            found.append(int(process.name))
-    return found
+    processes = (path for path in Path("/proc").iterdir() if path.name.isdecimal())
+    return [int(path.name) for path in processes if _network_of(path) == wanted]
 
 
 def _network_of(process: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""Hands the machine's pip settings to image builds, as files that never become part of the image."""
+"""Hands the machine's pip settings to image builds, as mounts that no image comes to contain."""
 
 from __future__ import annotations
 

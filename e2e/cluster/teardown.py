@@ -69,7 +69,7 @@ def _end_containers(instance: Instance) -> None:
 
 
 def _process_ids(group: Path) -> set[int]:
-    found = set()
+    found: set[int] = set()
     for listing in group.rglob("cgroup.procs"):
         try:
             found.update(int(line) for line in listing.read_text().split())
