@@ -24,7 +24,9 @@ class ManagedKind:
     @property
     def path(self) -> str:
         """The API's path prefix for this kind's group and version."""
-        return f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        return (
+            f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        )
 
 
 MANAGED_KINDS: Final = (
@@ -41,7 +43,9 @@ MANAGED_KINDS: Final = (
     ManagedKind("Ingress", "networking.k8s.io/v1", "ingresses"),
 )
 
-REPLICA_SET: Final = ManagedKind("ReplicaSet", "apps/v1", "replicasets", pruned=False, watched=False)
+REPLICA_SET: Final = ManagedKind(
+    "ReplicaSet", "apps/v1", "replicasets", pruned=False, watched=False
+)
 """Not ours, but read: what old pods still mount must not be pruned."""
 
 BY_KIND: Final = {kind.kind: kind for kind in MANAGED_KINDS}

@@ -26,9 +26,6 @@ SHARES_LABEL_PREFIX: Final = f"shares.{GROUP}/"
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 """Hash of the object as we last wanted it; tells a change of mind from drift."""
 
-RENDERING_ANNOTATION: Final = f"{GROUP}/rendering"
-"""Version of the rendering that made the homeserver's objects; moves only with the user's edits."""
-
 CRD_REVISION_ANNOTATION: Final = f"{GROUP}/crd-revision"
 """On the CRD: a number that rises with every change of its schema."""
 

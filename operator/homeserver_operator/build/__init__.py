@@ -1,0 +1,194 @@
+"""From a valid homeserver and its topology to every Kubernetes object that it wants.
+
+Pure: what is live plays no part, but for images that were settled when the homeserver was new.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeserver_operator.api.names import POSTGRES_PORT, REDIS_PORT
+from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer
+from homeserver_operator.api.world import Object
+from homeserver_operator.build import stores
+from homeserver_operator.build.content import build_config_map, build_copies
+from homeserver_operator.build.deployments import build_deployment
+from homeserver_operator.build.images import Images, with_defaults
+from homeserver_operator.build.ingress import build_ingresses
+from homeserver_operator.build.meta import object_meta
+from homeserver_operator.build.pods import Mounts, process_template
+from homeserver_operator.build.services import (
+    build_client_service,
+    build_main_service,
+    build_replication_service,
+    build_store_service,
+    replication_service_name,
+)
+from homeserver_operator.build.volumes import build_claim
+from homeserver_operator.render import render
+from homeserver_operator.render.homeserver_yaml import host
+from homeserver_operator.render.paths import Addresses
+from homeserver_operator.routes import shared_classes, targets
+from homeserver_operator.topology import Topology
+from homeserver_operator.validate import ValidHomeServer
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """Every object that a homeserver wants, in the order in which they are applied.
+
+    `content` is what pods mount, `network` Services, `synapse` the Deployments by process name,
+    `edge` what leads traffic in. `mounts` is what a preflight needs besides.
+    """
+
+    account: Object
+    content: tuple[Object, ...]
+    volumes: tuple[Object, ...]
+    stores: tuple[Object, ...]
+    network: tuple[Object, ...]
+    synapse: Mapping[str, Object]
+    edge: tuple[Object, ...]
+    mounts: Mounts
+    images: Images
+
+    def all(self) -> tuple[Object, ...]:
+        """Content before what mounts it, stores before Synapse, routes last."""
+        return (
+            self.account,
+            *self.content,
+            *self.volumes,
+            *self.network,
+            *self.stores,
+            *self.synapse.values(),
+            *self.edge,
+        )
+
+
+def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manifests:
+    """Build everything."""
+    spec = server.spec
+    copies = build_copies(server)
+    addresses = Addresses(
+        replication={p.name: replication_service_name(spec, p) for p in topology.replicating},
+        postgres=f"{spec.key.name}-{stores.POSTGRES}",
+        redis=f"{spec.key.name}-{stores.REDIS}",
+    )
+    config_maps = {
+        process.name: build_config_map(
+            spec,
+            process.name,
+            render(server, topology, process, addresses),
+            component="main" if process.is_main else "worker",
+        )
+        for process in topology.processes
+    }
+    media_claim = spec.media.existing_claim or f"{spec.key.name}-media"
+    mounts = Mounts(
+        config={name: object_["metadata"]["name"] for name, object_ in config_maps.items()},
+        copies=copies,
+        media_claim=media_claim,
+    )
+    managed = _managed_stores(spec)
+    store_maps = {
+        store: build_config_map(spec, store, stores.store_files(store), component=store)
+        for store in managed
+    }
+    everyone = targets(topology)
+    return Manifests(
+        account=_service_account(spec),
+        content=(*copies.values(), *config_maps.values(), *store_maps.values()),
+        volumes=tuple(_volumes(spec)),
+        stores=tuple(
+            with_defaults(
+                stores.build_store(
+                    spec,
+                    store,
+                    image=images.store(store),
+                    pull_policy=images.pull_policy,
+                    config_map=store_maps[store]["metadata"]["name"],
+                    password=copies[store]["metadata"]["name"],
+                    claim=f"{spec.key.name}-{store}" if store == stores.POSTGRES else None,
+                    resources=resources,
+                ),
+                images,
+            )
+            for store, resources in managed.items()
+        ),
+        network=(
+            *(build_store_service(spec, store, _PORTS[store]) for store in managed),
+            build_main_service(spec),
+            *(build_client_service(spec, target) for target in everyone if not target.is_main),
+            *(build_replication_service(spec, process) for process in topology.replicating),
+        ),
+        synapse=_synapse(spec, topology, images, mounts),
+        edge=tuple(build_ingresses(spec, everyone, host(server))),
+        mounts=mounts,
+        images=images,
+    )
+
+
+_PORTS = {stores.POSTGRES: POSTGRES_PORT, stores.REDIS: REDIS_PORT}
+
+
+def _synapse(
+    spec: HomeServer, topology: Topology, images: Images, mounts: Mounts
+) -> dict[str, Object]:
+    shared = shared_classes(topology)
+    return {
+        process.name: with_defaults(
+            build_deployment(
+                spec,
+                process,
+                process_template(
+                    spec,
+                    process,
+                    image=images.synapse,
+                    pull_policy=images.pull_policy,
+                    mounts=mounts,
+                    shares=[name for name, groups in shared.items() if process.group in groups],
+                ),
+            ),
+            images,
+        )
+        for process in topology.processes
+    }
+
+
+def _managed_stores(spec: HomeServer) -> dict[str, Mapping[str, Any]]:
+    """Stores that we run, with the resources that their pods ask for."""
+    managed: dict[str, Mapping[str, Any]] = {}
+    if not isinstance(spec.postgres.server, ExternalPostgres):
+        managed[stores.POSTGRES] = spec.postgres.server.resources
+    if not isinstance(spec.redis, ExternalRedis):
+        managed[stores.REDIS] = spec.redis.resources
+    return managed
+
+
+def _volumes(spec: HomeServer) -> list[Object]:
+    claims: list[Object] = []
+    if not isinstance(spec.postgres.server, ExternalPostgres):
+        claims.append(
+            build_claim(
+                spec,
+                f"{spec.key.name}-{stores.POSTGRES}",
+                spec.postgres.server.storage,
+                component=stores.POSTGRES,
+                retention=spec.retention.database,
+            )
+        )
+    if spec.media.existing_claim is None:
+        name = f"{spec.key.name}-media"
+        claims.append(
+            build_claim(spec, name, spec.media, component="media", retention=spec.retention.media)
+        )
+    return claims
+
+
+def _service_account(spec: HomeServer) -> Object:
+    """Without any right, and its token mounted nowhere."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": object_meta(spec, spec.key.name, component="homeserver"),
+        "automountServiceAccountToken": False,
+    }

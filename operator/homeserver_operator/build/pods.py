@@ -1,0 +1,223 @@
+"""Pod templates: what every pod of ours has in common, and what one Synapse process mounts.
+
+All pods meet the restricted Pod Security Standard with a read-only root.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from homeserver_operator.api.names import (
+    HTTP_PORT,
+    METRICS_PORT,
+    PROBE_PORT,
+    PROCESS_LABEL,
+    REPLICATION_PORT,
+    REVISION_LABEL,
+    ROLE_LABEL,
+    SHARES_LABEL_PREFIX,
+    WORKER_GROUP_LABEL,
+)
+from homeserver_operator.api.spec import HomeServer, Scheduling
+from homeserver_operator.build.meta import digest, object_labels
+from homeserver_operator.render import paths
+from homeserver_operator.topology import Process
+from homeserver_operator.validate.sources import REGISTRATION
+
+RUNTIME_USER: Final = 10001
+"""The runtime image's user (runtime/Containerfile)."""
+
+CONTAINER_SECURITY: Final = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+@dataclass(frozen=True)
+class Mounts:
+    """The objects that a Synapse process mounts, by name: its files, and the copies by purpose."""
+
+    config: Mapping[str, str]
+    copies: Mapping[str, Mapping[str, Any]]
+    media_claim: str | None
+
+
+def pod_security(user: int) -> dict[str, Any]:
+    """The pod's half of the restricted standard, for a fixed user."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def pod_spec(
+    server: HomeServer,
+    *,
+    user: int,
+    containers: Sequence[Mapping[str, Any]],
+    volumes: Sequence[Mapping[str, Any]],
+    scheduling: Scheduling,
+    grace: int,
+) -> dict[str, Any]:
+    """A pod's spec with everything that all our pods share. `grace` in seconds."""
+    spec: dict[str, Any] = {
+        "serviceAccountName": server.key.name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": grace,
+        "securityContext": pod_security(user),
+        "containers": list(containers),
+        "volumes": list(volumes),
+    }
+    optional = {
+        "imagePullSecrets": [{"name": name} for name in server.image_pull_secrets],
+        "nodeSelector": dict(scheduling.node_selector),
+        "tolerations": list(scheduling.tolerations),
+        "affinity": dict(scheduling.affinity),
+        "topologySpreadConstraints": list(scheduling.topology_spread_constraints),
+        "priorityClassName": scheduling.priority_class_name,
+    }
+    return spec | {name: value for name, value in optional.items() if value}
+
+
+def process_labels(server: HomeServer, process: Process, shares: Sequence[str]) -> dict[str, str]:
+    """Labels of a Synapse pod. `shares` are the route classes that several groups answer."""
+    return (
+        object_labels(server, "main" if process.is_main else "worker")
+        | {
+            PROCESS_LABEL: process.name,
+            WORKER_GROUP_LABEL: process.group,
+            ROLE_LABEL: "main" if process.is_main else "worker",
+        }
+        | {f"{SHARES_LABEL_PREFIX}{route_class}": "true" for route_class in shares}
+    )
+
+
+def process_template(
+    server: HomeServer,
+    process: Process,
+    *,
+    image: str,
+    pull_policy: str,
+    mounts: Mounts,
+    shares: Sequence[str],
+) -> dict[str, Any]:
+    """The pod template of one Synapse process, labelled with its own revision."""
+    volumes, volume_mounts = synapse_volumes(
+        {paths.CONFIG: mounts.config[process.name]},
+        _readable(mounts.copies, process),
+        mounts.media_claim if process.media_repository else None,
+    )
+    container = {
+        "name": "synapse",
+        "image": image,
+        "imagePullPolicy": pull_policy,
+        "args": ["run"],
+        "env": _ENVIRONMENT,
+        "ports": _ports(process),
+        "resources": dict(process.options.scheduling.resources),
+        "startupProbe": _probe("/started", period=2, failures=300),
+        "readinessProbe": _probe("/ready", period=2, failures=2),
+        "livenessProbe": _probe("/live", period=10, failures=3),
+        "securityContext": CONTAINER_SECURITY,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": volume_mounts,
+    }
+    spec = pod_spec(
+        server,
+        user=RUNTIME_USER,
+        containers=[{name: value for name, value in container.items() if value}],
+        volumes=volumes,
+        scheduling=process.options.scheduling,
+        grace=60,
+    )
+    return with_revision(process_labels(server, process, shares), spec)
+
+
+def with_revision(labels: Mapping[str, str], spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A pod template whose revision label is the hash of all the rest."""
+    template = {"metadata": {"labels": dict(labels)}, "spec": dict(spec)}
+    revision = digest(template)
+    return {"metadata": {"labels": {**labels, REVISION_LABEL: revision}}, "spec": dict(spec)}
+
+
+def synapse_volumes(
+    config: Mapping[str, str], copies: Mapping[str, Mapping[str, Any]], media_claim: str | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Volumes and mounts by the contract with the runtime. `config`: mount path to ConfigMap."""
+    volumes: list[dict[str, Any]] = []
+    mounts: list[dict[str, Any]] = []
+
+    def add(name: str, path: str, source: Mapping[str, Any], *, read_only: bool = True) -> None:
+        volumes.append({"name": name, **source})
+        mounts.append({"name": name, "mountPath": path} | ({"readOnly": True} if read_only else {}))
+
+    for index, (path, config_map) in enumerate(sorted(config.items())):
+        add(f"process-{index}", path, {"configMap": {"name": config_map}})
+    for purpose, copy in sorted(copies.items()):
+        add(purpose, _path(purpose), _copy_volume(copy))
+    add("run", paths.RUN, {"emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}, read_only=False)
+    add("tmp", "/tmp", {"emptyDir": {}}, read_only=False)  # noqa: S108 - a volume of the pod's own
+    if media_claim:
+        source = {"persistentVolumeClaim": {"claimName": media_claim}}
+        add("media", paths.MEDIA, source, read_only=False)
+    return volumes, mounts
+
+
+def _readable(
+    copies: Mapping[str, Mapping[str, Any]], process: Process
+) -> Mapping[str, Mapping[str, Any]]:
+    """What this process reads: registration by shared secret is the main process's alone."""
+    if process.is_main:
+        return copies
+    return {purpose: copy for purpose, copy in copies.items() if purpose != REGISTRATION}
+
+
+def _path(purpose: str) -> str:
+    prefix = "file-"
+    if purpose.startswith(prefix):
+        return f"{paths.FILES}/{purpose.removeprefix(prefix)}"
+    return f"{paths.SECRETS}/{purpose}"
+
+
+def _copy_volume(copy: Mapping[str, Any]) -> dict[str, Any]:
+    name = copy["metadata"]["name"]
+    if copy["kind"] == "Secret":
+        # 0440: readable through the pod's fsGroup, by nobody else.
+        return {"secret": {"secretName": name, "defaultMode": 0o440}}
+    return {"configMap": {"name": name}}
+
+
+def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": "probe"},
+        "periodSeconds": period,
+        "failureThreshold": failures,
+        "timeoutSeconds": 2,
+    }
+
+
+def _ports(process: Process) -> list[dict[str, Any]]:
+    ports = {"probe": PROBE_PORT, "metrics": METRICS_PORT}
+    if process.is_main or process.serves or process.writes:
+        ports["http"] = HTTP_PORT
+    if process.is_main or process.writes:
+        ports["replication"] = REPLICATION_PORT
+    return [
+        {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()
+    ]
+
+
+def _field(name: str, path: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+_ENVIRONMENT: Final = [
+    _field("POD_NAME", "metadata.name"),
+    _field("HOMESERVER_REVISION", f"metadata.labels['{REVISION_LABEL}']"),
+]

@@ -1,0 +1,128 @@
+"""The product's thinking, end to end: a HomeServer and the world in, orders and a status out.
+
+No I/O, no clock. The shell (`reconcile`) observes before and executes after.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from homeserver_operator.api.actions import Event, Generate, Plan
+from homeserver_operator.api.spec import HomeServer, parse
+from homeserver_operator.api.world import Defaults, Object, ObjectKey, World
+from homeserver_operator.build import build
+from homeserver_operator.build.images import settle_images
+from homeserver_operator.build.meta import object_meta
+from homeserver_operator.plan import make_plan
+from homeserver_operator.status import Findings, make_status, transitions
+from homeserver_operator.topology import make_topology
+from homeserver_operator.validate import Rejected, reference_keys, validate
+from homeserver_operator.validate.sources import Source, sources_of
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, and when to look again without being woken (seconds; None: at the resync)."""
+
+    plan: Plan
+    requeue_after: float | None
+    findings: Findings = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The status to write (None if it says so already) and the events of its transitions."""
+
+    status: Object | None
+    events: tuple[Event, ...] = ()
+
+
+def references(body: Object) -> frozenset[ObjectKey]:
+    """Every Secret and ConfigMap whose content the decision needs."""
+    return reference_keys(parse(body))
+
+
+def generate(body: Object, world: World) -> tuple[Generate, ...]:
+    """Secrets to make before anything else: each once in a homeserver's life.
+
+    One that was made before and is gone is never made anew: it would not fit the data.
+    """
+    server = parse(body)
+    if server.paused:
+        return ()
+    made_before = set(body.get("status", {}).get("generatedSecrets", ()))
+    return tuple(
+        _generate(server, source)
+        for source in sources_of(server)
+        if source.generates
+        and world.references.get(source.object) is None
+        and source.object.name not in made_before
+        and (made_before or not _has_data(world))
+    )
+
+
+def decide(body: Object, world: World, defaults: Defaults) -> Decision:
+    """Validate, lay out, build, compare."""
+    server = parse(body)
+    valid = validate(server, world)
+    if isinstance(valid, Rejected):
+        return Decision(Plan(), valid.retry_after, Findings(rejected=valid))
+    topology = make_topology(server)
+    manifests = build(valid, topology, settle_images(server, world, defaults))
+    outlook = make_plan(server, manifests, world)
+    plan = Plan() if server.paused else outlook.plan
+    findings = Findings(manifests=manifests, outlook=outlook, strangers=outlook.strangers)
+    return Decision(plan, _NAMESAKE_RECHECK if outlook.strangers else None, findings)
+
+
+_NAMESAKE_RECHECK = 15.0
+"""Seconds until somebody else's objects are looked for again; they wake nobody."""
+
+
+def report(
+    body: Object,
+    decision: Decision,
+    world: World,
+    *,
+    strangers: tuple[ObjectKey, ...] = (),
+    failure: str | None = None,
+    now: str,
+) -> Report:
+    """What to tell people.
+
+    `strangers` and `failure` come from trying to execute the plan; `now` is in RFC 3339.
+    """
+    server = parse(body)
+    found = decision.findings
+    findings = Findings(
+        rejected=found.rejected,
+        manifests=found.manifests,
+        outlook=found.outlook,
+        strangers=found.strangers + strangers,
+        failure=failure,
+    )
+    live: dict[str, Any] = body.get("status", {})
+    status = make_status(server, findings, world, live, now)
+    if status == live:
+        return Report(None)
+    return Report(status, tuple(transitions(status, live)))
+
+
+def _has_data(world: World) -> bool:
+    """Whether this homeserver has lived: its volumes outlive it, its Deployments do not."""
+    return bool(world.of_kind("PersistentVolumeClaim") or world.of_kind("Deployment"))
+
+
+def _generate(server: HomeServer, source: Source) -> Generate:
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": object_meta(
+            server,
+            source.object.name,
+            component=source.purpose,
+            # The signing key is the server's identity: it stays unless its owner says otherwise.
+            owned=server.retention.secrets == "Delete",
+        ),
+        "type": "Opaque",
+    }
+    return Generate(manifest, tuple((key, source.generates or "") for _file, key in source.keys))

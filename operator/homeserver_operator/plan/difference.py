@@ -1,0 +1,97 @@
+"""Whether a live object already says what we want, so that nothing is applied in vain.
+
+A desired object sets only the fields that we own; the API server and other managers fill in more.
+So the question is whether every field that we set holds in the live object. What we no longer set
+shows in the hash of the desired object, which each object carries as an annotation.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from homeserver_operator.api.names import APPLIED_ANNOTATION
+from homeserver_operator.api.world import Object
+from homeserver_operator.build.meta import digest
+
+_MERGE_KEYS: Final = ("name", "uid", "mountPath", "containerPort", "port")
+"""Keys by which server-side apply merges the lists that we write; other lists are atomic."""
+
+_QUANTITIES: Final = frozenset({"requests", "limits"})
+
+_SUFFIXES: Final[Mapping[str, int | Decimal]] = {
+    "": 1, "m": Decimal("1e-3"), "u": Decimal("1e-6"), "n": Decimal("1e-9"),
+    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
+}  # fmt: skip
+
+
+def stamp(manifest: Object) -> Object:
+    """The object with the hash of itself, which tells a change of mind from drift."""
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), APPLIED_ANNOTATION: digest(manifest)}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def stamped_alike(stamped: Object, live: Object) -> bool:
+    """Whether the live object was last applied from the same manifest."""
+    ours = stamped["metadata"]["annotations"][APPLIED_ANNOTATION]
+    theirs = live["metadata"].get("annotations", {}).get(APPLIED_ANNOTATION)
+    return bool(ours == theirs)
+
+
+def first_difference(desired: Any, live: Any, path: str = "") -> str | None:
+    """The path of the first field that is not as desired, None if all are."""
+    if isinstance(desired, Mapping):
+        return _mapping_difference(desired, live, path)
+    if isinstance(desired, Sequence) and not isinstance(desired, str):
+        return _list_difference(desired, live, path)
+    return None if desired == live else path
+
+
+def _mapping_difference(desired: Mapping[str, Any], live: Any, path: str) -> str | None:
+    if not isinstance(live, Mapping):
+        # An empty mapping of ours may come back as nothing.
+        return path if desired or live is not None else None
+    quantities = path.rpartition(".")[2] in _QUANTITIES
+    for key, value in desired.items():
+        where = f"{path}.{key}" if path else key
+        if quantities and key in live and quantity(value) == quantity(live[key]):
+            continue
+        if difference := first_difference(value, live.get(key), where):
+            return difference
+    return None
+
+
+def _list_difference(desired: Sequence[Any], live: Any, path: str) -> str | None:
+    if not isinstance(live, Sequence):
+        return path if desired or live is not None else None
+    if key := _merge_key(desired):
+        by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
+        for item in desired:
+            where = f"{path}[{item[key]}]"
+            if difference := first_difference(item, by_key.get(item[key]), where):
+                return difference
+        return None
+    if len(desired) != len(live):
+        return path
+    for index, (ours, theirs) in enumerate(zip(desired, live, strict=True)):
+        if difference := first_difference(ours, theirs, f"{path}[{index}]"):
+            return difference
+    return None
+
+
+def _merge_key(desired: Sequence[Any]) -> str | None:
+    if not desired or not all(isinstance(item, Mapping) for item in desired):
+        return None
+    return next((key for key in _MERGE_KEYS if all(key in item for item in desired)), None)
+
+
+def quantity(value: Any) -> Decimal | None:
+    """A Kubernetes quantity ("1024Mi", "100m", 2) as a number, None if it is none."""
+    text = str(value)
+    digits = text.rstrip("numkKMGTPEi")
+    factor = _SUFFIXES.get(text[len(digits) :])
+    try:
+        return None if factor is None else Decimal(digits) * factor
+    except ArithmeticError:
+        return None

@@ -1,0 +1,42 @@
+"""The files that a process reads, as text: homeserver.yaml, log.yaml, launcher.yaml.
+
+Each process gets only what it reads, so that its bytes change exactly when its behaviour does. No
+Kubernetes objects, no secrets: those are named by path.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from homeserver_operator.render.homeserver_yaml import render_homeserver
+from homeserver_operator.render.launcher_yaml import render_launcher
+from homeserver_operator.render.log_yaml import render_log
+from homeserver_operator.render.paths import Addresses
+from homeserver_operator.topology import Process, Topology
+from homeserver_operator.validate import ValidHomeServer
+
+
+def render(
+    server: ValidHomeServer, topology: Topology, process: Process, addresses: Addresses
+) -> dict[str, str]:
+    """All files of one process, by name."""
+    level = process.options.log_level or server.spec.log_level
+    documents: Mapping[str, Mapping[str, object]] = {
+        "homeserver.yaml": render_homeserver(server, topology, process, addresses),
+        "log.yaml": render_log(level),
+        "launcher.yaml": render_launcher(server, process),
+    }
+    return {name: to_yaml(document) for name, document in documents.items()}
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes a value that occurs twice twice: anchors are for machines, these files for people."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class's signature
+        return True
+
+
+def to_yaml(document: Any) -> str:
+    """A document as text, the same for equal documents."""
+    return yaml.dump(document, Dumper=_PlainDumper, sort_keys=True, width=1000, allow_unicode=True)

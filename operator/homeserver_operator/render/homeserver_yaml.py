@@ -1,0 +1,226 @@
+"""homeserver.yaml of one process: Synapse's settings, its own and the shared ones, in one file.
+
+One file, because Synapse merges several by their top-level keys only, so that a second one with
+`redis` or `instance_map` would silently replace the first one's. Which process reads which key was
+taken from Synapse 1.163.2's source (synapse/config/).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from homeserver_operator.api.names import (
+    HTTP_PORT,
+    MAIN,
+    METRICS_PORT,
+    POSTGRES_PORT,
+    REDIS_PORT,
+    REPLICATION_PORT,
+)
+from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis
+from homeserver_operator.render import paths
+from homeserver_operator.render.paths import Addresses
+from homeserver_operator.topology import (
+    FEDERATION_SENDER,
+    MEDIA_BACKGROUND_JOBS,
+    PUSHER,
+    STREAMS,
+    Process,
+    Topology,
+)
+from homeserver_operator.validate import ValidHomeServer, sources
+
+MEDIA_KEYS: Final = frozenset(
+    {
+        "backup_media_store_path",
+        "dynamic_thumbnails",
+        "enable_authenticated_media",
+        "enable_local_media_storage",
+        "max_image_pixels",
+        "max_pending_media_uploads",
+        "max_spider_size",
+        "max_upload_size",
+        "media_retention",
+        "media_storage_providers",
+        "media_upload_limits",
+        "prevent_media_downloads_from",
+        "synchronous_backup_media_store",
+        "thumbnail_sizes",
+        "unused_expiration_time",
+        "url_preview_accept_language",
+        "url_preview_ip_range_blacklist",
+        "url_preview_ip_range_whitelist",
+        "url_preview_url_blacklist",
+    }
+)
+"""Keys that only a process with the media repository reads (synapse/config/repository.py)."""
+
+_DUTIES: Final = {
+    "backgroundTasks": "run_background_tasks_on",
+    "userDirectory": "update_user_directory_from_worker",
+    "appservices": "notify_appservices_from_worker",
+}
+_SHARDED_DUTIES: Final = {
+    FEDERATION_SENDER: "federation_sender_instances",
+    PUSHER: "pusher_instances",
+}
+
+
+def render_homeserver(
+    server: ValidHomeServer, topology: Topology, process: Process, addresses: Addresses
+) -> dict[str, Any]:
+    """The settings of one process. No overlay meets a key of ours: `validate` saw to it."""
+    spec = server.spec
+    settings: dict[str, Any] = {"suppress_key_server_warning": True, "report_stats": False}
+    settings |= {"public_baseurl": f"https://{host(server)}/"}
+    settings |= _for(process, spec.config)
+    settings |= _for(process, process.options.config)
+    settings |= {
+        "server_name": spec.server_name,
+        "signing_key_path": paths.secret(sources.SIGNING_KEY, sources.SIGNING_KEY_FILE),
+        "macaroon_secret_key_path": paths.secret(sources.MACAROON, sources.TOKEN_FILE),
+        "form_secret_path": paths.secret(sources.FORM, sources.TOKEN_FILE),
+        "worker_replication_secret_path": paths.secret(sources.REPLICATION, sources.TOKEN_FILE),
+        "database": _database(server, addresses),
+        "redis": _redis(server, addresses),
+        "instance_map": _instance_map(topology, addresses),
+        "enable_metrics": True,
+        "enable_media_repo": process.media_repository,
+        "media_store_path": paths.MEDIA,
+    }
+    if topology.writers:
+        settings["stream_writers"] = {
+            STREAMS[stream]: list(writers) for stream, writers in sorted(topology.writers.items())
+        }
+    settings |= _duties(topology, process)
+    settings |= _main(settings) if process.is_main else _worker(process)
+    return settings
+
+
+def host(server: ValidHomeServer) -> str:
+    """The host name by which clients come in."""
+    name = server.spec.server_name
+    bare = name if name.endswith("]") else name.rsplit(":", 1)[0]
+    return server.spec.ingress.host or bare
+
+
+def _for(process: Process, overlay: Mapping[str, Any]) -> dict[str, Any]:
+    if process.media_repository:
+        return dict(overlay)
+    return {key: value for key, value in overlay.items() if key not in MEDIA_KEYS}
+
+
+def _database(server: ValidHomeServer, addresses: Addresses) -> dict[str, Any]:
+    postgres = server.spec.postgres
+    args: dict[str, Any] = {
+        "host": addresses.postgres,
+        "port": POSTGRES_PORT,
+        "dbname": "synapse",
+        "user": "synapse",
+    }
+    if isinstance(external := postgres.server, ExternalPostgres):
+        # The user's name comes from the Secret, through the launcher.
+        args = {"host": external.host, "port": external.port, "dbname": external.database}
+        if external.ssl_mode:
+            args["sslmode"] = external.ssl_mode
+        if external.ca:
+            args["sslrootcert"] = paths.secret(sources.POSTGRES_CA, sources.CA_FILE)
+    args |= {
+        "passfile": paths.PASSFILE,
+        "cp_min": postgres.min_connections,
+        "cp_max": postgres.max_connections,
+        # A dead peer is noticed in about 20 s rather than two hours.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+    }
+    return {"name": "psycopg2", "args": args}
+
+
+def _redis(server: ValidHomeServer, addresses: Addresses) -> dict[str, Any]:
+    redis = server.spec.redis
+    settings: dict[str, Any] = {"enabled": True, "host": addresses.redis, "port": REDIS_PORT}
+    if isinstance(redis, ExternalRedis):
+        settings |= {"host": redis.host, "port": redis.port, "dbid": redis.database}
+        if redis.tls:
+            settings["use_tls"] = True
+        if redis.ca:
+            settings["ca_file"] = paths.secret(sources.REDIS_CA, sources.CA_FILE)
+    material = server.material.get(sources.REDIS, {})
+    if "password" in material:
+        settings["password_path"] = paths.secret(sources.REDIS, "password")
+    if username := material.get("username"):
+        settings["username"] = username.decode().strip()
+    return settings
+
+
+def _instance_map(topology: Topology, addresses: Addresses) -> dict[str, Any]:
+    return {
+        MAIN if process.is_main else process.name: {
+            "host": addresses.replication[process.name],
+            "port": REPLICATION_PORT,
+        }
+        for process in topology.replicating
+    }
+
+
+def _duties(topology: Topology, process: Process) -> dict[str, Any]:
+    """Who does what, for those who need to know: main, which must not do it, and those who do.
+
+    Anybody else may think that main does it: Synapse asks only whether it is this process.
+    """
+    settings: dict[str, Any] = {}
+    for duty, instances in topology.runners.items():
+        if not process.is_main and duty not in process.runs:
+            continue
+        if duty in _DUTIES:
+            settings[_DUTIES[duty]] = instances[0]
+        elif duty in _SHARDED_DUTIES:
+            settings[_SHARDED_DUTIES[duty]] = list(instances)
+    jobs = topology.runners.get(MEDIA_BACKGROUND_JOBS)
+    if jobs and process.media_repository:
+        settings["media_instance_running_background_jobs"] = jobs[0]
+    return settings
+
+
+def _main(settings: Mapping[str, Any]) -> dict[str, Any]:
+    # One entry with all names: a later entry for the same path would replace an earlier one.
+    names = ["client", "federation"] + (["consent"] if "user_consent" in settings else [])
+    return {
+        "registration_shared_secret_path": paths.secret(sources.REGISTRATION, sources.TOKEN_FILE),
+        "log_config": f"{paths.CONFIG}/log.yaml",
+        "listeners": [_clients(names), _REPLICATION, _METRICS],
+    }
+
+
+def _worker(process: Process) -> dict[str, Any]:
+    listeners = [_METRICS]
+    if process.serves or process.writes:
+        names = ["client", "federation"] + (["media"] if process.media_repository else [])
+        listeners = [_clients(names), *listeners]
+    if process.writes:
+        listeners = [*listeners, _REPLICATION]
+    return {
+        "worker_app": "synapse.app.generic_worker",
+        "worker_log_config": f"{paths.CONFIG}/log.yaml",
+        "worker_listeners": listeners,
+    }
+
+
+def _clients(names: list[str]) -> dict[str, Any]:
+    return {
+        "port": HTTP_PORT,
+        "type": "http",
+        "bind_addresses": _EVERYWHERE,
+        "x_forwarded": True,
+        "resources": [{"names": names}],
+    }
+
+
+_EVERYWHERE: Final = ["0.0.0.0"]  # noqa: S104 - a pod's own address is not known here
+_REPLICATION: Final = {
+    "port": REPLICATION_PORT,
+    "type": "http",
+    "bind_addresses": _EVERYWHERE,
+    "resources": [{"names": ["replication"]}],
+}
+_METRICS: Final = {"port": METRICS_PORT, "type": "metrics", "bind_addresses": _EVERYWHERE}

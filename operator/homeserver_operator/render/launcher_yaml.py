@@ -1,0 +1,30 @@
+"""launcher.yaml: what the runtime's launcher itself reads (see runtime/README.md)."""
+
+from homeserver_operator.api.names import MAIN, PROBE_PORT
+from homeserver_operator.render import paths
+from homeserver_operator.topology import Process
+from homeserver_operator.validate import ValidHomeServer
+from homeserver_operator.validate.sources import POSTGRES
+
+FORMAT = 1
+
+
+def render_launcher(server: ValidHomeServer, process: Process) -> dict[str, object]:
+    """The launcher's own settings; `name` None tells it to take the pod's name."""
+    database = server.material[POSTGRES]
+    return {
+        "version": FORMAT,
+        "name": MAIN if process.is_main else process.instance,
+        "role": "main" if process.is_main else "worker",
+        "probe_port": PROBE_PORT,
+        "database": {
+            "username_file": (
+                paths.secret(POSTGRES, "username") if "username" in database else None
+            ),
+            "password_file": paths.secret(POSTGRES, "password"),
+        },
+        "config_from": [
+            paths.secret(f"config-{index}", "homeserver.yaml")
+            for index in range(len(server.spec.config_from))
+        ],
+    }

@@ -1,0 +1,25 @@
+"""Where things lie inside a pod, and how processes reach each other."""
+
+from dataclasses import dataclass
+from typing import Final
+
+CONFIG: Final = "/config"
+SECRETS: Final = "/secrets"
+RUN: Final = "/run/homeserver"
+MEDIA: Final = "/media"
+FILES: Final = "/files"
+PASSFILE: Final = f"{RUN}/pgpass"
+
+
+def secret(purpose: str, file: str) -> str:
+    """Path of one mounted secret."""
+    return f"{SECRETS}/{purpose}/{file}"
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Host names of Services: the replication Service of each process by name, and the stores."""
+
+    replication: dict[str, str]
+    postgres: str
+    redis: str

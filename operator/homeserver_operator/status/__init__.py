@@ -1,0 +1,254 @@
+"""From the plan and what was observed to the status that people and tools read.
+
+`Ready` is derived, never set by hand. Words come unchanged from where the decision was made. Pure:
+the time is an argument.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeserver_operator.api.actions import Event
+from homeserver_operator.api.names import ROLE_LABEL
+from homeserver_operator.api.spec import ExternalPostgres, HomeServer
+from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.build import Manifests
+from homeserver_operator.plan import Outlook
+from homeserver_operator.plan.preflight import Verdict
+from homeserver_operator.plan.trouble import Trouble
+from homeserver_operator.status.conditions import (
+    ACCEPTED,
+    AVAILABLE,
+    EVALUATION_DATABASE,
+    PAUSED,
+    READY,
+    RECONCILING,
+    STALLED,
+    Condition,
+    to_status,
+)
+from homeserver_operator.status.workloads import Progress, progress, troubles
+from homeserver_operator.validate import Rejected
+from homeserver_operator.validate.sources import sources_of
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a status is made of. `manifests` is None if the spec was rejected.
+
+    `failure` is the API server's word on a write that it refused.
+    """
+
+    rejected: Rejected | None = None
+    manifests: Manifests | None = None
+    outlook: Outlook | None = None
+    strangers: tuple[ObjectKey, ...] = ()
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why the homeserver is not ready; `people`: only a change by people helps."""
+
+    reason: str
+    message: str
+    people: bool
+
+
+def make_status(
+    server: HomeServer, findings: Findings, world: World, live_status: Object, now: str
+) -> dict[str, Any]:
+    """The whole status."""
+    synapse = progress(findings.manifests.synapse, world) if findings.manifests else ()
+    stores = _stores(findings, world)
+    obstacle = _obstacle(server, findings, world, synapse + stores)
+    generation = server.generation
+    conditions = _conditions(server, findings, world, synapse + stores, obstacle)
+    workers = [item for item in synapse if item.process != "main"]
+    status: dict[str, Any] = {
+        "observedGeneration": generation,
+        "conditions": to_status(
+            conditions, live_status.get("conditions", ()), generation=generation, now=now
+        ),
+    }
+    if not findings.manifests:
+        # What runs was left alone, and so is what was said of it.
+        kept = ("image", "version", "workers", "groups", "generatedSecrets", "serverName")
+        return status | {name: live_status[name] for name in kept if name in live_status}
+    status |= {
+        "serverName": server.server_name,
+        "image": findings.manifests.images.synapse,
+        "workers": f"{sum(min(item.ready, item.desired) for item in workers)}"
+        f"/{sum(item.desired for item in workers)}",
+        "groups": _groups(synapse),
+        "generatedSecrets": sorted(_generated(server)),
+    }
+    if version := _version(world) or live_status.get("version"):
+        status["version"] = version
+    return status
+
+
+def transitions(status: Mapping[str, Any], live_status: Object) -> Iterator[Event]:
+    """Events for what has changed: Ready's reason, and nothing else, so that they stay few."""
+    before = {item["type"]: item for item in live_status.get("conditions", ())}
+    ready = next(item for item in status["conditions"] if item["type"] == READY)
+    old = before.get(READY)
+    if old and (old["status"], old["reason"]) == (ready["status"], ready["reason"]):
+        return
+    stalled = any(
+        item["type"] == STALLED and item["status"] == "True" for item in status["conditions"]
+    )
+    yield Event("Warning" if stalled else "Normal", ready["reason"], ready["message"])
+
+
+def _stores(findings: Findings, world: World) -> tuple[Progress, ...]:
+    if not findings.manifests:
+        return ()
+    wanted = {item["metadata"]["labels"][ROLE_LABEL]: item for item in findings.manifests.stores}
+    return progress(wanted, world)
+
+
+def _obstacle(
+    server: HomeServer, findings: Findings, world: World, all_progress: tuple[Progress, ...]
+) -> Obstacle | None:
+    """The most important reason why the homeserver is not ready."""
+    if findings.rejected:
+        return Obstacle(findings.rejected.reason, findings.rejected.message, people=True)
+    if findings.strangers:
+        names = ", ".join(f"{kind} {name}" for kind, name in findings.strangers)
+        text = (
+            f"{names} exist already and are not this HomeServer's: "
+            "rename the HomeServer, or remove them"
+        )
+        return Obstacle("NameConflict", text, people=True)
+    if findings.failure:
+        return Obstacle("ApplyFailed", findings.failure, people=True)
+    if server.paused:
+        return None
+    return _rollout_obstacle(findings, world, all_progress)
+
+
+def _rollout_obstacle(
+    findings: Findings, world: World, all_progress: tuple[Progress, ...]
+) -> Obstacle | None:
+    outlook = findings.outlook
+    if outlook and outlook.preflight.holds:
+        return _preflight_obstacle(outlook)
+    missing = [item for item in all_progress if not item.done]
+    if not missing:
+        return None
+    found = next(troubles({item.process for item in missing}, world), None)
+    if found:
+        return Obstacle(found.reason, found.message, found.needs_people)
+    waiting = ", ".join(f"{item.process} ({item.updated}/{item.desired})" for item in missing)
+    return Obstacle("Progressing", f"waiting for {waiting} to be ready", people=False)
+
+
+def _preflight_obstacle(outlook: Outlook) -> Obstacle:
+    check = outlook.preflight
+    found: Trouble | None = check.trouble
+    if check.verdict is Verdict.FAILED and found:
+        text = f"{found.message}. Nothing was changed: the pods of the last good revision go on"
+        return Obstacle(found.reason, text, people=True)
+    text = f"checking the new configuration of {', '.join(check.processes)}"
+    if found:
+        text = f"{text}: {found.message}"
+    return Obstacle("Preflight", text, people=False)
+
+
+def _conditions(
+    server: HomeServer,
+    findings: Findings,
+    world: World,
+    all_progress: tuple[Progress, ...],
+    obstacle: Obstacle | None,
+) -> Iterator[Condition]:
+    people = obstacle is not None and obstacle.people
+    if server.paused and not obstacle:
+        yield Condition(READY, None, "Paused", "spec.paused is set: nothing is done")
+    elif obstacle:
+        yield Condition(READY, False, obstacle.reason, obstacle.message)
+    else:
+        yield Condition(READY, True, "Ready", "every process is ready")
+    working = obstacle is not None and not people
+    yield Condition(
+        RECONCILING,
+        working,
+        obstacle.reason if obstacle and working else "Settled",
+        obstacle.message if obstacle and working else "nothing to do",
+    )
+    yield Condition(
+        STALLED,
+        people,
+        obstacle.reason if obstacle and people else "NotStalled",
+        obstacle.message if obstacle and people else "nothing needs people's attention",
+    )
+    yield _accepted(findings)
+    yield _available(findings, world, all_progress)
+    if server.paused:
+        yield Condition(PAUSED, True, "Paused", "spec.paused is set: nothing but this is written")
+    if not isinstance(server.postgres.server, ExternalPostgres):
+        yield Condition(
+            EVALUATION_DATABASE,
+            True,
+            "ManagedPostgres",
+            "the database is a single pod without backups, meant for evaluation: "
+            "set spec.postgres.host for production",
+        )
+
+
+def _accepted(findings: Findings) -> Condition:
+    if findings.rejected:
+        return Condition(ACCEPTED, False, findings.rejected.reason, findings.rejected.message)
+    if findings.strangers:
+        return Condition(ACCEPTED, False, "NameConflict", "objects of these names are others'")
+    return Condition(ACCEPTED, True, "Accepted", "the spec is valid")
+
+
+def _available(findings: Findings, world: World, all_progress: tuple[Progress, ...]) -> Condition:
+    if not findings.manifests:
+        return _still_available(world)
+    down = sorted({item.process for item in all_progress if item.desired and not item.ready})
+    if down:
+        return Condition(AVAILABLE, False, "ProcessesDown", f"no pod ready of {', '.join(down)}")
+    return Condition(AVAILABLE, True, "Available", "every process has a ready pod")
+
+
+def _still_available(world: World) -> Condition:
+    """Of a rejected spec nothing is built, so the live Deployments speak for themselves."""
+    deployments = world.of_kind("Deployment")
+    down = sorted(
+        name
+        for name, live in deployments.items()
+        if live["spec"].get("replicas", 1) and not live.get("status", {}).get("readyReplicas")
+    )
+    if not deployments:
+        return Condition(AVAILABLE, False, "NothingRuns", "nothing has been started yet")
+    if down:
+        return Condition(AVAILABLE, False, "ProcessesDown", f"no pod ready of {', '.join(down)}")
+    return Condition(AVAILABLE, True, "Available", "the last accepted spec runs")
+
+
+def _groups(synapse: tuple[Progress, ...]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(item.group for item in synapse)
+    return [
+        {
+            "name": name,
+            "desired": sum(item.desired for item in synapse if item.group == name),
+            "ready": sum(item.ready for item in synapse if item.group == name),
+        }
+        for name in names
+    ]
+
+
+def _version(world: World) -> str | None:
+    for name, state in sorted(world.states.items()):
+        pod = world.children.get(ObjectKey("Pod", name))
+        if pod and pod["metadata"].get("labels", {}).get(ROLE_LABEL) == "main":
+            version = state.get("synapse")
+            return str(version) if version else None
+    return None
+
+
+def _generated(server: HomeServer) -> set[str]:
+    return {source.object.name for source in sources_of(server) if source.generates}

@@ -1,0 +1,70 @@
+"""How far the workloads are: counts by group, and what keeps the rest from being ready."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, WORKER_GROUP_LABEL
+from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.plan.trouble import Trouble, trouble
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One Deployment: how many pods it should have, has ready, and has of its last template."""
+
+    process: str
+    group: str
+    desired: int
+    ready: int
+    updated: int
+
+    @property
+    def done(self) -> bool:
+        """Whether every pod is there, ready and of the last template."""
+        return self.ready >= self.desired and self.updated >= self.desired
+
+
+def progress(wanted: Mapping[str, Object], world: World) -> tuple[Progress, ...]:
+    """The progress of each wanted Deployment, by process name."""
+    return tuple(_progress(process, manifest, world) for process, manifest in wanted.items())
+
+
+def _progress(process: str, manifest: Object, world: World) -> Progress:
+    labels = manifest["metadata"]["labels"]
+    live = world.children.get(ObjectKey("Deployment", manifest["metadata"]["name"]))
+    replicas = manifest["spec"].get("replicas")
+    if replicas is None:
+        replicas = live["spec"].get("replicas", 1) if live else 1
+    status = live.get("status", {}) if live else {}
+    current = (
+        live is not None
+        and status.get("observedGeneration") == live["metadata"].get("generation")
+        and _revision(live) == _revision(manifest)
+    )
+    ready = status.get("readyReplicas", 0)
+    updated = status.get("updatedReplicas", 0) if current else 0
+    # Old pods that are still there must not pass for the new ones.
+    settled = status.get("replicas", 0) == status.get("updatedReplicas", 0)
+    return Progress(
+        process=process,
+        group=labels.get(WORKER_GROUP_LABEL, process),
+        desired=replicas,
+        ready=ready,
+        updated=min(updated, ready) if settled else min(updated, replicas - 1),
+    )
+
+
+def _revision(deployment: Object) -> str | None:
+    labels: Mapping[str, str] = deployment["spec"]["template"]["metadata"].get("labels", {})
+    return labels.get(REVISION_LABEL)
+
+
+def troubles(processes: Collection[str], world: World) -> Iterator[Trouble]:
+    """What keeps pods from working, those that need people first."""
+    found = [
+        problem
+        for _name, pod in sorted(world.of_kind("Pod").items())
+        if pod["metadata"].get("labels", {}).get(PROCESS_LABEL) in processes
+        and (problem := trouble(pod))
+    ]
+    yield from sorted(found, key=lambda problem: not problem.needs_people)

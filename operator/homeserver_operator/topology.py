@@ -1,0 +1,164 @@
+"""From worker groups to processes: who exists, what each is called, who writes and runs what.
+
+Pure data about one homeserver. It knows Synapse's rules about instances (synapse/config/workers.py
+of 1.163.2), nothing of YAML, routes or Kubernetes objects.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from homeserver_operator.api.names import MAIN, MASTER
+from homeserver_operator.api.spec import HomeServer, ProcessOptions, WorkerGroup
+
+STREAMS: Final[Mapping[str, str]] = {
+    "events": "events",
+    "typing": "typing",
+    "toDevice": "to_device",
+    "accountData": "account_data",
+    "receipts": "receipts",
+    "presence": "presence",
+    "pushRules": "push_rules",
+    "deviceLists": "device_lists",
+    "threadSubscriptions": "thread_subscriptions",
+}
+"""The resource's names of streams, and Synapse's keys under `stream_writers`."""
+
+MEDIA: Final = "media"
+MEDIA_BACKGROUND_JOBS: Final = "mediaBackgroundJobs"
+FEDERATION_SENDER: Final = "federationSender"
+PUSHER: Final = "pusher"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One Deployment of Synapse.
+
+    `instance` is Synapse's worker name, None where each pod's own name serves (a group that only
+    serves: nobody refers to its members, so they can come and go). `replicas` None leaves the
+    number to whoever scales.
+    """
+
+    name: str
+    group: str
+    instance: str | None
+    replicas: int | None
+    serves: frozenset[str]
+    writes: frozenset[str]
+    runs: frozenset[str]
+    media_repository: bool
+    options: ProcessOptions
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is Synapse's main process."""
+        return self.instance == MASTER
+
+    @property
+    def named(self) -> bool:
+        """Whether other processes may refer to this one by name, so that it must be unique."""
+        return self.instance is not None
+
+
+@dataclass(frozen=True)
+class Topology:
+    """All processes of a homeserver, main first, and the lists that Synapse shards over.
+
+    Sharded lists are in a stable order (group name, then index), because Synapse takes
+    sha256(key) modulo the list's length: their order is part of their meaning.
+    """
+
+    processes: tuple[Process, ...]
+    writers: Mapping[str, tuple[str, ...]]
+    runners: Mapping[str, tuple[str, ...]]
+
+    @property
+    def main(self) -> Process:
+        """The main process."""
+        return self.processes[0]
+
+    @property
+    def workers(self) -> tuple[Process, ...]:
+        """Everything but the main process."""
+        return self.processes[1:]
+
+    @property
+    def replicating(self) -> tuple[Process, ...]:
+        """Those that others call over HTTP replication: main and the stream writers."""
+        return tuple(process for process in self.processes if process.is_main or process.writes)
+
+    def serving(self, endpoint_group: str) -> tuple[str, ...]:
+        """Names of the worker groups that serve an endpoint group, sorted."""
+        return tuple(sorted({p.group for p in self.workers if endpoint_group in p.serves}))
+
+    def of_group(self, group: str) -> tuple[Process, ...]:
+        """The processes of one group."""
+        return tuple(process for process in self.processes if process.group == group)
+
+
+def make_topology(server: HomeServer) -> Topology:
+    """Lay out a valid HomeServer's processes."""
+    groups = sorted(server.workers, key=lambda group: group.name)
+    workers = tuple(process for group in groups for process in _processes(group))
+    split_media = any(process.media_repository for process in workers)
+    main = Process(
+        name=MAIN,
+        group=MAIN,
+        instance=MASTER,
+        replicas=1,
+        serves=frozenset(),
+        writes=frozenset(),
+        runs=frozenset(),
+        media_repository=not split_media,
+        options=server.main,
+    )
+    return Topology(
+        processes=(main, *workers),
+        writers={
+            stream: names
+            for stream in STREAMS
+            if (names := _instances(p for p in workers if stream in p.writes))
+        },
+        runners={
+            duty: names
+            for duty in sorted({duty for process in workers for duty in process.runs})
+            if (names := _instances(p for p in workers if duty in p.runs))
+        },
+    )
+
+
+def _processes(group: WorkerGroup) -> tuple[Process, ...]:
+    """Members that others refer to get a Deployment each; the others share one."""
+
+    def process(
+        name: str, instance: str | None, replicas: int | None, runs: frozenset[str]
+    ) -> Process:
+        return Process(
+            name=name,
+            group=group.name,
+            instance=instance,
+            replicas=replicas,
+            serves=group.serves,
+            writes=group.writes,
+            runs=runs,
+            media_repository=MEDIA in group.serves,
+            options=group.options,
+        )
+
+    if not group.writes and not group.runs:
+        return (process(group.name, None, group.replicas, group.runs),)
+    count = 1 if group.replicas is None else group.replicas
+    return tuple(
+        process(
+            f"{group.name}-{index}",
+            f"{group.name}-{index}",
+            1,
+            # Exactly one media repository runs the background jobs.
+            group.runs if index == 0 else group.runs - {MEDIA_BACKGROUND_JOBS},
+        )
+        for index in range(count)
+    )
+
+
+def _instances(processes: Iterable[Process]) -> tuple[str, ...]:
+    return tuple(process.instance for process in processes if process.instance is not None)

@@ -1,0 +1,143 @@
+"""From a parsed HomeServer and what it refers to, to one that can be built, or a refusal.
+
+After this step nothing looks at missing objects, bad overlays or impossible groups again: a
+`ValidHomeServer` can be built. Pure: the referenced data come as values.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.world import ObjectKey, World
+from homeserver_operator.validate import groups, overlay
+from homeserver_operator.validate.sources import Source, sources_of
+
+
+@dataclass(frozen=True)
+class ValidHomeServer:
+    """A HomeServer whose spec holds together and whose Secrets are all there.
+
+    `material` is what the processes mount, by purpose: file name to content.
+    """
+
+    spec: HomeServer
+    material: Mapping[str, Mapping[str, bytes]]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Why a HomeServer is not acted upon: a reason from the closed list, and what to do."""
+
+    reason: str
+    message: str
+    retry_after: float | None = None
+
+
+INVALID_SPEC = "InvalidSpec"
+SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
+GENERATED_SECRET_LOST = "GeneratedSecretLost"  # noqa: S105 - a reason, not a secret
+
+RECHECK = 15.0
+"""Seconds until a missing Secret is looked for again; Secrets of users are not watched."""
+
+
+def validate(server: HomeServer, world: World) -> ValidHomeServer | Rejected:
+    """Check everything that the CRD cannot, with every problem in one message."""
+    if found := list(_spec_problems(server)):
+        return Rejected(INVALID_SPEC, "; ".join(found))
+    wanted = sources_of(server)
+    if lost := [source for source in wanted if source.generates and not _data(source, world)]:
+        return Rejected(GENERATED_SECRET_LOST, _lost(lost, world), RECHECK)
+    if found := [problem for source in wanted for problem in _source_problems(source, world)]:
+        return Rejected(SECRET_MISSING, "; ".join(found), RECHECK)
+    material = {source.purpose: _material(source, world) for source in wanted}
+    if found := list(_config_from_problems(wanted, material)):
+        return Rejected(INVALID_SPEC, "; ".join(found), RECHECK)
+    return ValidHomeServer(server, material)
+
+
+def _spec_problems(server: HomeServer) -> Iterator[str]:
+    yield from groups.problems(server)
+    yield from overlay.problems(server.config, "spec.config")
+    yield from overlay.problems(server.main.config, "spec.main.config")
+    for group in server.workers:
+        yield from overlay.problems(group.options.config, f"spec.workers[{group.name}].config")
+
+
+def _data(source: Source, world: World) -> Mapping[str, bytes] | None:
+    return world.references.get(source.object)
+
+
+def _source_problems(source: Source, world: World) -> Iterator[str]:
+    kind, name = source.object
+    data = _data(source, world)
+    if data is None:
+        yield f"{source.path}: {kind} {name} does not exist: create it in the same namespace"
+        return
+    for _file, key in source.keys:
+        if key not in data:
+            there = ", ".join(sorted(data)) or "none"
+            yield f"{source.path}: {kind} {name} has no key {key}; its keys: {there}"
+        elif not data[key].strip():
+            yield f"{source.path}: key {key} of {kind} {name} is empty"
+
+
+def _material(source: Source, world: World) -> Mapping[str, bytes]:
+    data = _data(source, world) or {}
+    return {file: data[key] for file, key in source.keys} if source.keys else dict(data)
+
+
+def _config_from_problems(
+    wanted: tuple[Source, ...], material: Mapping[str, Mapping[str, bytes]]
+) -> Iterator[str]:
+    for source in wanted:
+        if not source.path.startswith("spec.configFrom"):
+            continue
+        where = f"{source.path}: key {source.keys[0][1]} of Secret {source.object.name}"
+        try:
+            document: Any = yaml.safe_load(material[source.purpose]["homeserver.yaml"])
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f" at line {mark.line + 1}" if mark else ""
+            # Never the parser's own text: it quotes the Secret's content.
+            yield f"{where} is not YAML{line}"
+            continue
+        if not isinstance(document, Mapping):
+            yield f"{where} must hold a YAML mapping, as homeserver.yaml does"
+        else:
+            yield from overlay.owned_problems(document, where)
+
+
+def _lost(lost: list[Source], world: World) -> str:
+    return "; ".join(_remedy(source, world) for source in lost)
+
+
+def _remedy(source: Source, world: World) -> str:
+    """How to get a generated Secret back: from the copy that running pods mount, or a backup."""
+    name = source.object.name
+    copies = sorted(
+        key.name
+        for key in world.children
+        if key.kind == "Secret"
+        and key.name.startswith(f"{name}-")
+        and len(key.name) == len(name) + 11
+    )
+    base = (
+        f"Secret {name} is gone while the homeserver's data exist; a new one would not fit them, "
+        "so none is made and the pods go on with their copy"
+    )
+    if not copies:
+        return f"{base}. Create it again from a backup"
+    keys = ", ".join(file for file, _key in source.keys)
+    return (
+        f"{base}. Create Secret {name} (keys: {keys}) again from a backup, or from the copy "
+        f"{copies[-1]} that the pods mount"
+    )
+
+
+def reference_keys(server: HomeServer) -> frozenset[ObjectKey]:
+    """Every Secret and ConfigMap whose content `validate` needs."""
+    return frozenset(source.object for source in sources_of(server))

@@ -1,0 +1,114 @@
+"""The user's homeserver.yaml overlay: which keys are refused, and what to write instead.
+
+Two kinds of keys are refused: those that the operator derives from the topology (two owners would
+disagree), and secrets (an overlay lies in a ConfigMap for everybody to read). Everything else is
+Synapse's to judge.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+_FIELDS = "it follows from the resource"
+_GONE = "this option is gone from Synapse; the instance map replaces it"
+
+OWNED: Final[Mapping[str, str]] = {
+    "server_name": "set spec.serverName",
+    "database": "set spec.postgres",
+    "databases": "set spec.postgres; several databases are not supported",
+    "redis": "set spec.redis",
+    "listeners": f"{_FIELDS}; listeners are not configurable",
+    "worker_listeners": f"{_FIELDS}; listeners are not configurable",
+    "instance_map": f"{_FIELDS}; set workers[].writes",
+    "stream_writers": "set workers[].writes",
+    "federation_sender_instances": "set workers[].runs: [federationSender]",
+    "send_federation": "set workers[].runs: [federationSender]",
+    "pusher_instances": "set workers[].runs: [pusher]",
+    "start_pushers": "set workers[].runs: [pusher]",
+    "run_background_tasks_on": "set workers[].runs: [backgroundTasks]",
+    "update_user_directory_from_worker": "set workers[].runs: [userDirectory]",
+    "update_user_directory": "set workers[].runs: [userDirectory]",
+    "notify_appservices_from_worker": "set workers[].runs: [appservices]",
+    "notify_appservices": "set workers[].runs: [appservices]",
+    "enable_media_repo": "set workers[].serves: [media]",
+    "media_instance_running_background_jobs": "set workers[].runs: [mediaBackgroundJobs]",
+    "media_store_path": "set spec.mediaStore",
+    "enable_metrics": "metrics are always on, on port 9000 of each pod",
+    "log_config": "set spec.logLevel or workers[].logLevel",
+    "worker_log_config": "set workers[].logLevel",
+    "worker_app": f"{_FIELDS}; every worker is a synapse.app.generic_worker",
+    "worker_name": f"{_FIELDS}; set workers[].name",
+    "worker_replication_host": _GONE,
+    "worker_replication_port": _GONE,
+    "worker_replication_http_port": _GONE,
+    "worker_replication_http_tls": _GONE,
+    "worker_main_http_uri": _GONE,
+    "worker_replication_secret_path": "set spec.secrets.workerReplicationSecret",
+    "signing_key_path": "set spec.secrets.signingKey",
+    "macaroon_secret_key_path": "set spec.secrets.macaroonSecretKey",
+    "form_secret_path": "set spec.secrets.formSecret",
+    "registration_shared_secret_path": "set spec.secrets.registrationSharedSecret",
+    "pid_file": "a container needs none",
+    "worker_pid_file": "a container needs none",
+    "daemonize": "a container runs in the foreground",
+    "worker_daemonize": "a container runs in the foreground",
+}
+
+SECRETS: Final[Mapping[str, str]] = {
+    "signing_key": "put it into a Secret and name it in spec.secrets.signingKey",
+    "macaroon_secret_key": "put it into a Secret and name it in spec.secrets.macaroonSecretKey",
+    "form_secret": "put it into a Secret and name it in spec.secrets.formSecret",
+    "registration_shared_secret": (
+        "put it into a Secret and name it in spec.secrets.registrationSharedSecret"
+    ),
+    "worker_replication_secret": (
+        "put it into a Secret and name it in spec.secrets.workerReplicationSecret"
+    ),
+}
+
+_ELSEWHERE = "put it into a Secret and name that in spec.configFrom"
+
+NESTED_SECRETS: Final = (
+    ("recaptcha_public_key",),
+    ("recaptcha_private_key",),
+    ("turn_shared_secret",),
+    ("turn_password",),
+    ("email", "smtp_pass"),
+    ("jwt_config", "secret"),
+    ("oidc_providers", "client_secret"),
+    ("matrix_authentication_service", "secret"),
+    ("experimental_features", "msc3861", "client_secret"),
+    ("experimental_features", "msc3861", "admin_token"),
+)
+"""Paths of secrets that belong into configFrom; lists on the way are walked through.
+
+The first group is what Synapse's own --no-secrets-in-config refuses, the rest what its manual calls
+secret.
+"""
+
+
+def problems(overlay: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Say what is wrong with an overlay at `path` of the resource (one sentence each)."""
+    for key in overlay:
+        if remedy := OWNED.get(key):
+            yield f"{path}.{key} is the operator's: {remedy}"
+        elif remedy := SECRETS.get(key):
+            yield f"{path}.{key} would lie in a ConfigMap for everybody to read: {remedy}"
+    for secret in NESTED_SECRETS:
+        if _holds(overlay, secret):
+            dotted = ".".join(secret)
+            yield f"{path}.{dotted} would lie in a ConfigMap for everybody to read: {_ELSEWHERE}"
+
+
+def owned_problems(overlay: Mapping[str, Any], path: str) -> Iterator[str]:
+    """The same for a Secret of configFrom, where secrets are welcome but owned keys are not."""
+    for key in overlay:
+        if remedy := {**OWNED, **SECRETS}.get(key):
+            yield f"{path} sets {key}, which is the operator's: {remedy}"
+
+
+def _holds(node: Any, path: tuple[str, ...]) -> bool:
+    if isinstance(node, list):
+        return any(_holds(item, path) for item in node)
+    if not path:
+        return bool(node)
+    return isinstance(node, Mapping) and path[0] in node and _holds(node[path[0]], path[1:])
