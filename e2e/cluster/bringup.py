@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from e2e.cluster import addons, cache, debian, gobuild, image_build, network
+from e2e.cluster import addons, cache, debian, gobuild, image_build, mounts, network
 from e2e.cluster.apiserver import ApiServer
 from e2e.cluster.images import IMAGES, Image, reference
 from e2e.cluster.kubectl import Kubectl
@@ -147,6 +147,7 @@ def up(instance: Instance) -> None:
             for directory in (instance.run, instance.state, instance.logs, instance.volumes):
                 directory.mkdir(mode=0o755, parents=True, exist_ok=True)
             network.create(instance)
+            mounts.create(instance)
         _raise_file_limit()
         Cluster.of(instance).start()
         instance.ready_marker.touch()

@@ -100,10 +100,14 @@ class Instance:
     def dns_address(self) -> str:
         return f"198.19.{16 * self.number + 8}.10"
 
-    # Network.
+    # Namespaces.
     @property
-    def namespace_path(self) -> Path:
+    def network_namespace(self) -> Path:
         return Path("/run/netns") / self.name
+
+    @property
+    def mount_namespace(self) -> Path:
+        return self.run / "namespaces/mount"
 
     @property
     def host_interface(self) -> str:
@@ -114,8 +118,9 @@ class Instance:
         return f"hse2e{self.number}n"
 
     def inside(self, *command: str | Path) -> list[str | Path]:
-        """Return the command line that runs `command` in the cluster's network namespace.
+        """Return the command line that runs `command` in the cluster's namespaces.
 
         `ip netns exec` would mount a new /sys, in which the kubelet finds no control groups.
         """
-        return ["nsenter", f"--net={self.namespace_path}", *command]
+        namespaces = (f"--net={self.network_namespace}", f"--mount={self.mount_namespace}")
+        return ["nsenter", *namespaces, *command]

@@ -45,7 +45,7 @@ def create(instance: Instance) -> None:
 
 
 def exists(instance: Instance) -> bool:
-    return instance.namespace_path.exists()
+    return instance.network_namespace.exists()
 
 
 def remove(instance: Instance) -> None:
@@ -56,14 +56,23 @@ def remove(instance: Instance) -> None:
     if exists(instance):
         # A run that was killed may have left the file without the namespace mounted on it.
         subprocess.run(["ip", "netns", "delete", instance.name], capture_output=True, check=False)
-        instance.namespace_path.unlink(missing_ok=True)
+        instance.network_namespace.unlink(missing_ok=True)
+    _remove_if_unused(instance.network_namespace.parent)
+
+
+def _remove_if_unused(folder: Path) -> None:
+    """Remove the folder of all namespaces, on which `ip netns` mounts itself, if it is empty."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        while folder.is_mount():
+            _run("umount", folder)
+        folder.rmdir()
 
 
 def process_ids(instance: Instance) -> list[int]:
     """Return the ids of all processes in the namespace, whoever started them."""
     if not exists(instance):
         return []
-    wanted = instance.namespace_path.stat().st_ino
+    wanted = instance.network_namespace.stat().st_ino
     processes = (path for path in Path("/proc").iterdir() if path.name.isdecimal())
     return [int(path.name) for path in processes if _network_of(path) == wanted]
 
@@ -83,7 +92,7 @@ def _load_modules() -> None:
 
 
 def _inside(instance: Instance, *command: str) -> None:
-    _run(*instance.inside(*command))
+    _run("nsenter", f"--net={instance.network_namespace}", *command)
 
 
 def _run(*command: str | Path) -> None:

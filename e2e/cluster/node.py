@@ -85,11 +85,12 @@ class Node:
 
     def ctr(self, *arguments: str | Path) -> list[str | Path]:
         """Return the command line of containerd's own client, for the pods' images and tasks."""
-        return ["ctr", f"--address={self.instance.containerd_socket}", "-n", "k8s.io", *arguments]
+        address = f"--address={self.instance.containerd_socket}"
+        return self.instance.inside("ctr", address, "--namespace=k8s.io", *arguments)
 
     def containerd_answers(self) -> bool:
-        command = ["ctr", f"--address={self.instance.containerd_socket}", "version"]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        version = subprocess.run(self.ctr("version"), capture_output=True, check=False)
+        return version.returncode == 0
 
     def image_references(self) -> set[str]:
         """Return the names of the images that the node holds."""

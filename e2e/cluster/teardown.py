@@ -7,12 +7,11 @@ directories; processes are ended by id.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2e.cluster import network
+from e2e.cluster import mounts, network
 from e2e.cluster.node import cgroup_hierarchies
 from e2e.cluster.processes import Daemons, Process, end
 from e2e.cluster.progress import RigError
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from e2e.cluster.instance import Instance
 
-CNI_STATE = Path("/var/lib/cni")
 KEPT_FOR_LAST = ("containerd", "kube-apiserver", "etcd")
 
 
@@ -41,11 +39,11 @@ def tear_down(instance: Instance) -> None:
         running.stop(name)
     end(_live(network.process_ids(instance)))
     _end_containers(instance)
-    _unmount_below(instance.state, instance.run)
+    mounts.unmount_below(instance.state, instance.run)
     for group in _groups(instance):
         _remove_group(group)
     network.remove(instance)
-    _remove_cni_state(instance)
+    mounts.remove_empty_folders()
     for directory in (instance.run, instance.state):
         shutil.rmtree(directory, ignore_errors=True)
         if directory.exists():
@@ -90,30 +88,3 @@ def _remove_group(group: Path) -> None:
                 if time.monotonic() > deadline:
                     raise RigError(f"control group {directory}: {error}") from error
                 time.sleep(0.02)
-
-
-def _unmount_below(*directories: Path) -> None:
-    """Unmount everything below these directories, the deepest first."""
-    points = [
-        Path(line.split(" ")[4].encode().decode("unicode_escape"))
-        for line in Path("/proc/self/mountinfo").read_text().splitlines()
-    ]
-    for point in reversed(points):
-        if any(point.is_relative_to(directory) for directory in directories):
-            plain = subprocess.run(["umount", point], capture_output=True, check=False)
-            if plain.returncode:
-                subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
-
-
-def _remove_cni_state(instance: Instance) -> None:
-    """Remove the results that the CNI library caches in a place that cannot be configured."""
-    results = CNI_STATE / "results"
-    for result in results.glob(f"{instance.name}-*"):
-        # Another instance's name may begin with this one's.
-        if f'"networkName":"{instance.name}"' in result.read_text().replace(" ", ""):
-            result.unlink()
-    for directory in (results, CNI_STATE / "cache", CNI_STATE):
-        try:
-            directory.rmdir()
-        except OSError:
-            continue
