@@ -6,28 +6,10 @@ of 1.163.2), nothing of YAML, routes or Kubernetes objects.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from homeserver_operator.api.names import MAIN, MASTER
+from homeserver_operator.api.roles import MEDIA, MEDIA_BACKGROUND_JOBS, STREAMS
 from homeserver_operator.api.spec import HomeServer, ProcessOptions, WorkerGroup
-
-STREAMS: Final[Mapping[str, str]] = {
-    "events": "events",
-    "typing": "typing",
-    "toDevice": "to_device",
-    "accountData": "account_data",
-    "receipts": "receipts",
-    "presence": "presence",
-    "pushRules": "push_rules",
-    "deviceLists": "device_lists",
-    "threadSubscriptions": "thread_subscriptions",
-}
-"""The resource's names of streams, and Synapse's keys under `stream_writers`."""
-
-MEDIA: Final = "media"
-MEDIA_BACKGROUND_JOBS: Final = "mediaBackgroundJobs"
-FEDERATION_SENDER: Final = "federationSender"
-PUSHER: Final = "pusher"
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,16 @@ from homeserver_operator.api.names import (
     REDIS_PORT,
     REPLICATION_PORT,
 )
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis
-from homeserver_operator.render import paths
-from homeserver_operator.render.paths import Addresses
-from homeserver_operator.topology import (
+from homeserver_operator.api.roles import (
     FEDERATION_SENDER,
     MEDIA_BACKGROUND_JOBS,
     PUSHER,
     STREAMS,
-    Process,
-    Topology,
 )
+from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis
+from homeserver_operator.render import paths
+from homeserver_operator.render.paths import Addresses
+from homeserver_operator.topology import Process, Topology
 from homeserver_operator.validate import ValidHomeServer, sources
 
 MEDIA_KEYS: Final = frozenset(

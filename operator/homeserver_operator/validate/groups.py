@@ -8,11 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from homeserver_operator.api.roles import (
+    MEDIA,
+    MEDIA_BACKGROUND_JOBS,
+    SINGLE_RUNNER,
+    SINGLE_WRITER,
+)
 from homeserver_operator.api.spec import HomeServer, WorkerGroup
-from homeserver_operator.topology import MEDIA, MEDIA_BACKGROUND_JOBS
 
-SINGLE_WRITER: Final = ("typing", "toDevice", "accountData", "presence", "pushRules")
-SINGLE_RUNNER: Final = ("backgroundTasks", "userDirectory", "appservices")
 RESERVED: Final = ("main", "master", "redis", "postgres", "router", "preflight")
 
 

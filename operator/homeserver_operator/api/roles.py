@@ -1,0 +1,28 @@
+"""The words of `serves`, `writes` and `runs` that other modules must know by name."""
+
+from collections.abc import Mapping
+from typing import Final
+
+STREAMS: Final[Mapping[str, str]] = {
+    "events": "events",
+    "typing": "typing",
+    "toDevice": "to_device",
+    "accountData": "account_data",
+    "receipts": "receipts",
+    "presence": "presence",
+    "pushRules": "push_rules",
+    "deviceLists": "device_lists",
+    "threadSubscriptions": "thread_subscriptions",
+}
+"""The resource's names of streams, and Synapse's keys under `stream_writers`."""
+
+SINGLE_WRITER: Final = ("typing", "toDevice", "accountData", "presence", "pushRules")
+"""Streams that exactly one process may write."""
+
+MEDIA: Final = "media"
+MEDIA_BACKGROUND_JOBS: Final = "mediaBackgroundJobs"
+FEDERATION_SENDER: Final = "federationSender"
+PUSHER: Final = "pusher"
+
+SINGLE_RUNNER: Final = ("backgroundTasks", "userDirectory", "appservices")
+"""Duties that exactly one process may have."""
