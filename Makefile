@@ -1,0 +1,55 @@
+# Everything a developer runs. Each target does its own set-up and can be run again.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/homeserver-operator
+SOURCES := operator runtime e2e crds helm docs
+
+.PHONY: help demo test check soak bench up down format golden reference clean
+
+help: ## List the targets.
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/ready ## A real cluster, the operator, the example, a conversation through the Ingress.
+	$(BIN)/python -m e2e.demo
+
+test: check ## Everything that CI runs (takes a while: real API server, real Synapse, real cluster).
+	$(PYTEST) -m "(apiserver or synapse) and not soak"
+	$(BIN)/python -m e2e.suite
+
+check: .venv/ready ## The fast part: format, lint, types, layers, unit tests.
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy operator runtime e2e
+	PYTHONPATH=operator:runtime $(BIN)/lint-imports --no-cache
+	$(PYTEST) -q -m "not apiserver and not synapse and not cluster and not soak"
+
+soak: .venv/ready ## What takes longer; writes a dated report under docs/measurements/.
+	$(BIN)/python -m e2e.suite --soak
+
+bench: .venv/ready ## The benchmarks, printed.
+	$(BIN)/python -m e2e.bench
+
+up: .venv/ready ## Only the cluster.
+	$(BIN)/python -m e2e.cluster up
+
+down: ## Take the cluster down; leaves nothing but the cache.
+	$(PYTHON) -m e2e.cluster down
+
+format: .venv/ready ## Format the sources and mend what the linter can.
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+golden: .venv/ready ## Write the golden files anew; look at the diff before you commit it.
+	$(PYTEST) -q operator/tests/core --update-golden
+
+reference: .venv/ready ## Write docs/reference.md anew from the CRD.
+	$(BIN)/python docs/generate_reference.py
+
+clean: ## Remove the virtual environment and tools' caches (not the cache of built binaries).
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/ready: requirements-dev.txt tools/setup
+	tools/setup
