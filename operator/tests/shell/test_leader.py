@@ -1,0 +1,215 @@
+"""The Lease: one writer at a time, quick take-over, no zombie writes."""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.shell.conftest import Eventually
+from tests.shell.fake_api import FakeApi
+from tests.shell.objects import NAMESPACE, child
+
+from homeserver_operator.api.kinds import BY_KIND
+from homeserver_operator.cluster import Cluster, LeadershipLostError
+from homeserver_operator.leader import Leader, Timing
+from homeserver_operator.metrics import Metrics
+
+QUICK = Timing(duration=1.0, deadline=0.6, renew=0.2, poll=0.05)
+
+Make = Callable[..., Leader]
+
+
+@pytest.fixture
+def make(cluster: Cluster) -> Make:
+    def leader(identity: str, clock: Callable[[], float] = time.monotonic) -> Leader:
+        return Leader(
+            cluster,
+            namespace=NAMESPACE,
+            name="operator",
+            identity=identity,
+            clock=clock,
+            metrics=Metrics(),
+            timing=QUICK,
+        )
+
+    return leader
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def holder(api: FakeApi) -> str:
+    lease = api.find("Lease", "operator")
+    assert lease is not None
+    return str(lease["spec"]["holderIdentity"])
+
+
+def writable(leader: Leader) -> bool:
+    try:
+        return leader.guard() > 0
+    except LeadershipLostError:
+        return False
+
+
+async def test_who_does_not_hold_the_lease_may_not_write(make: Make) -> None:
+    with pytest.raises(LeadershipLostError):
+        make("a").guard()
+
+
+async def test_the_first_creates_the_lease_and_may_write(api: FakeApi, make: Make) -> None:
+    leader = make("a")
+    await leader.acquire()
+
+    assert holder(api) == "a"
+    assert 0 < leader.guard() <= QUICK.deadline
+
+
+async def test_a_second_waits_as_long_as_the_first_renews(api: FakeApi, make: Make) -> None:
+    first, second = make("a"), make("b")
+    await first.acquire()
+    async with running(first.hold()), running(second.acquire()) as waiting:
+        await asyncio.sleep(2 * QUICK.duration)
+
+        assert not waiting.done()
+        assert writable(first)
+        assert not writable(second)
+
+
+async def test_a_released_lease_is_taken_at_once(api: FakeApi, make: Make) -> None:
+    first, second = make("a"), make("b")
+    await first.acquire()
+    async with running(second.acquire()) as waiting:
+        await asyncio.sleep(0.1)
+        before = time.monotonic()
+        await first.release()
+        assert not writable(first)
+        await asyncio.wait_for(waiting, 5)
+
+    assert time.monotonic() - before < QUICK.duration / 2
+    assert holder(api) == "b"
+
+
+async def test_a_dead_holder_is_replaced_after_its_lease_and_could_not_write_by_then(
+    api: FakeApi, make: Make
+) -> None:
+    first, second = make("a"), make("b")
+    await first.acquire()
+    before = time.monotonic()
+    await asyncio.wait_for(second.acquire(), 5)
+    took = time.monotonic() - before
+
+    assert QUICK.duration <= took < QUICK.duration + 10 * QUICK.poll
+    assert not writable(first)
+    assert writable(second)
+
+
+async def test_a_zombie_that_wakes_up_after_a_take_over_is_refused_its_write(
+    api: FakeApi, cluster: Cluster, make: Make
+) -> None:
+    first, second = make("a"), make("b")
+    await first.acquire()
+    await second.acquire()
+
+    with pytest.raises(LeadershipLostError):
+        await cluster.guarded(first.guard).apply(
+            BY_KIND["ConfigMap"], NAMESPACE, child("ConfigMap", "c")
+        )
+    with pytest.raises(LeadershipLostError):
+        await first.hold()
+    await first.release()
+
+    assert holder(api) == "b"
+    assert api.find("ConfigMap", "c") is None
+
+
+async def test_two_that_try_at_once_do_not_both_get_it(api: FakeApi, make: Make) -> None:
+    leaders = [make(str(number)) for number in range(8)]
+    tasks = [asyncio.create_task(leader.acquire()) for leader in leaders]
+    done, pending = await asyncio.wait(tasks, timeout=QUICK.duration / 2)
+    for task in pending:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+    assert len(done) == 1
+    assert [writable(leader) for leader in leaders].count(True) == 1
+
+
+async def test_a_holder_that_cannot_renew_gives_up_before_others_may_take_over(
+    api: FakeApi, make: Make
+) -> None:
+    leader = make("a")
+    await leader.acquire()
+    api.fail("PUT", "leases", 503, times=1000)
+    before = time.monotonic()
+
+    with pytest.raises(LeadershipLostError):
+        await asyncio.wait_for(leader.hold(), 5)
+
+    assert time.monotonic() - before < QUICK.duration
+
+
+async def test_a_holder_whose_renewals_hang_gives_up_in_time_too(api: FakeApi, make: Make) -> None:
+    leader = make("a")
+    await leader.acquire()
+    api.fail("PUT", "leases", 503, times=1000, delay=10)
+    before = time.monotonic()
+
+    with pytest.raises(LeadershipLostError):
+        await asyncio.wait_for(leader.hold(), 5)
+
+    assert time.monotonic() - before < QUICK.duration
+
+
+async def test_a_lease_that_somebody_annotated_is_renewed_all_the_same(
+    api: FakeApi, make: Make
+) -> None:
+    leader = make("a")
+    await leader.acquire()
+    lease = api.find("Lease", "operator")
+    assert lease is not None
+    await api.put({**lease, "metadata": {**lease["metadata"], "annotations": {"a": "b"}}})
+    async with running(leader.hold()):
+        await asyncio.sleep(2 * QUICK.duration)
+
+        assert writable(leader)
+
+
+async def test_a_deleted_lease_is_lost(api: FakeApi, make: Make) -> None:
+    leader = make("a")
+    await leader.acquire()
+    await api.remove("Lease", "operator")
+
+    with pytest.raises(LeadershipLostError):
+        await asyncio.wait_for(leader.hold(), 5)
+
+
+async def test_the_deadline_counts_from_when_the_renewal_was_sent(
+    api: FakeApi, make: Make, eventually: Eventually
+) -> None:
+    now = 0.0
+    leader = make("a", clock=lambda: now)
+    await leader.acquire()
+    api.fail("GET", "never", 500)
+
+    now = QUICK.deadline - 0.001
+    assert writable(leader)
+    now = QUICK.deadline
+    assert not writable(leader)
+
+
+def test_the_default_times_allow_a_take_over_within_ten_seconds() -> None:
+    timing = Timing()
+
+    assert timing.duration + timing.poll <= 10
+    assert timing.deadline + timing.renew <= timing.duration
+    assert set(dataclasses.asdict(timing)) == {"duration", "deadline", "renew", "poll"}

@@ -1,0 +1,165 @@
+"""The watch of children: wakes owners, resumes after cuts, starts over after a 410."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.shell.conftest import Eventually
+from tests.shell.fake_api import FakeApi
+from tests.shell.objects import NAMESPACE, child, foreign
+
+from homeserver_operator import cluster as cluster_module
+from homeserver_operator.api.kinds import BY_KIND
+from homeserver_operator.api.world import Key
+from homeserver_operator.cluster import Cluster
+from homeserver_operator.metrics import Metrics
+from homeserver_operator.watch import ChildWatch
+
+ALPHA, BETA = Key(NAMESPACE, "alpha"), Key(NAMESPACE, "beta")
+
+Start = Callable[[], Awaitable[None]]
+
+
+class Woken:
+    """What a watch reported."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self.missed = 0
+
+    def miss(self) -> None:
+        self.missed += 1
+
+
+@asynccontextmanager
+async def watching(
+    cluster: Cluster, namespace: str | None = None
+) -> AsyncIterator[tuple[Woken, ChildWatch]]:
+    woken = Woken()
+    watch = ChildWatch(
+        cluster,
+        BY_KIND["ConfigMap"],
+        namespace,
+        wake=woken.keys.append,
+        missed=woken.miss,
+        metrics=Metrics(),
+        first_pause=0.01,
+    )
+    task = asyncio.create_task(watch.run())
+    try:
+        await asyncio.wait_for(watch.synced.wait(), 5)
+        yield woken, watch
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_a_changed_child_wakes_its_homeserver(
+    api: FakeApi, cluster: Cluster, eventually: Eventually
+) -> None:
+    async with watching(cluster) as (woken, _):
+        await api.put(child("ConfigMap", "c"))
+        await eventually(lambda: woken.keys == [ALPHA])
+        await api.put(child("ConfigMap", "d", owner="beta"))
+        await eventually(lambda: woken.keys == [ALPHA, BETA])
+        await api.remove("ConfigMap", "c")
+        await eventually(lambda: woken.keys == [ALPHA, BETA, ALPHA])
+
+
+async def test_foreign_objects_do_not_even_arrive(
+    api: FakeApi, cluster: Cluster, eventually: Eventually
+) -> None:
+    async with watching(cluster) as (woken, _):
+        await api.put(foreign("ConfigMap", "theirs"))
+        await api.put(child("ConfigMap", "ours"))
+        await eventually(lambda: woken.keys)
+
+    assert woken.keys == [ALPHA]
+
+
+async def test_what_exists_at_the_start_wakes_nobody_and_costs_one_item(
+    api: FakeApi, cluster: Cluster, eventually: Eventually
+) -> None:
+    for number in range(100):
+        await api.put(child("ConfigMap", f"c{number}"))
+    async with watching(cluster) as (woken, _):
+        await eventually(lambda: api.watching == 1)
+
+    assert (woken.keys, woken.missed) == ([], 0)
+    assert [path for _, path in api.requests if "limit=1&" in path] == [api.requests[0][1]]
+    assert len(api.requests) == 2
+
+
+async def test_a_cut_watch_resumes_and_loses_nothing(
+    api: FakeApi, cluster: Cluster, eventually: Eventually
+) -> None:
+    async with watching(cluster) as (woken, _):
+        await api.put(child("ConfigMap", "c"))
+        await eventually(lambda: woken.keys == [ALPHA])
+        api.cut_watches()
+        await api.put(child("ConfigMap", "d", owner="beta"))
+        await eventually(lambda: woken.keys == [ALPHA, BETA])
+
+    lists = [path for _, path in api.requests if "limit=1" in path]
+    assert (len(lists), woken.missed) == (1, 0)
+
+
+async def test_after_a_410_everybody_is_woken_because_changes_may_be_lost(
+    api: FakeApi, cluster: Cluster, eventually: Eventually
+) -> None:
+    async with watching(cluster) as (woken, _):
+        await eventually(lambda: api.watching == 1)
+        await api.put(child("ConfigMap", "lost"))
+        await eventually(lambda: woken.keys)
+        await api.put(foreign("Secret", "moves-the-version-on"))
+        api.compact()
+        api.cut_watches()
+        await eventually(lambda: woken.missed == 1)
+        await api.put(child("ConfigMap", "d", owner="beta"))
+        await eventually(lambda: BETA in woken.keys)
+
+
+async def test_bookmarks_move_the_version_to_resume_from(
+    api: FakeApi, cluster: Cluster, eventually: Eventually
+) -> None:
+    async with watching(cluster) as (woken, _):
+        await eventually(lambda: api.watching == 1)
+        await api.bookmark()
+        await eventually(lambda: api.watching == 1)
+        await asyncio.sleep(0.05)
+        api.history.clear()
+        api.compacted = int(api.requests[-1][1].split("resourceVersion=")[1]) + 1
+        api.cut_watches()
+        await api.put(child("ConfigMap", "c"))
+        await eventually(lambda: woken.keys == [ALPHA])
+
+    assert woken.missed == 0
+
+
+async def test_errors_are_ridden_out(
+    api: FakeApi, cluster: Cluster, eventually: Eventually
+) -> None:
+    async with watching(cluster) as (woken, _):
+        await eventually(lambda: api.watching == 1)
+        api.fail("GET", "watch=true", 503, times=3)
+        api.cut_watches()
+        await api.put(child("ConfigMap", "c"))
+        await eventually(lambda: woken.keys == [ALPHA])
+
+
+async def test_a_watch_that_went_silent_is_given_up(
+    api: FakeApi, cluster: Cluster, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "WATCH_SILENCE", 0.1)
+    async with watching(cluster):
+        await eventually(lambda: len([p for _, p in api.requests if "watch=true" in p]) >= 3)
+
+
+async def test_a_namespaced_watch_stays_in_its_namespace(
+    api: FakeApi, cluster: Cluster, eventually: Eventually
+) -> None:
+    async with watching(cluster, NAMESPACE):
+        await eventually(lambda: api.watching == 1)
+
+    assert all(f"/namespaces/{NAMESPACE}/" in path for _, path in api.requests)
