@@ -14,7 +14,7 @@ import psycopg2
 from psycopg2.errors import LockNotAvailable, UniqueViolation
 from synapse.storage.database import make_conn
 from synapse.storage.engines import create_engine
-from synapse.storage.prepare_database import UpgradeDatabaseException, prepare_database
+from synapse.storage.prepare_database import PrepareDatabaseException, prepare_database
 from synapse.storage.schema import SCHEMA_VERSION
 
 from homeserver_runtime.failure import StartupFailedError
@@ -70,7 +70,7 @@ def _missing(config: Any, connection: Any, engine: Any, facts: DatabaseFacts) ->
         prepare_database(
             connection, engine, config, databases=config.database.databases[0].databases
         )
-    except UpgradeDatabaseException as error:
+    except PrepareDatabaseException as error:
         return f"main to finish the migration ({error})"
     except (LockNotAvailable, UniqueViolation):
         return "main, which is changing the database schema"

@@ -11,19 +11,14 @@ import importlib.metadata
 import logging
 import signal
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from homeserver_runtime import configuration, failure
 from homeserver_runtime.contract import Launch, Paths
 from homeserver_runtime.probes import Judge, ProbeServer
 from homeserver_runtime.state import Snapshot, State
 
-if TYPE_CHECKING:
-    from homeserver_runtime.synapse_start import Prepared
-
 logger = logging.getLogger(__name__)
-
-_HEARTBEAT_SECONDS = 0.5
 
 
 def run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
@@ -48,57 +43,16 @@ def _run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
     configuration.write_pgpass(launch, paths)
     finished = configuration.write_finished(configuration.assemble(launch, paths), paths)
 
-    from homeserver_runtime import synapse_start  # noqa: PLC0415 - seconds; the probes go first
+    # Synapse comes with these, and takes seconds; the probes answer meanwhile.
+    from homeserver_runtime import serving, synapse_start  # noqa: PLC0415
 
     prepared = synapse_start.prepare(launch.role, finished)
     synapse_start.warm_up()
     state.change(warm=True)
 
     synapse_start.enter(prepared, state)
-    _serve(prepared, state, judge, paths)
+    serving.serve(prepared, state, judge, paths)
     return 0 if state.now.phase == "draining" else failure.FAILED
-
-
-def _serve(prepared: Prepared, state: State, judge: Judge, paths: Paths) -> None:
-    from twisted.internet.task import LoopingCall  # noqa: PLC0415 - see _run
-
-    from homeserver_runtime import synapse_start  # noqa: PLC0415
-    from homeserver_runtime.drain import Drain  # noqa: PLC0415
-    from homeserver_runtime.replication import (  # noqa: PLC0415
-        RedisWatch,
-        answers,
-        observe,
-        redis_client,
-    )
-
-    homeserver, settings = prepared.homeserver, prepared.config.redis
-    reactor = homeserver.get_reactor()
-    drain = Drain(homeserver, on_begin=lambda: state.change(phase="draining"))
-    if settings.redis_enabled:
-        watch = RedisWatch(state, lambda: answers(redis_client(settings)))
-        judge.watch_redis(watch.cut_off_seconds)
-        watch.start()
-
-    heart = LoopingCall(lambda: state.beat(observe(homeserver)))
-
-    def reactor_runs() -> None:
-        # Not earlier: the reactor puts its own handlers in place when it starts.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: reactor.callFromThread(drain.terminate))
-
-    def serving() -> None:
-        if state.now.phase != "draining":
-            state.change(phase="serving")
-        heart.start(_HEARTBEAT_SECONDS).addErrback(
-            lambda reason: logger.critical("The heartbeat stopped: %s", reason)
-        )
-
-    def failed(error: Exception) -> None:
-        code, message = failure.describe(error)
-        failure.end_process(code, lambda: failure.report(message, paths.termination_log))
-
-    reactor.callWhenRunning(reactor_runs)
-    synapse_start.run(prepared, on_start=serving, on_failure=failed)
 
 
 def _stop_at_once_on_signals() -> None:

@@ -82,14 +82,13 @@ class Judge:
         if replication.connected:
             behind = f"not caught up with {', '.join(replication.missing)}"
             return Verdict(ok=self._took_part, reason=f"replication {behind}")
-        if not self._took_part:
-            return Verdict(ok=False, reason="replication is not connected to Redis")
         if cut_off_seconds is None:
             return Verdict(
-                ok=True, reason="replication is not connected, but Redis answers no ping either"
+                ok=self._took_part,
+                reason="replication is not connected, and Redis answers no ping either",
             )
         if cut_off_seconds < CUT_OFF_SECONDS:
-            return Verdict(ok=True, reason="replication reconnects to Redis")
+            return Verdict(ok=self._took_part, reason="replication is connecting to Redis")
         self._took_part = False
         return Verdict(
             ok=False,

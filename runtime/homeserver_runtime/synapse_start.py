@@ -11,15 +11,18 @@ import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
+# Synapse imports these three only when it connects and listens, after a process has entered.
 import synapse.app.generic_worker
 import synapse.app.homeserver
+import synapse.replication.tcp.redis
+import synapse.rest.client.media
 from synapse.app import _base
 from synapse.app._base import ListenerException
 from synapse.config._base import ConfigError, format_config_error
 from synapse.config.homeserver import HomeServerConfig
 from synapse.logging.context import LoggingContext
 
-from homeserver_runtime import database, lazy_imports
+from homeserver_runtime import database
 from homeserver_runtime.contract import ConfigurationRefusedError, Role
 from homeserver_runtime.failure import StartupFailedError
 
@@ -79,12 +82,11 @@ def refusal(error: ConfigError) -> ConfigurationRefusedError:
 
 
 def warm_up() -> None:
-    """Does what needs nothing outside: late imports, and the garbage collection of all that.
+    """Collects the garbage of all imports, and keeps the rest out of later collections.
 
-    Synapse collects and freezes in the reactor's thread once the port is open, while the first
-    requests wait; after this, that takes no time.
+    Synapse does it again in the reactor's thread once the port is open, while the first requests
+    wait; after this, that takes no time.
     """
-    lazy_imports.load()
     gc.collect()
     gc.freeze()
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from tests.services import LOOPBACK, Postgres, Redis, free_port, wait_until
+
 from homeserver_runtime.configuration import merge
-from services import LOOPBACK, Postgres, Redis, free_port, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 RUNTIME = Path(__file__).resolve().parents[1]
 SERVER_NAME = "test.example"
@@ -123,6 +124,20 @@ class Site:
     redis: Redis
     database: str
 
+    def execute(self, statement: str, values: Sequence[object] = ()) -> None:
+        """Changes Synapse's own tables."""
+        with contextlib.closing(self.postgres.connect(self.database)) as connection:
+            connection.cursor().execute(statement, values)
+
+    def query(self, statement: str) -> tuple[Any, ...]:
+        """The first row of an answer."""
+        with (
+            contextlib.closing(self.postgres.connect(self.database)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)
+            return tuple(cursor.fetchone())
+
     def write(
         self,
         name: str,
@@ -174,7 +189,7 @@ class Site:
                 self._text("signing.key", "ed25519 a_0000 " + "A" * 43 + "\n"),
             ),
             "macaroon_secret_key_path": str(self._text("macaroon", "macaroon secret\n")),
-            "worker_replication_secret_path": str(self._text("replication", "shared secret\n")),
+            "worker_replication_secret_path": str(self._text("replication", "shared-secret\n")),
             "registration_shared_secret_path": str(
                 self._text("registration", REGISTRATION_SECRET + "\n")
             ),
@@ -197,7 +212,7 @@ class Site:
             "instance_map": {
                 process: {"host": LOOPBACK, "port": port} for process, port in ports.items()
             },
-            "stream_writers": {"events": [name for name in ports if name != "main"]},
+            "stream_writers": {"events": [n for n in ports if n != "main"] or ["master"]},
         }
 
     def _text(self, name: str, text: str) -> Path:

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LOOPBACK = "127.0.0.1"
+AWKWARD_PASSWORD = "a:b\\c d'ü"
+"""Holds what a passfile has to escape."""
 
 
 def free_port() -> int:
@@ -72,7 +75,7 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def postgres(password: str = "a:b\\c d'ü") -> Iterator[Postgres]:
+def postgres(password: str = AWKWARD_PASSWORD) -> Iterator[Postgres]:
     """A new cluster, without fsync. PostgreSQL refuses root, so root starts it as `postgres`."""
     programs = _postgres_programs()
     with _directory() as directory:
@@ -192,5 +195,5 @@ def _running(arguments: list[Any], log: Path, **options: Any) -> Iterator[None]:
             yield
         finally:
             # To PostgreSQL the fast shutdown; Redis takes it for Ctrl-C.
-            process.send_signal(2)
+            process.send_signal(signal.SIGINT)
             process.wait(timeout=30)

@@ -1,0 +1,58 @@
+"""The time from Synapse's start to its stop: heartbeat, signals, and how a failed start is told.
+
+Wires the parts together in the reactor; judges and drains nothing itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+from twisted.internet.task import LoopingCall
+
+from homeserver_runtime import failure, synapse_start
+from homeserver_runtime.drain import Drain
+from homeserver_runtime.replication import RedisWatch, answers, observe, redis_client
+
+if TYPE_CHECKING:
+    from homeserver_runtime.contract import Paths
+    from homeserver_runtime.probes import Judge
+    from homeserver_runtime.state import State
+    from homeserver_runtime.synapse_start import Prepared
+
+logger = logging.getLogger(__name__)
+
+_HEARTBEAT_SECONDS = 0.5
+
+
+def serve(prepared: Prepared, state: State, judge: Judge, paths: Paths) -> None:
+    """Runs Synapse until a signal has ended it; a failed start ends the process in here."""
+    homeserver, settings = prepared.homeserver, prepared.config.redis
+    reactor = homeserver.get_reactor()
+    drain = Drain(homeserver, on_begin=lambda: state.change(phase="draining"))
+    if settings.redis_enabled:
+        watch = RedisWatch(state, lambda: answers(redis_client(settings)))
+        judge.watch_redis(watch.cut_off_seconds)
+        watch.start()
+
+    heart = LoopingCall(lambda: state.beat(observe(homeserver)))
+
+    def reactor_runs() -> None:
+        # Not earlier: the reactor puts its own handlers in place when it starts.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: reactor.callFromThread(drain.terminate))
+
+    def started() -> None:
+        if state.now.phase != "draining":
+            state.change(phase="serving")
+        heart.start(_HEARTBEAT_SECONDS).addErrback(
+            lambda reason: logger.critical("The heartbeat stopped: %s", reason)
+        )
+
+    def failed(error: Exception) -> None:
+        code, message = failure.describe(error)
+        failure.end_process(code, lambda: failure.report(message, paths.termination_log))
+
+    reactor.callWhenRunning(reactor_runs)
+    synapse_start.run(prepared, on_start=started, on_failure=failed)

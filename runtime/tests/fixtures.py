@@ -1,0 +1,100 @@
+"""Fixtures for tests with real Synapse processes: a plugin that test modules name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.matrix import Client, register
+from tests.processes import Site, ending
+from tests.services import free_port, postgres, redis_server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from tests.processes import RuntimeProcess
+    from tests.services import Postgres, Redis
+
+GENERIC_REDIS_USER = {"username": "generic", "password": "generic secret"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Homeserver:
+    """Three processes that serve together."""
+
+    redis: Redis
+    main: RuntimeProcess
+    persister: RuntimeProcess
+    generic: RuntimeProcess
+
+    def admit_generic(self) -> None:
+        """Lets the generic worker's own Redis user in; Redis forgets it when it stops."""
+        secret = GENERIC_REDIS_USER["password"]
+        with self.redis.client as client:
+            client.execute_command(
+                *("ACL", "SETUSER", "generic", "on", f">{secret}", "allcommands"),
+                *("allchannels", "allkeys"),
+            )
+
+    def wait_ready(self) -> None:
+        for process in (self.main, self.persister, self.generic):
+            process.wait_ready()
+
+
+@pytest.fixture(scope="session")
+def own_postgres() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def own_redis() -> Iterator[Redis]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def site(own_postgres: Postgres, own_redis: Redis, tmp_path: Path) -> Site:
+    """A homeserver without processes, on an empty database."""
+    database = f"synapse_{free_port()}"
+    own_postgres.create_database(database)
+    return Site(directory=tmp_path, postgres=own_postgres, redis=own_redis, database=database)
+
+
+@pytest.fixture(scope="session")
+def homeserver(
+    own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Homeserver]:
+    """One homeserver for all tests; each leaves it as it was, serving."""
+    own_postgres.create_database("shared")
+    with redis_server() as redis:
+        site = Site(
+            directory=tmp_path_factory.mktemp("homeserver"),
+            postgres=own_postgres,
+            redis=redis,
+            database="shared",
+        )
+        ports = {"main": free_port(), "persister-0": free_port()}
+        own_user: dict[str, Any] = {"redis": GENERIC_REDIS_USER}
+        processes = Homeserver(
+            redis=redis,
+            main=site.write("main", role="main", replication_ports=ports),
+            persister=site.write("persister-0", replication_ports=ports),
+            generic=site.write("generic-0", settings=own_user, replication_ports=ports),
+        )
+        processes.admit_generic()
+        with ending(processes.main, processes.persister, processes.generic) as all_three:
+            for process in all_three:
+                process.start(HOMESERVER_REVISION="revision-1")
+            processes.wait_ready()
+            yield processes
+
+
+@pytest.fixture
+async def alice(homeserver: Homeserver) -> AsyncIterator[Client]:
+    """A new user who talks to the generic worker."""
+    token = await register(homeserver.main.client_port)
+    async with Client(homeserver.generic.client_port, token) as client:
+        yield client

@@ -1,0 +1,147 @@
+"""`check` asks the real parser: one run over many processes, as the operator's Job does it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.processes import RUNTIME, Site
+from tests.services import Postgres, Redis
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLIENT = [{"type": "http", "port": 8008, "resources": [{"names": ["client"]}]}]
+
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "main": {"role": "main"},
+    "a-worker": {},
+    "a-worker-by-pod-name": {"launcher": {"name": None}},
+}
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "an-unknown-writer": (
+        {"settings": {"stream_writers": {"typing": ["nobody"]}}},
+        "Instance 'nobody' is configured to write typing but does not appear in `instance_map`",
+    ),
+    "a-type-the-parser-trips-over": (
+        {"settings": {"stream_writers": {"nonsense": ["master"]}}},
+        "Synapse cannot read the configuration: TypeError",
+    ),
+    "a-worker-that-is-main": ({"role": "main", "settings": {"worker_app": "x"}}, "worker_app"),
+    "an-unknown-worker-app": (
+        {"settings": {"worker_app": "synapse.app.nonsense"}},
+        "worker_app is 'synapse.app.nonsense', which cannot run as worker",
+    ),
+    "a-missing-secret": (
+        {"settings": {"macaroon_secret_key_path": "/nonexistent/macaroon"}},
+        "/nonexistent/macaroon",
+    ),
+    "a-missing-overlay": (
+        {"launcher": {"config_from": ["/nonexistent/overlay"]}},
+        "cannot read /nonexistent/overlay: No such file or directory",
+    ),
+    "a-module-that-is-not-installed": (
+        {"settings": {"modules": [{"module": "nonexistent.Module"}]}},
+        "No module named 'nonexistent'",
+    ),
+    "another-format": ({"launcher": {"version": 2}}, "version is 2"),
+    "a-log-handler-that-does-not-exist": ({"log": {"root": {"handlers": ["none"]}}}, "log.yaml"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    code: int
+    stderr: str
+    termination_message: str
+
+
+class Checks:
+    """Runs `check` over processes that are made of the tables above."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        postgres, redis = Postgres(port=5432, password="unused"), Redis(directory)
+        self._site = Site(directory=directory, postgres=postgres, redis=redis, database="none")
+
+    def write(self, name: str, *, log: dict[str, Any] | None = None, **options: Any) -> Path:
+        process = self._site.write(name, **options)
+        if log is not None:
+            (process.directory / "log.yaml").write_text(yaml.safe_dump({"version": 1} | log))
+        return process.directory
+
+    def run(self, *directories: Path) -> Outcome:
+        message = self._directory / "termination-log"
+        message.unlink(missing_ok=True)
+        environment = {k: v for k, v in os.environ.items() if k != "POD_NAME"}
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "homeserver_runtime", "check"),
+                *("--termination-log", message, *directories),
+            ],
+            cwd=self._directory,
+            env=environment | {"PYTHONPATH": str(RUNTIME)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        said = message.read_text() if message.exists() else ""
+        return Outcome(done.returncode, done.stderr, said)
+
+
+@pytest.fixture(scope="module")
+def checks(tmp_path_factory: pytest.TempPathFactory) -> Checks:
+    return Checks(tmp_path_factory.mktemp("check"))
+
+
+@pytest.fixture(scope="module")
+def accepted(checks: Checks) -> list[Path]:
+    return [checks.write(name, **options) for name, options in ACCEPTED.items()]
+
+
+@pytest.fixture(scope="module")
+def outcome(checks: Checks, accepted: list[Path]) -> Outcome:
+    """One run over everything, good and bad mixed."""
+    refused = [checks.write(name, **options) for name, (options, _) in REFUSED.items()]
+    return checks.run(*refused, *accepted)
+
+
+def test_processes_that_synapse_accepts_end_with_0_and_no_word(
+    checks: Checks, accepted: list[Path]
+) -> None:
+    assert checks.run(*accepted) == Outcome(0, "", "")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_every_refusal_is_told_with_its_process(outcome: Outcome, name: str) -> None:
+    refusals = outcome.termination_message.split(f"{name}: ", 1)
+    assert len(refusals) == 2, outcome.termination_message
+    until_the_next = refusals[1]
+    for other in REFUSED:
+        until_the_next = until_the_next.split(f"\n{other}: ", 1)[0]
+    assert REFUSED[name][1] in until_the_next
+
+
+def test_refusals_end_with_78_and_accepted_processes_are_not_named(outcome: Outcome) -> None:
+    assert outcome.code == 78
+    assert outcome.stderr.endswith(outcome.termination_message)
+    assert "Traceback" not in outcome.stderr
+    assert len(outcome.termination_message.splitlines()) >= len(REFUSED)
+    assert not [name for name in ACCEPTED if f"\n{name}: " in f"\n{outcome.stderr}"]
+
+
+def test_nothing_secret_stays_behind(checks: Checks, accepted: list[Path]) -> None:
+    checks.run(*accepted)
+    for directory in accepted:
+        assert {path.name for path in directory.iterdir()} == {
+            "homeserver.yaml",
+            "launcher.yaml",
+            "log.yaml",
+        }

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.services import LOOPBACK, free_port
+
+from homeserver_runtime.probes import (
+    CUT_OFF_SECONDS,
+    REACTOR_SILENCE_SECONDS,
+    Judge,
+    ProbeServer,
+)
+from homeserver_runtime.replication import RedisWatch
+from homeserver_runtime.state import Replication, Snapshot, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CAUGHT_UP = Replication(connected=True)
+BEHIND = Replication(connected=True, missing=("events",))
+DISCONNECTED = Replication(connected=False)
+
+
+@dataclasses.dataclass
+class World:
+    """A process whose clock and Redis a test moves."""
+
+    seconds: float = 1000.0
+    redis_answers: bool = True
+
+    def __post_init__(self) -> None:
+        first = Snapshot(name="sync-0", role="worker", revision="r1", synapse="1.163.2")
+        self.state = State(first, clock=self.clock)
+        self.judge = Judge(self.state, clock=self.clock)
+        self.watch = RedisWatch(self.state, lambda: self.redis_answers, clock=self.clock)
+        self.judge.watch_redis(self.watch.cut_off_seconds)
+
+    def clock(self) -> float:
+        return self.seconds
+
+    def ready_after(self, seconds: float, replication: Replication) -> bool:
+        self.seconds += seconds
+        self.state.beat(replication)
+        self.watch.look()
+        return self.judge.ready().ok
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def serving(world: World) -> World:
+    world.state.change(phase="serving")
+    assert world.ready_after(1, CAUGHT_UP)
+    return world
+
+
+def test_a_process_is_started_once_it_is_warm(world: World) -> None:
+    assert not world.judge.started().ok
+    world.state.change(warm=True)
+    assert world.judge.started().ok
+
+
+@pytest.mark.parametrize("phase", ["warming", "migrating", "draining"])
+def test_only_a_serving_process_is_ready(serving: World, phase: str) -> None:
+    serving.state.change(phase=phase)
+    verdict = serving.judge.ready()
+    assert (verdict.ok, verdict.reason) == (False, phase)
+
+
+def test_whom_a_process_waits_for_is_told(world: World) -> None:
+    world.state.change(phase="migrating", waiting_for="main to make the schema")
+    assert world.judge.ready().reason == "migrating, waiting for main to make the schema"
+
+
+def test_a_new_process_is_not_ready_before_it_has_caught_up(world: World) -> None:
+    world.state.change(phase="serving")
+    world.redis_answers = False
+    assert not world.ready_after(1, DISCONNECTED)
+    world.redis_answers = True
+    assert not world.ready_after(100, BEHIND)
+    assert world.judge.ready().reason == "replication not caught up with events"
+    assert world.ready_after(1, CAUGHT_UP)
+
+
+def test_a_process_stays_ready_while_redis_is_down_for_all(serving: World) -> None:
+    serving.redis_answers = False
+    assert serving.ready_after(1, DISCONNECTED)
+    assert serving.ready_after(10 * CUT_OFF_SECONDS, DISCONNECTED)
+
+
+def test_a_process_has_time_to_reconnect_after_redis_is_back(serving: World) -> None:
+    serving.redis_answers = False
+    assert serving.ready_after(10 * CUT_OFF_SECONDS, DISCONNECTED)
+    serving.redis_answers = True
+    assert serving.ready_after(1, DISCONNECTED)
+    assert serving.ready_after(CUT_OFF_SECONDS - 1, DISCONNECTED)
+    assert not serving.ready_after(2, DISCONNECTED)
+
+
+def test_a_process_that_alone_is_cut_off_is_unready_until_it_has_caught_up(
+    serving: World,
+) -> None:
+    assert serving.ready_after(1, DISCONNECTED)
+    assert not serving.ready_after(CUT_OFF_SECONDS + 1, DISCONNECTED)
+    assert "this process alone is cut off" in serving.judge.ready().reason
+    assert not serving.ready_after(1, BEHIND)
+    assert serving.ready_after(1, CAUGHT_UP)
+
+
+def test_a_process_that_catches_up_after_a_reconnect_stays_ready(serving: World) -> None:
+    assert serving.ready_after(1, DISCONNECTED)
+    assert serving.ready_after(1, BEHIND)
+    assert serving.ready_after(10 * CUT_OFF_SECONDS, BEHIND)
+
+
+def test_a_process_whose_reactor_has_not_run_is_alive_however_long_it_takes(world: World) -> None:
+    world.state.change(phase="migrating")
+    world.seconds += 100 * REACTOR_SILENCE_SECONDS
+    assert world.judge.live().ok
+
+
+def test_a_reactor_that_has_stopped_beating_is_not_alive(serving: World) -> None:
+    serving.seconds += REACTOR_SILENCE_SECONDS
+    assert serving.judge.live().ok
+    serving.seconds += 1
+    verdict = serving.judge.live()
+    assert (verdict.ok, verdict.reason) == (False, "the reactor has been stuck for 61 s")
+
+
+@pytest.fixture
+def port(world: World) -> Iterator[int]:
+    port = free_port()
+    server = ProbeServer(port, world.state, world.judge)
+    server.start()
+    yield port
+    server.shutdown()
+    server.server_close()
+
+
+def get(port: int, path: str) -> tuple[int, dict[str, Any]]:
+    try:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}{path}", timeout=5) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_probes_are_answered_with_the_verdict_and_its_reason(world: World, port: int) -> None:
+    assert get(port, "/started") == (503, {"reason": "warming up"})
+    assert get(port, "/live?verbose") == (200, {"reason": "warming"})
+    world.state.change(warm=True)
+    assert get(port, "/started") == (200, {"reason": "warm"})
+    assert get(port, "/ready")[0] == 503
+
+
+def test_state_says_what_the_operator_wants_to_know(world: World, port: int) -> None:
+    world.state.beat(BEHIND)
+    assert get(port, "/state") == (
+        200,
+        {
+            "name": "sync-0",
+            "role": "worker",
+            "revision": "r1",
+            "phase": "warming",
+            "waiting_for": None,
+            "synapse": "1.163.2",
+            "replication": {"connected": True, "caught_up": False},
+            "database": {"schema_version": None, "max_connections": None},
+            "fences": {},
+        },
+    )
+
+
+def test_a_path_that_does_not_exist_tells_those_that_do(port: int) -> None:
+    status, body = get(port, "/health")
+    assert status == 404
+    assert body["reason"] == "no such path; there are /started, /ready, /live, /state"
