@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from e2e.cluster.instance import Instance
 
-NODE_IMAGES = tuple(image for image in IMAGES.values() if image.of_the_node)
+# In the order in which they are needed.
+NODE_IMAGES = tuple(IMAGES[name] for name in ("pause", "coredns", "base"))
 NODE_SECONDS = 120.0
 API_PORT = 6443
 APPLY = ("apply", "--server-side", "--force-conflicts", "--filename=-")
@@ -66,18 +67,20 @@ class Cluster:
         self._start("etcd", self.server.etcd())
         self._start("containerd", self.node.containerd())
         self._start("kube-apiserver", self.server.api_server())
-        with ThreadPoolExecutor(1) as pool:
-            importing = pool.submit(self.import_images, NODE_IMAGES)
+        with ThreadPoolExecutor(1) as importer:
+            imports = [importer.submit(self.import_images, [image]) for image in NODE_IMAGES]
             self.server.wait_ready()
-            objects = addons.manifests(self.instance)
-            self.kubectl(*APPLY, stdin=objects)
-            importing.result()
-        self._start("kube-controller-manager", self.server.controller_manager())
-        self._start("kube-scheduler", self._scheduler())
-        self._start("kubelet", self.node.kubelet())
-        self._start("kube-proxy", self.node.kube_proxy())
-        self._start_addons()
-        self._wait_for_node()
+            self.kubectl(*APPLY, stdin=addons.manifests(self.instance))
+            self._start("kube-controller-manager", self.server.controller_manager())
+            self._start("kube-scheduler", self._scheduler())
+            self._start("kube-proxy", self.node.kube_proxy())
+            self._start_addons()
+            # Without its pause image the kubelet's first pods would fail and wait to be retried.
+            imports[0].result()
+            self._start("kubelet", self.node.kubelet())
+            self._wait_for_node()
+            for image in imports:
+                image.result()
 
     def import_images(self, wanted: Iterable[Image]) -> None:
         """Import these images' archives into containerd, those that it does not hold yet."""

@@ -28,7 +28,8 @@ def create(instance: Instance) -> None:
     # The kernel refuses to pin a mount namespace where the pin would spread to other namespaces.
     _run("mount", "--make-private", pin.parent)
     pin.touch()
-    _run("unshare", f"--mount={pin}", "--propagation=private", "true")
+    # What the machine unmounts goes away here too; what is mounted here stays here.
+    _run("unshare", f"--mount={pin}", "--propagation=slave", "true")
     # The kubelet expects that mounts spread from it to containers.
     _inside(instance, "mount", "--make-rshared", "/")
     for folder in FIXED_FOLDERS:
@@ -48,7 +49,7 @@ def remove_empty_folders() -> None:
 
 
 def unmount_below(*directories: Path) -> None:
-    """Unmount everything below these directories, the deepest first."""
+    """Unmount everything at or below these directories, the latest first."""
     points = [
         Path(line.split(" ")[4].encode().decode("unicode_escape"))
         for line in Path("/proc/self/mountinfo").read_text().splitlines()

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from e2e.cluster.mounts import unmount_below
 from e2e.cluster.progress import RigError
 
 if TYPE_CHECKING:
@@ -57,14 +58,10 @@ def remove(instance: Instance) -> None:
         # A run that was killed may have left the file without the namespace mounted on it.
         subprocess.run(["ip", "netns", "delete", instance.name], capture_output=True, check=False)
         instance.network_namespace.unlink(missing_ok=True)
-    _remove_if_unused(instance.network_namespace.parent)
-
-
-def _remove_if_unused(folder: Path) -> None:
-    """Remove the folder of all namespaces, on which `ip netns` mounts itself, if it is empty."""
+    folder = instance.network_namespace.parent
     if folder.is_dir() and not any(folder.iterdir()):
-        while folder.is_mount():
-            _run("umount", folder)
+        # `ip netns` mounts the folder of all namespaces on itself; this was the last one.
+        unmount_below(folder)
         folder.rmdir()
 
 

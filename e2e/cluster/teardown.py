@@ -37,7 +37,8 @@ def tear_down(instance: Instance) -> None:
     _end_containers(instance)
     for name in KEPT_FOR_LAST:
         running.stop(name)
-    end(_live(network.process_ids(instance)))
+    # Shims of containers that are gone; they pass over SIGTERM.
+    end(_live(network.process_ids(instance)), seconds=1)
     _end_containers(instance)
     mounts.unmount_below(instance.state, instance.run)
     for group in _groups(instance):
