@@ -31,8 +31,8 @@ from homeserver_operator.transport import (
 
 __all__ = ["ApiError", "Cluster", "LeadershipLostError", "Page"]
 
-METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=1"
-METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=1"
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 WRITER: Final = (("fieldManager", names.FIELD_MANAGER), ("fieldValidation", "Strict"))
 
