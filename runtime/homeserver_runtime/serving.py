@@ -13,7 +13,7 @@ from twisted.internet.task import LoopingCall
 
 from homeserver_runtime import failure, synapse_start
 from homeserver_runtime.drain import Drain
-from homeserver_runtime.replication import RedisWatch, answers, observe, redis_client
+from homeserver_runtime.replication import RedisWatch, observe, redis_answers
 
 if TYPE_CHECKING:
     from homeserver_runtime.contract import Paths
@@ -32,7 +32,7 @@ def serve(prepared: Prepared, state: State, judge: Judge, paths: Paths) -> None:
     reactor = homeserver.get_reactor()
     drain = Drain(homeserver, on_begin=lambda: state.change(phase="draining"))
     if settings.redis_enabled:
-        watch = RedisWatch(state, lambda: answers(redis_client(settings)))
+        watch = RedisWatch(state, lambda: redis_answers(settings))
         judge.watch_redis(watch.cut_off_seconds)
         watch.start()
 

@@ -16,8 +16,6 @@ from tests.services import Postgres, Redis
 if TYPE_CHECKING:
     from pathlib import Path
 
-CLIENT = [{"type": "http", "port": 8008, "resources": [{"names": ["client"]}]}]
-
 ACCEPTED: dict[str, dict[str, Any]] = {
     "main": {"role": "main"},
     "a-worker": {},
@@ -71,7 +69,8 @@ class Checks:
         self._site = Site(directory=directory, postgres=postgres, redis=redis, database="none")
 
     def write(self, name: str, *, log: dict[str, Any] | None = None, **options: Any) -> Path:
-        process = self._site.write(name, **options)
+        ports = {"main": 9093, "persister-0": 9094}
+        process = self._site.write(name, replication_ports=ports, **options)
         if log is not None:
             (process.directory / "log.yaml").write_text(yaml.safe_dump({"version": 1} | log))
         return process.directory
@@ -83,7 +82,7 @@ class Checks:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "homeserver_runtime", "check"),
-                *("--termination-log", message, *directories),
+                *("--termination-log", str(message), *map(str, directories)),
             ],
             cwd=self._directory,
             env=environment | {"PYTHONPATH": str(RUNTIME)},
