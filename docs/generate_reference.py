@@ -1,6 +1,6 @@
 """Writes docs/reference.md from the CRD: one table for each object of the schema.
 
-Run it with --update after a change of the CRD; without, it tells whether the file is current.
+Run it after a change of the CRD; with --check it writes nothing but tells what is out of date.
 Must not add words of its own about a field: what people need to know stands in the CRD.
 """
 
@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).parents[1]
 CRD_FILE: Final = ROOT / "crds" / "homeservers.yaml"
 REFERENCE_FILE: Final = ROOT / "docs" / "reference.md"
 
-COMMAND: Final = "python docs/generate_reference.py --update"
+COMMAND: Final = "python docs/generate_reference.py"
 OPEN: Final = "x-kubernetes-preserve-unknown-fields"
 RULES: Final = "x-kubernetes-validations"
 
@@ -107,12 +107,12 @@ def _cell(text: str) -> str:
 
 
 def main() -> int:
-    """Update the file, or tell what is out of date."""
+    """Write the file, or tell what is out of date."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--update", action="store_true", help="write docs/reference.md")
-    update = parser.parse_args().update
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
+    check = parser.parse_args().check
     wanted = render(yaml.safe_load(CRD_FILE.read_text()))
-    if update:
+    if not check:
         REFERENCE_FILE.write_text(wanted)
         return 0
     current = REFERENCE_FILE.read_text() if REFERENCE_FILE.exists() else ""

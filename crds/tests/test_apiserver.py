@@ -10,6 +10,8 @@ import yaml
 from crds.tests.kubectl import Kubectl
 from crds.tests.schema import load, root, walk
 from homeserver_operator.api import names
+from homeserver_operator.api.spec import parse
+from homeserver_operator.validate import groups, overlay
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 CRD_NAME = f"{names.PLURAL}.{names.GROUP}"
@@ -44,6 +46,14 @@ def test_the_examples_are_accepted_as_they_are(kubectl: Kubectl, example: Path) 
     done = kubectl.dry_run(yaml.safe_load(example.read_text()))
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_operator_finds_no_fault_with_the_examples(example: Path) -> None:
+    body = yaml.safe_load(example.read_text())
+    server = parse({**body, "metadata": {**body["metadata"], "namespace": "default"}})
+    assert list(groups.problems(server)) == []
+    assert list(overlay.problems(server.config, "spec.config")) == []
 
 
 def test_people_see_the_state_in_a_list(kubectl: Kubectl) -> None:

@@ -1,14 +1,45 @@
-"""The operator's parser and the schema agree: on names, and on what a field left out means."""
+"""The operator and the schema agree: on the words, and on what a field left out means."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from crds.tests.cases import CASES, Case
 from crds.tests.kubectl import Kubectl
+from crds.tests.schema import load, root, walk
 from crds.tests.test_rules import homeserver
+from homeserver_operator.api import roles
 from homeserver_operator.api.spec import parse
+from homeserver_operator.routes.table import CLASSES
+from homeserver_operator.validate.groups import RESERVED
+
+SCHEMAS = {node.path: node.schema for node in walk(root(load()))}
+
+
+def words(field: str) -> set[str]:
+    return set(SCHEMAS[f"spec.workers[].{field}[]"]["enum"])
+
+
+def test_every_class_of_requests_that_a_group_can_serve_has_routes() -> None:
+    # One without would be accepted, and do nothing.
+    assert words("serves") == {each.serves for each in CLASSES if each.serves}
+
+
+def test_every_stream_that_a_group_can_write_is_one_of_synapse() -> None:
+    assert words("writes") == set(roles.STREAMS)
+
+
+def test_the_rules_and_the_operator_know_the_same_single_roles_and_reserved_names() -> None:
+    group = " ".join(
+        rule["rule"]
+        for path in ("spec.workers[]", "spec.workers[].name")
+        for rule in SCHEMAS[path]["x-kubernetes-validations"]
+    )
+    quoted = set(re.findall(r"'(\w+)'", group))
+    expected = {*roles.SINGLE_WRITER, *roles.SINGLE_RUNNER, *RESERVED}
+    assert quoted - {roles.MEDIA, roles.MEDIA_BACKGROUND_JOBS} == expected
 
 
 def stored(kubectl: Kubectl, fields: dict[str, Any], name: str) -> dict[str, Any]:

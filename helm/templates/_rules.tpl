@@ -26,7 +26,7 @@ namespace or in one ClusterRole. A test holds them to the kinds that the operato
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list]
-- apiGroups: [""]
+- apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end -}}

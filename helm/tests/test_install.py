@@ -14,7 +14,7 @@ from crds.tests.schema import load, root
 from helm.tests.chart import CHART, IMAGES, NAMESPACE, RELEASE, Helm, Object, one
 from homeserver_operator.api import names
 
-pytestmark = [pytest.mark.helm, pytest.mark.apiserver]
+pytestmark = pytest.mark.apiserver
 
 CRD_NAME = f"{names.PLURAL}.{names.GROUP}"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}-homeserver-operator"
@@ -137,7 +137,9 @@ def test_the_operator_can_do_its_work_and_no_more(cluster: Cluster) -> None:
     eventually(lambda: may("get", f"crd/{CRD_NAME}"))
     assert may("watch", CRD_NAME)
     assert may("delete", "secrets")
-    assert may("update", "leases.coordination.k8s.io")
+    assert may("create", "leases.coordination.k8s.io")
+    assert may("update", f"leases.coordination.k8s.io/{RELEASE}-homeserver-operator")
+    assert not may("update", "leases.coordination.k8s.io/another")
     assert not may("delete", "persistentvolumeclaims")
     assert not may("patch", CRD_NAME)
     assert not may("get", "crds")

@@ -7,8 +7,9 @@ import pytest
 from helm.tests.chart import NAMESPACE, RELEASE, Helm, Object, of_kind, one
 from homeserver_operator.api import names
 from homeserver_operator.api.kinds import MANAGED_KINDS, REPLICA_SET, ManagedKind
+from homeserver_operator.resources import CRD, EVENT, LEASE
 
-pytestmark = pytest.mark.helm
+pytestmark = pytest.mark.apiserver
 
 Grant = tuple[str, str, str]
 """API group, resource, verb."""
@@ -40,7 +41,7 @@ def needed() -> Iterator[Grant]:
         verbs = ["get", "list", "watch", "create", "patch", *(["delete"] if kind.pruned else ())]
         yield from ((group(kind), kind.plural, verb) for verb in verbs)
     yield from ((group(REPLICA_SET), REPLICA_SET.plural, verb) for verb in ("get", "list"))
-    yield from (("", "events", verb) for verb in ("create", "patch"))
+    yield group(EVENT), EVENT.plural, "create"
 
 
 @pytest.mark.parametrize(
@@ -82,8 +83,8 @@ def test_namespaced_mode_grants_nothing_outside_but_reading_its_crd(helm: Helm) 
     assert role["metadata"]["name"] == CRD_ROLE
     (rule,) = role["rules"]
     assert rule == {
-        "apiGroups": ["apiextensions.k8s.io"],
-        "resources": ["customresourcedefinitions"],
+        "apiGroups": [group(CRD)],
+        "resources": [CRD.plural],
         "resourceNames": [f"{names.PLURAL}.{names.GROUP}"],
         "verbs": ["get"],
     }
@@ -92,6 +93,17 @@ def test_namespaced_mode_grants_nothing_outside_but_reading_its_crd(helm: Helm) 
         for role in of_kind(objects, "Role")
     }
     assert places == {("a", NAME), ("b", NAME), (NAMESPACE, f"{NAME}-lease")}
+
+
+def test_the_operator_may_hold_its_own_lease_and_no_other(helm: Helm) -> None:
+    objects = helm.template({"clusterWide": True})
+    role = one(objects, "Role")
+    assert role["metadata"]["namespace"] == NAMESPACE
+    assert set(grants(role)) == {
+        (group(LEASE), LEASE.plural, verb) for verb in ("get", "create", "update")
+    }
+    named = [rule for rule in role["rules"] if rule["verbs"] != ["create"]]
+    assert [rule["resourceNames"] for rule in named] == [[NAME]]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the chart makes of its values, and what it refuses."""
 
 import json
+import logging
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ import pytest
 import yaml
 
 from crds.tests.schema import load
-from helm.tests.chart import CHART, IMAGES, Helm, Object, of_kind, one
+from helm.tests.chart import CHART, IMAGES, NAMESPACE, Helm, Object, of_kind, one
+from homeserver_operator.api.world import Defaults
+from homeserver_operator.config import Settings, parse
+from homeserver_operator.handlers import STOP_TIMEOUT
+from homeserver_operator.operate import FINISH
 
-pytestmark = pytest.mark.helm
+pytestmark = pytest.mark.apiserver
 
 CLUSTER_WIDE: Object = {"clusterWide": True}
 
@@ -87,14 +92,14 @@ def test_images_come_from_the_registry_or_are_named_in_full(helm: Helm) -> None:
     registry = "registry.example.org/matrix"
     assert container(objects)["image"] == f"{registry}/homeserver-operator:{version}"
     env = environment(objects)
-    assert env["DEFAULT_IMAGE"] == f"{registry}/homeserver-runtime:{version}"
-    assert env["DEFAULT_POSTGRES_IMAGE"].startswith("postgres:")
-    assert env["DEFAULT_REDIS_IMAGE"].startswith("redis:")
+    assert env["SYNAPSE_IMAGE"] == f"{registry}/homeserver-runtime:{version}"
+    assert env["POSTGRES_IMAGE"].startswith("postgres:")
+    assert env["REDIS_IMAGE"].startswith("redis:")
 
     digest = f"example.org/operator@sha256:{64 * 'a'}"
     objects = helm.template(None, f"images.operator.image={digest}", "images.runtime.image=r:1")
     assert container(objects)["image"] == digest
-    assert environment(objects)["DEFAULT_IMAGE"] == "r:1"
+    assert environment(objects)["SYNAPSE_IMAGE"] == "r:1"
 
 
 @pytest.mark.parametrize(
@@ -108,6 +113,41 @@ def test_images_come_from_the_registry_or_are_named_in_full(helm: Helm) -> None:
 def test_the_operator_is_told_its_namespaces(helm: Helm, values: Object, watched: str) -> None:
     objects = helm.template(values)
     assert environment(objects)["WATCH_NAMESPACES"] == watched
+
+
+def test_the_operator_reads_the_settings_that_the_chart_gives(helm: Helm) -> None:
+    values = {
+        "images": {
+            **{name: {"image": f"{name}:1"} for name in ("operator", "runtime", "postgres")},
+            "redis": {"image": "redis:1"},
+            "pullPolicy": "Always",
+        },
+        "watchNamespaces": ["a", "b"],
+        "logLevel": "DEBUG",
+        "resyncSeconds": 60,
+    }
+    objects = helm.template(values)
+    fields = {"POD_NAMESPACE": NAMESPACE, "POD_NAME": "operator-0"}
+    from_pod = {each["name"] for each in container(objects)["env"] if "valueFrom" in each}
+    assert from_pod == fields.keys()
+    settings = parse({**environment(objects), **fields})
+    assert settings == Settings(
+        defaults=Defaults(
+            image="runtime:1",
+            postgres_image="postgres:1",
+            redis_image="redis:1",
+            image_pull_policy="Always",
+        ),
+        namespace=NAMESPACE,
+        identity="operator-0",
+        namespaces=("a", "b"),
+        lease_name=one(objects, "Deployment")["metadata"]["name"],
+        resync=60.0,
+        http_port=container(objects)["ports"][0]["containerPort"],
+        log_level=logging.DEBUG,
+    )
+    grace = one(objects, "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert grace > FINISH + STOP_TIMEOUT
 
 
 def test_the_crd_is_the_one_of_the_repository_and_outlives_the_release(helm: Helm) -> None:
