@@ -94,7 +94,7 @@ def _event(server: Object, event: Event) -> Object:
     return {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.kind,
-        "metadata": {"generateName": f"{metadata["name"]}-", "namespace": metadata["namespace"]},
+        "metadata": {"generateName": f"{metadata['name']}-", "namespace": metadata["namespace"]},
         "regarding": {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,

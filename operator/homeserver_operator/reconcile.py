@@ -6,12 +6,17 @@ Level-triggered: it may stop after any line and a later run goes on from what it
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from homeserver_operator import apply, credentials, observe, pipeline
 from homeserver_operator.api.world import Defaults, Key, Object
 from homeserver_operator.cluster import Cluster
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.states import States
+
+
+STRANGERS_RECHECK: Final = 15.0
+"""Seconds until somebody else's objects are looked for again: their going away wakes nobody."""
 
 
 class RefusedError(Exception):
@@ -68,6 +73,8 @@ class Reconciler:
         self._count(key, report.status or server.get("status") or {})
         if failure is not None:
             raise RefusedError(failure)
+        if strangers:
+            return STRANGERS_RECHECK
         return decision.requeue_after
 
     def _count(self, key: Key, status: Object) -> None:

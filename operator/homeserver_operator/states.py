@@ -97,9 +97,9 @@ class States:
             async with self._session.get(f"http://{host}:{self._port}/state") as response:
                 if response.status != 200:
                     return None
-                # A pod is not trusted to stay small.
-                state = json.loads(await response.content.read(LARGEST))
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+                state = json.loads(await _limited(response))
+        # Nesting can be too deep for the parser: a pod is not trusted to be sensible.
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, RecursionError):
             return None
         return state if isinstance(state, dict) else None
 
@@ -111,6 +111,17 @@ class States:
             if now < oldest.until:
                 return
             del self._remembered[uid]
+
+
+async def _limited(response: aiohttp.ClientResponse) -> bytes:
+    """Read an answer of bounded size; ValueError if it is larger."""
+    read = bytearray()
+    async for chunk in response.content.iter_any():
+        read += chunk
+        if len(read) > LARGEST:
+            msg = "the answer is too large"
+            raise ValueError(msg)
+    return bytes(read)
 
 
 def _runs_synapse(pod: Object) -> bool:

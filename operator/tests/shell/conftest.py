@@ -43,7 +43,7 @@ def eventually() -> Eventually:
 
     async def wait(condition: Callable[[], object]) -> None:
         async with asyncio.timeout(10):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - conditions of the outside have no event
                 await asyncio.sleep(0.01)
 
     return wait

@@ -135,31 +135,31 @@ class FakeApi:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path_qs))
+        body = await request.json() if request.can_read_body else {}
+        self.bodies.append(body)
         for fault in self.faults:
             if fault.times and fault.method == request.method and fault.part in request.path_qs:
                 fault.times -= 1
                 await asyncio.sleep(fault.delay)
                 return web.json_response(fault.body, status=fault.status, headers=fault.headers)
         target = parse(request.path)
-        body = await request.json() if request.can_read_body else {}
-        self.bodies.append(body)
-        match request.method:
-            case "GET" if request.query.get("watch"):
-                return await self._watch(request, target)
-            case "GET" if target.name:
-                found = self.objects.get(target._replace(subresource=""))
-                return _answer(found) if found else _status(404, "NotFound")
-            case "GET":
-                return self._list(request, target)
-            case "POST":
-                return await self._create(target, body)
-            case "PATCH":
-                return await self._apply(target, body)
-            case "PUT":
-                return await self._replace(target, body)
-            case "DELETE":
-                return await self._remove(target, body)
-        return _status(405, "MethodNotAllowed")
+        if request.method == "GET":
+            return await self._read(request, target)
+        writes = {
+            "POST": self._create,
+            "PATCH": self._apply,
+            "PUT": self._replace,
+            "DELETE": self._remove,
+        }
+        return await writes[request.method](target, body)
+
+    async def _read(self, request: web.Request, target: Target) -> web.StreamResponse:
+        if request.query.get("watch"):
+            return await self._watch(request, target)
+        if target.name:
+            found = self.objects.get(target._replace(subresource=""))
+            return _answer(found) if found else _status(404, "NotFound")
+        return self._list(request, target)
 
     def _list(self, request: web.Request, target: Target) -> web.Response:
         chosen = [
@@ -197,9 +197,8 @@ class FakeApi:
                     seen = event.version
                     await self._tell(response, request, target, event)
                 async with self._changed:
-                    await self._changed.wait_for(
-                        lambda: any(event.version > seen for event in self.history)
-                    )
+                    if not any(event.version > seen for event in self.history):
+                        await self._changed.wait()
         finally:
             self._streams.discard(task)
 

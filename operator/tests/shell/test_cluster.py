@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from kubernetes.aio.client.configuration import Configuration
 from tests.shell.fake_api import FakeApi
 from tests.shell.objects import NAMESPACE, child, homeserver
 
@@ -162,8 +163,6 @@ async def test_an_error_about_a_secret_quotes_nothing_of_it(cluster: Cluster) ->
 
 
 async def test_no_answer_is_an_error_without_a_status(metrics: Metrics, api: FakeApi) -> None:
-    from kubernetes.aio.client.configuration import Configuration
-
     nobody = Transport(Configuration(host="http://127.0.0.1:9"), metrics)
     try:
         with pytest.raises(ApiError) as caught:
@@ -200,7 +199,9 @@ async def test_requests_are_counted_by_verb_kind_and_code(
 
     def count(verb: str, code: str) -> float | None:
         labels = {"verb": verb, "kind": "ConfigMap", "code": code}
-        return metrics.registry.get_sample_value("homeserver_operator_api_requests_total", labels)
+        name = "homeserver_operator_api_requests_total"
+        found: float | None = metrics.registry.get_sample_value(name, labels)
+        return found
 
     assert (count("get", "404"), count("apply", "201")) == (1, 1)
 

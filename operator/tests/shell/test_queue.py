@@ -27,7 +27,7 @@ def run_for(
     """Add the keys and run the queue for a while of virtual time."""
 
     async def main() -> None:
-        queue = Queue(reconcile, metrics or Metrics(), rules=RULES, rng=random.Random(1))
+        queue = Queue(reconcile, metrics or Metrics(), rules=RULES, rng=random.Random(1))  # noqa: S311
         for key in keys:
             queue.add(key)
         running = asyncio.create_task(queue.run())

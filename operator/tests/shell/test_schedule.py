@@ -1,5 +1,6 @@
 """The rules of the queue, with time as a number."""
 
+import functools
 import math
 import random
 
@@ -10,13 +11,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from homeserver_operator.api.world import Key
 from homeserver_operator.schedule import NEVER, Rules, Schedule
 
+SEEDED = functools.partial(random.Random, 1)
 ALPHA, BETA, GAMMA = (Key("chat", name) for name in ("alpha", "beta", "gamma"))
 RULES = Rules(pause=0.25, resync=600, first_retry=1, last_retry=300, jitter=0.0)
 
 
 @pytest.fixture
 def schedule() -> Schedule:
-    return Schedule(RULES, random.Random(1))
+    return Schedule(RULES, SEEDED())
 
 
 def test_a_key_is_in_line_once_however_often_it_is_added(schedule: Schedule) -> None:
@@ -147,7 +149,7 @@ def test_without_a_cause_a_key_is_looked_at_every_resync(schedule: Schedule) -> 
 
 
 def test_the_resync_is_spread() -> None:
-    schedule = Schedule(Rules(resync=600, jitter=0.1), random.Random(1))
+    schedule = Schedule(Rules(resync=600, jitter=0.1), SEEDED())
     dues = set()
     for number in range(100):
         key = Key("chat", str(number))
@@ -156,9 +158,9 @@ def test_the_resync_is_spread() -> None:
         schedule.done(key, 0)
     while (due := schedule.next_due()) < NEVER:
         dues.add(due)
-        key = schedule.pop(due)
-        assert key is not None
-        schedule.done(key, due, again_in=NEVER)
+        due_key = schedule.pop(due)
+        assert due_key is not None
+        schedule.done(due_key, due, again_in=NEVER)
 
     assert len(dues) == 100
 
@@ -190,7 +192,7 @@ class AnyHistory(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.now = 0.0
-        self.schedule = Schedule(RULES, random.Random(1))
+        self.schedule = Schedule(RULES, SEEDED())
         self.running: set[Key] = set()
         self.owed: set[Key] = set()
         self.ended: dict[Key, float] = {}
@@ -218,6 +220,9 @@ class AnyHistory(RuleBasedStateMachine):
         if key in self.running:
             self.running.discard(key)
             self.ended[key] = self.now
+            if again_in == NEVER:
+                # A forgotten key starts afresh, its pause included.
+                self.ended.pop(key)
             self.schedule.done(key, self.now, again_in=again_in)
 
     @rule(key=keys)

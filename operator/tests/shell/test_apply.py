@@ -1,0 +1,172 @@
+"""Executing a plan: order, ownership by uid, what is final and what is tried again."""
+
+from typing import Any
+
+import pytest
+from tests.shell.fake_api import FakeApi
+from tests.shell.objects import NAMESPACE, child, homeserver
+
+from homeserver_operator import apply
+from homeserver_operator.api.actions import Apply, Delete, Event, Plan
+from homeserver_operator.api.world import Object, ObjectKey
+from homeserver_operator.cluster import ApiError, Cluster
+
+
+@pytest.fixture
+async def server(api: FakeApi) -> Object:
+    return await api.put(homeserver())
+
+
+def new(kind: str, name: str, **more: Any) -> Apply:
+    return Apply(child(kind, name, **more), None, "is missing")
+
+
+async def test_writes_go_in_the_plans_order_deletes_last(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    old = await api.put(child("ConfigMap", "old"))
+    plan = Plan(
+        applies=(new("ConfigMap", "c"), new("Service", "s"), new("Deployment", "d")),
+        deletes=(Delete(ObjectKey("ConfigMap", "old"), old["metadata"]["uid"], "unused"),),
+    )
+
+    assert await apply.execute(cluster, server, plan) is None
+
+    written = [(method, path.split("?")[0].split("/")[-1]) for method, path in api.writes()]
+    assert written == [("PATCH", "c"), ("PATCH", "s"), ("PATCH", "d"), ("DELETE", "old")]
+
+
+async def test_an_object_that_was_deleted_meanwhile_is_not_made_anew(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    plan = Plan(applies=(Apply(child("ConfigMap", "c"), "uid-of-the-deleted", "drift"),))
+
+    with pytest.raises(ApiError) as caught:
+        await apply.execute(cluster, server, plan)
+
+    assert caught.value.status == 409
+    assert api.find("ConfigMap", "c") is None
+
+
+async def test_a_namesake_of_the_object_is_not_touched(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    namesake = await api.put(child("ConfigMap", "c", data={"whose": "theirs"}))
+    plan = Plan(applies=(Apply(child("ConfigMap", "c"), "uid-of-the-deleted", "drift"),))
+
+    with pytest.raises(ApiError) as caught:
+        await apply.execute(cluster, server, plan)
+
+    assert caught.value.status == 422
+    assert api.find("ConfigMap", "c") == namesake
+
+
+async def test_the_plans_own_manifest_stays_as_it_was(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    live = await api.put(child("ConfigMap", "c"))
+    manifest = child("ConfigMap", "c", data={"a": "b"})
+    await apply.execute(
+        cluster, server, Plan(applies=(Apply(manifest, live["metadata"]["uid"], "drift"),))
+    )
+
+    assert manifest == child("ConfigMap", "c", data={"a": "b"})
+    assert api.bodies[-1]["data"] == {"a": "b"}
+
+
+async def test_a_refusal_names_the_object_and_stops_the_plan(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    live = await api.put({**child("ConfigMap", "frozen"), "immutable": True})
+    uid = live["metadata"]["uid"]
+    plan = Plan(
+        applies=(
+            Apply(child("ConfigMap", "frozen", data={"a": "b"}), uid, "drift"),
+            new("Deployment", "d"),
+        )
+    )
+
+    failure = await apply.execute(cluster, server, plan)
+
+    assert failure == "ConfigMap/frozen: field is immutable when `immutable` is set"
+    assert api.find("Deployment", "d") is None
+
+
+@pytest.mark.parametrize("status", [404, 409, 429, 500, 503])
+async def test_what_may_pass_is_raised_to_be_tried_again(
+    api: FakeApi, cluster: Cluster, server: Object, status: int
+) -> None:
+    api.fail("PATCH", "configmaps", status, times=9, headers={"Retry-After": "0"})
+
+    with pytest.raises(ApiError) as caught:
+        await apply.execute(cluster, server, Plan(applies=(new("ConfigMap", "c"),)))
+
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 422])
+async def test_what_will_not_pass_is_a_message(
+    api: FakeApi, cluster: Cluster, server: Object, status: int
+) -> None:
+    api.fail("PATCH", "configmaps", status, body={"message": "because"})
+
+    failure = await apply.execute(cluster, server, Plan(applies=(new("ConfigMap", "c"),)))
+
+    assert failure == "ConfigMap/c: because"
+
+
+async def test_deleting_what_is_gone_is_fine(cluster: Cluster, server: Object) -> None:
+    plan = Plan(deletes=(Delete(ObjectKey("Secret", "gone"), "uid", "unused"),))
+
+    assert await apply.execute(cluster, server, plan) is None
+
+
+async def test_a_namesake_of_what_is_to_be_deleted_stays(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    await api.put(child("ConfigMap", "c"))
+    plan = Plan(deletes=(Delete(ObjectKey("ConfigMap", "c"), "another", "unused"),))
+
+    with pytest.raises(ApiError):
+        await apply.execute(cluster, server, plan)
+
+    assert api.find("ConfigMap", "c")
+
+
+async def test_the_status_goes_to_this_very_homeserver(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    await apply.status(cluster, server, {"observedGeneration": 1})
+    await api.remove("HomeServer", "alpha")
+    await api.put(homeserver())
+
+    with pytest.raises(ApiError):
+        await apply.status(cluster, server, {"observedGeneration": 2})
+
+    successor = api.find("HomeServer", "alpha")
+    assert successor is not None
+    assert "status" not in successor
+
+
+async def test_events_are_posted_about_the_homeserver(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    await apply.events(cluster, server, (Event("Warning", "NameConflict", "x" * 2000),))
+
+    [event] = api.of_kind("Event")
+    assert event["regarding"]["uid"] == server["metadata"]["uid"]
+    assert (event["type"], event["reason"]) == ("Warning", "NameConflict")
+    assert len(event["note"]) == 1024
+    assert event["metadata"]["namespace"] == NAMESPACE
+
+
+async def test_an_event_that_cannot_be_posted_fails_nothing(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    api.fail("POST", "events", 403)
+
+    await apply.events(
+        cluster, server, (Event("Normal", "A", "first"), Event("Normal", "B", "second"))
+    )
+
+    assert [event["reason"] for event in api.of_kind("Event")] == ["B"]
