@@ -25,6 +25,10 @@ def main() -> int:
     except RigError as error:
         say(f"error: {error}")
         return 1
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; nothing is left to be flushed to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         say("interrupted; `up` or `down` goes on from here")
         return 130

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from e2e.cluster import gobuild, images
 from e2e.cluster.bringup import Cluster as LocalCluster
+from e2e.cluster.bringup import images as build_and_import
 from e2e.cluster.instance import Instance
 from e2e.cluster.progress import RigError
 
@@ -28,7 +29,11 @@ CURRENT = "current"
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Paths and addresses; `images` maps a name such as ``runtime`` to what a pod names."""
+    """Paths and addresses; `images` maps a name such as ``runtime`` to what a pod names.
+
+    They are the images of the present sources: `ensure_images` sees to it that the cluster has
+    them.
+    """
 
     kubeconfig: Path
     kubectl: Path
@@ -81,6 +86,21 @@ def cluster() -> Cluster:
         access_log=instance.access_log,
         logs=instance.logs,
     )
+
+
+def ensure_images(*names: str) -> dict[str, str]:
+    """Make images of the present sources available to the cluster and return their references.
+
+    Builds and imports what is not there yet; in a cluster that is not the rig's, they must have
+    been pushed. Raises RigError if one cannot be built.
+    """
+    if os.environ.get(CLUSTER_VARIABLE) == CURRENT:
+        return {name: cluster().images[name] for name in names}
+    references = build_and_import(Instance.from_environment(), names)
+    missing = sorted(set(names) - set(references))
+    if missing:
+        raise RigError(f"no Containerfile yet for: {', '.join(missing)}")
+    return references
 
 
 def _current() -> Cluster:

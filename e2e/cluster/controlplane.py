@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from e2e.cluster import gobuild
-from e2e.cluster.apiserver import ApiServer
+from e2e.cluster.apiserver import READY_SECONDS, ApiServer
+from e2e.cluster.kubectl import Kubectl
 from e2e.cluster.processes import Daemons, Process
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class ControlPlane:
     """Runs etcd and kube-apiserver, and kube-controller-manager on request, while it is entered.
 
     Without the controller manager nothing makes service accounts, collects garbage or starts
-    pods; the ServiceAccount admission plugin is off then, so that pods can be created.
+    pods; the ServiceAccount admission plugin is off then, so that pods can be created. With it,
+    `start` also waits for the default namespace's service account, which every pod needs.
     """
 
     def __init__(self, controller_manager: bool = False) -> None:
@@ -106,6 +108,8 @@ class ControlPlane:
             server.wait_ready()
             if self._controller_manager:
                 server.daemons.start("kube-controller-manager", server.controller_manager())
+                kubectl = Kubectl(server.programs / "kubectl", server.admin_kubeconfig)
+                kubectl.wait("serviceaccount/default", "create", seconds=READY_SECONDS)
         except BaseException:
             self.stop()
             raise

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from e2e.cluster import cache, images, pip_settings
 from e2e.cluster.images import IMAGES, Image
-from e2e.cluster.progress import run_logged, say, step
+from e2e.cluster.progress import RigError, run_logged, say, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +37,8 @@ def build(image: Image) -> Path:
         with step(title), TemporaryDirectory(dir=directory) as temporary:
             context = _context(image, Path(temporary), log)
             _build(image, context, title, log)
+            if images.current_key(image) != images.key(image):
+                raise RigError(f"{title}: its sources changed meanwhile; run it again")
             archive = directory / images.ARCHIVE
             target = f"oci-archive:{archive}:{images.reference(image)}"
             push = _buildah("push", "--quiet", "--disable-compression", images.reference(image))

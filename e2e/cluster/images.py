@@ -81,7 +81,12 @@ IMAGES = {
 
 @once
 def key(image: Image) -> str:
-    """Return the hash of everything that goes into the image, its base image included."""
+    """Return the hash of everything that goes into the image; the same all through a run."""
+    return current_key(image)
+
+
+def current_key(image: Image) -> str:
+    """Return the hash of everything that goes into the image by now, its base image included."""
     inputs: list[str | bytes | Path] = [image.containerfile, *copied(image), *outside(image)]
     if image.base:
         inputs.append(key(IMAGES[image.base]))

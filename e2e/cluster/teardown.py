@@ -6,6 +6,7 @@ directories; processes are ended by id.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -69,17 +70,19 @@ def _end_containers(instance: Instance) -> None:
 
 def _process_ids(group: Path) -> set[int]:
     found: set[int] = set()
-    for listing in group.rglob("cgroup.procs"):
+    # os.walk passes over groups that vanish meanwhile, as they do when containers end.
+    for directory, _, _ in os.walk(group):
         try:
-            found.update(int(line) for line in listing.read_text().split())
+            listing = Path(directory, "cgroup.procs").read_text()
         except OSError:
             continue
+        found.update(map(int, listing.split()))
     return found
 
 
 def _remove_group(group: Path) -> None:
-    directories = [group, *(path for path in group.rglob("*") if path.is_dir())]
-    for directory in sorted(directories, key=lambda path: len(path.parts), reverse=True):
+    for name, _, _ in os.walk(group, topdown=False):
+        directory = Path(name)
         deadline = time.monotonic() + 5
         while directory.exists():
             try:
