@@ -1,0 +1,224 @@
+"""The operator's process against a real API server: what an imitation cannot prove."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.shell.operator_process import OperatorProcess, operator
+
+from crds.tests.kubectl import Kubectl
+from crds.tests.schema import CRD_FILE
+from e2e.cluster.controlplane import ControlPlane
+from homeserver_operator.api import names
+
+pytestmark = pytest.mark.apiserver
+
+QUIET = 8.0
+"""Seconds without a write after which the operator counts as settled."""
+
+
+@pytest.fixture(scope="module")
+def control_plane() -> Iterator[ControlPlane]:
+    with ControlPlane() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    client = Kubectl(control_plane.kubectl, control_plane.kubeconfig)
+    client.run("apply", "--server-side", f"--filename={CRD_FILE}")
+    client.run("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD_FILE}")
+    return client
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl, request: pytest.FixtureRequest) -> str:
+    name = f"ns-{abs(hash(request.node.name)) % 10**8}-{time.time_ns() % 10**6}"
+    kubectl.run("create", "namespace", name)
+    return name
+
+
+@pytest.fixture
+def running(
+    control_plane: ControlPlane, kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> Iterator[OperatorProcess]:
+    with operator(
+        tmp_path, control_plane.kubeconfig, WATCH_NAMESPACES=namespace, POD_NAMESPACE=namespace
+    ) as process:
+        until(lambda: process.says("leading as"))
+        yield process
+
+
+def until(condition: Callable[[], object], *, seconds: float = 60.0) -> float:
+    """Wait for the condition; return how long it took."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, "it did not come true in time"
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def create(kubectl: Kubectl, namespace: str, name: str = "alpha") -> None:
+    body = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"serverName": f"{name}.example.org"},
+    }
+    kubectl.run("create", "--filename=-", text=json.dumps(body))
+
+
+def server(kubectl: Kubectl, namespace: str, name: str = "alpha") -> Any:
+    return kubectl.get("homeserver", name, f"--namespace={namespace}")
+
+
+def observed(kubectl: Kubectl, namespace: str, name: str = "alpha") -> bool:
+    found = server(kubectl, namespace, name)
+    seen = found.get("status", {}).get("observedGeneration")
+    return bool(seen == found["metadata"]["generation"])
+
+
+def writes(control_plane: ControlPlane, namespace: str) -> list[dict[str, Any]]:
+    """Writes in the namespace so far, those of the Lease and of kubectl aside."""
+    events = map(json.loads, control_plane.audit_log.read_text().splitlines())
+    return [
+        event
+        for event in events
+        if event["stage"] == "ResponseComplete"
+        and event["verb"] in {"create", "update", "patch", "delete"}
+        and event["objectRef"].get("namespace") == namespace
+        and event["objectRef"]["resource"] != "leases"
+        and event["userAgent"].startswith("homeserver-operator")
+    ]
+
+
+def settle(control_plane: ControlPlane, namespace: str) -> int:
+    """Wait until the operator has written nothing for a while; return its writes so far."""
+    deadline = time.monotonic() + 90
+    count, since = -1, time.monotonic()
+    while time.monotonic() - since < QUIET:
+        assert time.monotonic() < deadline, "it never stops writing"
+        if (now := len(writes(control_plane, namespace))) != count:
+            count, since = now, time.monotonic()
+        time.sleep(0.2)
+    return count
+
+
+def test_a_new_homeserver_gets_its_objects_and_then_no_more_writes(
+    control_plane: ControlPlane, kubectl: Kubectl, namespace: str, running: OperatorProcess
+) -> None:
+    create(kubectl, namespace)
+    until(lambda: observed(kubectl, namespace))
+    count = settle(control_plane, namespace)
+
+    assert kubectl.get("services", f"--namespace={namespace}")["items"]
+    assert kubectl.get("configmaps", f"--namespace={namespace}")["items"]
+    kubectl.run("annotate", "homeserver", "alpha", "a=b", f"--namespace={namespace}")
+    until(lambda: running.sample("homeserver_operator_queue_depth") == 0)
+    assert settle(control_plane, namespace) == count
+    assert all(event["responseStatus"]["code"] < 400 for event in writes(control_plane, namespace))
+
+
+def test_drift_is_repaired_because_the_child_woke_its_owner(
+    control_plane: ControlPlane, kubectl: Kubectl, namespace: str, running: OperatorProcess
+) -> None:
+    create(kubectl, namespace)
+    settle(control_plane, namespace)
+    [first, *_] = kubectl.get("services", f"--namespace={namespace}")["items"]
+    name = first["metadata"]["name"]
+    kubectl.run("delete", "service", name, f"--namespace={namespace}")
+
+    def made_anew() -> bool:
+        flags = (f"--namespace={namespace}", "--ignore-not-found", "--output=name")
+        return bool(kubectl.run("get", "service", name, *flags))
+
+    assert until(made_anew) < 10
+
+
+def test_an_outage_of_the_api_server_is_survived_and_nothing_is_missed(
+    control_plane: ControlPlane, kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    with operator(
+        tmp_path, control_plane.kubeconfig, WATCH_NAMESPACES=namespace, POD_NAMESPACE=namespace
+    ) as first:
+        create(kubectl, namespace)
+        until(lambda: observed(kubectl, namespace))
+        control_plane.stop_api_server()
+        # Without an API server nobody can hold the Lease: the process ends, as it should.
+        assert first.process.wait(30) == 1
+        control_plane.start_api_server()
+    create(kubectl, namespace, "beta")
+    with operator(
+        tmp_path, control_plane.kubeconfig, WATCH_NAMESPACES=namespace, POD_NAMESPACE=namespace
+    ):
+        until(lambda: observed(kubectl, namespace, "beta"))
+
+
+def test_sigterm_releases_the_lease_so_that_a_successor_leads_at_once(
+    control_plane: ControlPlane,
+    kubectl: Kubectl,
+    namespace: str,
+    running: OperatorProcess,
+    tmp_path: Path,
+) -> None:
+    with operator(
+        tmp_path, control_plane.kubeconfig, WATCH_NAMESPACES=namespace, POD_NAMESPACE=namespace
+    ) as second:
+        until(lambda: second.says("waiting for the Lease"))
+        assert second.http("/readyz") == "ok\n"
+        assert second.sample("homeserver_operator_leader") == 0
+        started = time.monotonic()
+        assert running.terminate() == 0
+        until(lambda: second.says("leading as"))
+
+        assert time.monotonic() - started < 4
+        create(kubectl, namespace)
+        until(lambda: observed(kubectl, namespace))
+
+
+def test_a_killed_leader_is_replaced_within_ten_seconds(
+    control_plane: ControlPlane, namespace: str, running: OperatorProcess, tmp_path: Path
+) -> None:
+    with operator(
+        tmp_path, control_plane.kubeconfig, WATCH_NAMESPACES=namespace, POD_NAMESPACE=namespace
+    ) as second:
+        until(lambda: second.says("waiting for the Lease"))
+        running.kill()
+
+        assert until(lambda: second.says("leading as")) < 10
+
+
+def test_a_crd_older_than_the_operator_is_refused(
+    control_plane: ControlPlane, kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    crd = f"{names.PLURAL}.{names.GROUP}"
+    annotation = names.CRD_REVISION_ANNOTATION
+    kubectl.run("annotate", "crd", crd, f"{annotation}=0", "--overwrite")
+    try:
+        with operator(tmp_path, control_plane.kubeconfig, POD_NAMESPACE=namespace) as refused:
+            assert refused.process.wait(30) == 1
+            assert refused.says("the CRD is older than this operator")
+            assert refused.says("helm upgrade, or kubectl apply -f crds/")
+    finally:
+        kubectl.run("annotate", "crd", crd, f"{annotation}={names.CRD_REVISION}", "--overwrite")
+
+
+def test_a_missing_setting_is_named(tmp_path: Path, control_plane: ControlPlane) -> None:
+    with operator(tmp_path, control_plane.kubeconfig, SYNAPSE_IMAGE="") as refused:
+        assert refused.process.wait(30) == 2
+        assert refused.says("SYNAPSE_IMAGE is not set")
+
+
+def test_memory_with_a_hundred_homeservers_stays_below_85_megabytes(
+    control_plane: ControlPlane, kubectl: Kubectl, namespace: str, running: OperatorProcess
+) -> None:
+    for number in range(100):
+        create(kubectl, namespace, f"hs-{number}")
+    done = 'homeserver_operator_reconcile_total{outcome="success"}'
+    until(lambda: running.sample(done) >= 200, seconds=300)
+    until(lambda: running.sample("homeserver_operator_queue_depth") == 0, seconds=300)
+
+    assert running.resident() < 85_000
