@@ -4,16 +4,25 @@ Helm never upgrades the CRDs of a chart's `crds/` folder, and an old schema woul
 fields that this operator writes and reads.
 """
 
+import asyncio
+import logging
+from typing import Final
+
 from homeserver_operator.api.names import (
     CRD_REVISION,
     CRD_REVISION_ANNOTATION,
     GROUP,
     PLURAL,
 )
-from homeserver_operator.cluster import Cluster
+from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.resources import CRD
 
-NAME = f"{PLURAL}.{GROUP}"
+NAME: Final = f"{PLURAL}.{GROUP}"
+
+PAUSE: Final = 2.0
+"""Seconds between attempts while the API server does not answer."""
+
+log = logging.getLogger(__name__)
 
 
 class CrdError(Exception):
@@ -21,8 +30,20 @@ class CrdError(Exception):
 
 
 async def check(cluster: Cluster) -> None:
-    """Raise CrdError unless the cluster's CRD is at least of our revision; also ApiError."""
-    crd = await cluster.get(CRD, None, NAME, metadata_only=True)
+    """Raise CrdError unless the cluster's CRD is at least of our revision.
+
+    Waits for an API server that does not answer: ending would only make the kubelet's pauses
+    between restarts longer than the outage. Raises ApiError if it refuses.
+    """
+    while True:
+        try:
+            crd = await cluster.get(CRD, None, NAME, metadata_only=True)
+            break
+        except ApiError as error:
+            if 400 <= error.status < 500:
+                raise
+            log.warning("waiting for the API server: %s", error)
+            await asyncio.sleep(PAUSE)
     if crd is None:
         msg = f"the CRD {NAME} is not installed: helm install it, or kubectl apply -f crds/"
         raise CrdError(msg)

@@ -44,7 +44,6 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
         transport = await Transport.connect(settings.kubeconfig, metrics)
         stack.push_async_callback(transport.close)
         cluster = Cluster(transport)
-        await crd.check(cluster)
         leader = Leader(
             cluster,
             namespace=settings.namespace,
@@ -66,11 +65,19 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
             concurrency=settings.concurrency,
             rules=Rules(resync=settings.resync),
         )
+        # A process that waits is alive, and ready only once it could take over.
+        able = asyncio.Event()
         health = HealthServer(
-            metrics, live=queue.stuck, ready=lambda: None, port=settings.http_port
+            metrics,
+            live=queue.stuck,
+            ready=lambda: None if able.is_set() else "waiting for the API server",
+            port=settings.http_port,
         )
         stack.push_async_callback(health.close)
         await health.start()
+        if not await _unless(stop, crd.check(cluster)):
+            return
+        able.set()
         if await _unless(stop, leader.acquire()):
             stack.push_async_callback(leader.release)
             await _lead(

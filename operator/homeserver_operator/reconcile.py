@@ -14,7 +14,6 @@ from homeserver_operator.cluster import Cluster
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.states import States
 
-
 STRANGERS_RECHECK: Final = 15.0
 """Seconds until somebody else's objects are looked for again: their going away wakes nobody."""
 

@@ -138,23 +138,23 @@ def test_drift_is_repaired_because_the_child_woke_its_owner(
     assert until(made_anew) < 10
 
 
-def test_an_outage_of_the_api_server_is_survived_and_nothing_is_missed(
+def test_an_outage_of_the_api_server_ends_the_leader_and_its_successor_waits_it_out(
     control_plane: ControlPlane, kubectl: Kubectl, namespace: str, tmp_path: Path
 ) -> None:
-    with operator(
-        tmp_path, control_plane.kubeconfig, WATCH_NAMESPACES=namespace, POD_NAMESPACE=namespace
-    ) as first:
-        create(kubectl, namespace)
+    settings = {"WATCH_NAMESPACES": namespace, "POD_NAMESPACE": namespace}
+    create(kubectl, namespace)
+    with operator(tmp_path, control_plane.kubeconfig, **settings) as first:
         until(lambda: observed(kubectl, namespace))
         control_plane.stop_api_server()
-        # Without an API server nobody can hold the Lease: the process ends, as it should.
+        # Without an API server nobody can hold the Lease.
         assert first.process.wait(30) == 1
+    with operator(tmp_path, control_plane.kubeconfig, **settings) as second:
+        until(lambda: second.says("waiting for the API server"))
+        assert second.http("/healthz") == "ok\n"
         control_plane.start_api_server()
-    create(kubectl, namespace, "beta")
-    with operator(
-        tmp_path, control_plane.kubeconfig, WATCH_NAMESPACES=namespace, POD_NAMESPACE=namespace
-    ):
+        create(kubectl, namespace, "beta")
         until(lambda: observed(kubectl, namespace, "beta"))
+        assert second.http("/readyz") == "ok\n"
 
 
 def test_sigterm_releases_the_lease_so_that_a_successor_leads_at_once(
