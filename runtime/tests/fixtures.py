@@ -38,6 +38,13 @@ class Homeserver:
                 *("allchannels", "allkeys"),
             )
 
+    def expel_generic(self) -> None:
+        """Cuts the generic worker off, and it alone."""
+        user = GENERIC_REDIS_USER["username"]
+        with self.redis.client as client:
+            client.execute_command("ACL", "SETUSER", user, "off")
+            client.execute_command("CLIENT", "KILL", "USER", user)
+
     def wait_ready(self) -> None:
         for process in (self.main, self.persister, self.generic):
             process.wait_ready()
@@ -95,6 +102,14 @@ def homeserver(
 @pytest.fixture
 async def alice(homeserver: Homeserver) -> AsyncIterator[Client]:
     """A new user who talks to the generic worker."""
+    token = await register(homeserver.main.client_port)
+    async with Client(homeserver.generic.client_port, token) as client:
+        yield client
+
+
+@pytest.fixture
+async def bob(homeserver: Homeserver) -> AsyncIterator[Client]:
+    """Another user, who shares no room with alice: what she does wakes none of his polls."""
     token = await register(homeserver.main.client_port)
     async with Client(homeserver.generic.client_port, token) as client:
         yield client

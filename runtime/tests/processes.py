@@ -104,7 +104,7 @@ class RuntimeProcess:
         assert self.popen is not None
         self.popen.send_signal(number)
 
-    def wait(self, timeout: float = 60) -> int:
+    def wait(self, timeout: float = 180) -> int:
         """The exit code."""
         assert self.popen is not None
         return self.popen.wait(timeout)

@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def wait_until(
-    condition: Callable[[], object], *, seconds: float = 60, what: str = "a condition"
+    condition: Callable[[], object], *, seconds: float = 180, what: str = "a condition"
 ) -> None:
     """Returns when `condition()` is true; fails after `seconds`."""
     deadline = time.monotonic() + seconds

@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fixtures import GENERIC_REDIS_USER
 from tests.services import wait_until
 
 from homeserver_runtime.probes import CUT_OFF_SECONDS
@@ -21,13 +20,9 @@ pytest_plugins = ("tests.fixtures",)
 def test_a_process_that_alone_is_cut_off_from_redis_turns_unready(
     homeserver: Homeserver,
 ) -> None:
-    user = GENERIC_REDIS_USER["username"]
-    with homeserver.redis.client as client:
-        client.execute_command("ACL", "SETUSER", user, "off")
-        assert client.execute_command("CLIENT", "KILL", "USER", user) > 0
+    homeserver.expel_generic()
     wait_until(
         lambda: homeserver.generic.probe("/ready")[0] == 503,
-        seconds=CUT_OFF_SECONDS + 10,
         what="the worker to turn unready",
     )
     assert "this process alone is cut off" in homeserver.generic.probe("/ready")[1]["reason"]
