@@ -15,6 +15,7 @@ from homeserver_operator.plan import preflight
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
 from homeserver_operator.plan.mounted import mounted_content
 from homeserver_operator.plan.preflight import Preflight
+from homeserver_operator.validate.sources import generated_names
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def _outdated_preflights(server: HomeServer, check: Preflight, world: World) -> 
 
 def _unwanted(server: HomeServer, wanted: Iterable[Object], world: World) -> Iterator[Delete]:
     """Our own objects that nothing wants or mounts any more, what uses things before the things."""
-    keep = {_key(manifest) for manifest in wanted} | mounted_content(world)
+    generated = {ObjectKey("Secret", name) for name in generated_names(server)}
+    keep = {_key(manifest) for manifest in wanted} | mounted_content(world) | generated
     order = list(BY_KIND)
     for key in sorted(world.children, key=lambda key: (-order.index(key.kind), key.name)):
         live = world.children[key]

@@ -64,6 +64,15 @@ def sources_of(server: HomeServer) -> tuple[Source, ...]:
     )
 
 
+def generated_names(server: HomeServer) -> frozenset[str]:
+    """Names of all Secrets that the operator makes for this homeserver, or made under another spec.
+
+    One that is not in use now may be needed again: the spec can go back.
+    """
+    purposes = [COPY_NAMES, POSTGRES, REDIS, *(purpose for purpose, *_rest in _OVERRIDABLE)]
+    return frozenset(f"{server.key.name}-{purpose}" for purpose in purposes)
+
+
 def _generated(server: HomeServer, purpose: str, file: str, kind: str) -> Source:
     key = ObjectKey("Secret", f"{server.key.name}-{purpose}")
     return Source(purpose, key, ((file, file),), f"Secret {key.name}", kind)
