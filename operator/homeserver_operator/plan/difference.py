@@ -16,6 +16,9 @@ from homeserver_operator.build.meta import digest
 _MERGE_KEYS: Final = ("name", "uid", "mountPath", "containerPort", "port")
 """Keys by which server-side apply merges the lists that we write; other lists are atomic."""
 
+_ATOMIC_MAPS: Final = frozenset({"selector", "nodeSelector"})
+"""Mappings that have one owner as a whole: a key of somebody else's in them is drift."""
+
 _QUANTITIES: Final = frozenset({"requests", "limits"})
 
 _SUFFIXES: Final[Mapping[str, int | Decimal]] = {
@@ -52,7 +55,10 @@ def _mapping_difference(desired: Mapping[str, Any], live: Any, path: str) -> str
     if not isinstance(live, Mapping):
         # An empty mapping of ours may come back as nothing.
         return path if desired or live is not None else None
-    quantities = path.rpartition(".")[2] in _QUANTITIES
+    field = path.rpartition(".")[2]
+    if field in _ATOMIC_MAPS and desired.keys() != live.keys():
+        return path
+    quantities = field in _QUANTITIES
     for key, value in desired.items():
         where = f"{path}.{key}" if path else key
         if quantities and key in live and quantity(value) == quantity(live[key]):
