@@ -1,8 +1,8 @@
 """Which images a homeserver runs, and the memory of the defaults that it was made with.
 
-The operator's default image moves with the operator; a homeserver that names none keeps the default
-of its first reconcile, so that upgrading the operator restarts nothing. The memory is an annotation
-on the Deployments.
+The operator's defaults move with the operator; a homeserver that names none keeps those of its
+first reconcile, so that upgrading the operator restarts nothing. The memory is in annotations on
+the Deployments.
 """
 
 from collections.abc import Mapping
@@ -13,19 +13,21 @@ from homeserver_operator.api.names import GROUP, ROLE_LABEL
 from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer
 from homeserver_operator.api.world import Defaults, World
 
-_ANNOTATION = f"{GROUP}/default-image"
+_IMAGE = f"{GROUP}/default-image"
+_PULL_POLICY = f"{GROUP}/default-image-pull-policy"
 _SYNAPSE = ("main", "worker")
 
 
 @dataclass(frozen=True)
 class Images:
-    """Image references in use, the defaults behind them, and when to pull."""
+    """Image references in use, when to pull them, and the defaults behind both."""
 
     synapse: str
     postgres: str
     redis: str
     pull_policy: str
     defaults: Mapping[str, str]
+    default_pull_policy: str
 
     def store(self, store: str) -> str:
         """The image of a managed store."""
@@ -35,10 +37,11 @@ class Images:
 def settle_images(server: HomeServer, world: World, defaults: Defaults) -> Images:
     """The spec's images, else those that the homeserver was made with, else the defaults."""
     known = {
-        "synapse": _remembered(world, *_SYNAPSE) or defaults.image,
-        "postgres": _remembered(world, "postgres") or defaults.postgres_image,
-        "redis": _remembered(world, "redis") or defaults.redis_image,
+        "synapse": _remembered(world, _IMAGE, *_SYNAPSE) or defaults.image,
+        "postgres": _remembered(world, _IMAGE, "postgres") or defaults.postgres_image,
+        "redis": _remembered(world, _IMAGE, "redis") or defaults.redis_image,
     }
+    known_policy = _remembered(world, _PULL_POLICY, *_SYNAPSE) or defaults.image_pull_policy
     postgres, redis = server.postgres.server, server.redis
     own_postgres = None if isinstance(postgres, ExternalPostgres) else postgres.image
     own_redis = None if isinstance(redis, ExternalRedis) else redis.image
@@ -46,24 +49,26 @@ def settle_images(server: HomeServer, world: World, defaults: Defaults) -> Image
         synapse=server.image or known["synapse"],
         postgres=own_postgres or known["postgres"],
         redis=own_redis or known["redis"],
-        pull_policy=server.image_pull_policy or defaults.image_pull_policy,
+        pull_policy=server.image_pull_policy or known_policy,
         defaults=known,
+        default_pull_policy=known_policy,
     )
 
 
 def with_defaults(deployment: dict[str, Any], images: Images) -> dict[str, Any]:
-    """The Deployment with the memory of its default image."""
+    """The Deployment with the memory of its defaults."""
     role = deployment["metadata"]["labels"][ROLE_LABEL]
     default = images.defaults["synapse" if role in _SYNAPSE else role]
-    annotations = {**deployment["metadata"].get("annotations", {}), _ANNOTATION: default}
+    memory = {_IMAGE: default, _PULL_POLICY: images.default_pull_policy}
+    annotations = {**deployment["metadata"].get("annotations", {}), **memory}
     return deployment | {"metadata": {**deployment["metadata"], "annotations": annotations}}
 
 
-def _remembered(world: World, *roles: str) -> str | None:
+def _remembered(world: World, annotation: str, *roles: str) -> str | None:
     found = {
-        image
+        value
         for deployment in world.of_kind("Deployment").values()
         if deployment["metadata"].get("labels", {}).get(ROLE_LABEL) in roles
-        if (image := deployment["metadata"].get("annotations", {}).get(_ANNOTATION))
+        if (value := deployment["metadata"].get("annotations", {}).get(annotation))
     }
     return min(found, default=None)
