@@ -4,6 +4,7 @@ Those that the CRD says too are here for `plan` without an API server, and as a 
 an older CRD. Each problem names the field and the remedy.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -15,6 +16,8 @@ from homeserver_operator.api.roles import (
     SINGLE_WRITER,
 )
 from homeserver_operator.api.spec import HomeServer, WorkerGroup
+
+_LIKE_A_MEMBER: Final = re.compile(r"-[0-9]+$")
 
 RESERVED: Final = ("main", "master", "redis", "postgres", "router", "preflight")
 
@@ -37,6 +40,11 @@ def _group(group: WorkerGroup) -> Iterator[str]:
     path = f"spec.workers[{group.name}]"
     if group.name in RESERVED:
         yield f"{path}.name: {group.name} is the name of another part: choose another"
+    if _LIKE_A_MEMBER.search(group.name):
+        yield (
+            f"spec.workers[{group.name}].name: ends as the names of a group's members do: "
+            "choose a name without '-' and digits at its end"
+        )
     if not (group.serves or group.writes or group.runs):
         yield f"{path} claims nothing: set serves, writes or runs, or remove the group"
 
