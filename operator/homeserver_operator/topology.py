@@ -70,8 +70,14 @@ class Topology:
         return tuple(process for process in self.processes if process.is_main or process.writes)
 
     def serving(self, endpoint_group: str) -> tuple[str, ...]:
-        """Names of the worker groups that serve an endpoint group, sorted."""
-        return tuple(sorted({p.group for p in self.workers if endpoint_group in p.serves}))
+        """Names of the worker groups that serve an endpoint group, sorted.
+
+        None if all of them were scaled to nothing on purpose: then main has it again.
+        """
+        servers = [process for process in self.workers if endpoint_group in process.serves]
+        if all(process.replicas == 0 for process in servers):
+            return ()
+        return tuple(sorted({process.group for process in servers}))
 
     def of_group(self, group: str) -> tuple[Process, ...]:
         """The processes of one group."""
@@ -82,7 +88,7 @@ def make_topology(server: HomeServer) -> Topology:
     """Lay out a valid HomeServer's processes."""
     groups = sorted(server.workers, key=lambda group: group.name)
     workers = tuple(process for group in groups for process in _processes(group))
-    split_media = any(process.media_repository for process in workers)
+    split_media = any(p.media_repository and p.replicas != 0 for p in workers)
     main = Process(
         name=MAIN,
         group=MAIN,
