@@ -159,11 +159,14 @@ def up(instance: Instance) -> None:
 
 def images(instance: Instance, names: Iterable[str]) -> dict[str, str]:
     """Build the named images and import them if the instance is up; return their references."""
-    built = image_build.build_all(IMAGES[name] for name in names)
-    if instance.ready_marker.exists():
+    wanted = [IMAGES[name] for name in names]
+    if not instance.ready_marker.exists():
+        built = image_build.build_all(wanted)
+    else:
+        cluster = Cluster.of(instance)
         with cache.locked(instance.lock):
-            Cluster.of(instance).import_images(IMAGES[name] for name in built)
-    return {name: reference(IMAGES[name]) for name in built}
+            built = image_build.build_all(wanted, lambda image: cluster.import_images([image]))
+    return {image.name: reference(image) for image in built}
 
 
 def down(instance: Instance) -> None:

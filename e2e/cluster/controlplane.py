@@ -29,9 +29,10 @@ STOP_SECONDS = 5.0
 class ControlPlane:
     """Runs etcd and kube-apiserver, and kube-controller-manager on request, while it is entered.
 
-    Without the controller manager nothing makes service accounts, collects garbage or starts
-    pods; the ServiceAccount admission plugin is off then, so that pods can be created. With it,
-    `start` also waits for the default namespace's service account, which every pod needs.
+    Without the controller manager nothing makes service accounts, collects garbage, starts pods
+    or fills the aggregated roles view, edit and admin; the ServiceAccount admission plugin is off
+    then, so that pods can be created. With it, `start` also waits for the default namespace's
+    service account, which every pod needs.
     """
 
     def __init__(self, controller_manager: bool = False) -> None:

@@ -19,7 +19,7 @@ from e2e.cluster.images import IMAGES, Image
 from e2e.cluster.progress import RigError, run_logged, say, step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 SUITE = "bookworm"
 MIRROR_VARIABLE = "HOMESERVER_E2E_DEBIAN_MIRROR"
@@ -48,8 +48,14 @@ def build(image: Image) -> Path:
     return made / images.ARCHIVE
 
 
-def build_all(wanted: Iterable[Image]) -> dict[str, Path]:
-    """Build images, two side by side; says which cannot be built yet and leaves them out."""
+def build_all(
+    wanted: Iterable[Image], then: Callable[[Image], None] = lambda _: None
+) -> list[Image]:
+    """Build images, two side by side, and call `then` on each that is built; return these.
+
+    Says which cannot be built yet and leaves them out. One that fails does not stop the others,
+    but raises RigError when they are done.
+    """
     available = []
     for image in wanted:
         if image.available:
@@ -59,8 +65,16 @@ def build_all(wanted: Iterable[Image]) -> dict[str, Path]:
             say(f"  image {image.name} is left out: {path} does not exist")
     for base in {image.base for image in available if image.base}:
         build(IMAGES[base])
+
+    def build_one(image: Image) -> None:
+        build(image)
+        then(image)
+
     with ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
-        return dict(zip((i.name for i in available), pool.map(build, available), strict=True))
+        outcomes = [pool.submit(build_one, image) for image in available]
+    for outcome in outcomes:
+        outcome.result()
+    return available
 
 
 def push(image: Image, registry: str) -> str:
