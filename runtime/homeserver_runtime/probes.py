@@ -82,13 +82,12 @@ class Judge:
         if replication.connected:
             behind = f"not caught up with {', '.join(replication.missing)}"
             return Verdict(ok=self._took_part, reason=f"replication {behind}")
-        if cut_off_seconds is None:
+        if cut_off_seconds is None and self._took_part:
             return Verdict(
-                ok=self._took_part,
-                reason="replication is not connected, and Redis answers no ping either",
+                ok=True, reason="replication is not connected, and Redis answers no ping either"
             )
-        if cut_off_seconds < CUT_OFF_SECONDS:
-            return Verdict(ok=self._took_part, reason="replication is connecting to Redis")
+        if cut_off_seconds is None or cut_off_seconds < CUT_OFF_SECONDS:
+            return Verdict(ok=self._took_part, reason="replication is not connected to Redis yet")
         self._took_part = False
         return Verdict(
             ok=False,
