@@ -13,7 +13,8 @@ from homeserver_operator.build import build
 from homeserver_operator.build.images import settle_images
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.plan import make_plan
-from homeserver_operator.status import Findings, make_status, transitions
+from homeserver_operator.status import APPLY_FAILED, Findings, make_status, transitions
+from homeserver_operator.status.conditions import READY
 from homeserver_operator.topology import make_topology
 from homeserver_operator.validate import Rejected, reference_keys, validate
 from homeserver_operator.validate.sources import Source, sources_of
@@ -98,13 +99,28 @@ def report(
         manifests=found.manifests,
         outlook=found.outlook,
         strangers=found.strangers + strangers,
-        failure=failure,
+        failure=failure or _standing_failure(body, decision),
     )
     live: dict[str, Any] = body.get("status", {})
     status = make_status(server, findings, world, live, now)
     if status == live:
         return Report(None)
     return Report(status, tuple(transitions(status, live)))
+
+
+def _standing_failure(body: Object, decision: Decision) -> str | None:
+    """The last refusal of a write that is about to be tried again: it stands until it succeeds."""
+    status = body.get("status", {})
+    if decision.plan.empty or status.get("observedGeneration") != body["metadata"]["generation"]:
+        return None
+    return next(
+        (
+            condition["message"]
+            for condition in status.get("conditions", ())
+            if condition["type"] == READY and condition["reason"] == APPLY_FAILED
+        ),
+        None,
+    )
 
 
 def _has_data(world: World) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from homeserver_operator import apply, credentials, observe, pipeline
-from homeserver_operator.api.world import Defaults, Key, Object
+from homeserver_operator.api.world import Defaults, Key, Object, ObjectKey, World
 from homeserver_operator.cluster import Cluster
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.states import States
@@ -57,24 +57,34 @@ class Reconciler:
         strangers = tuple(key for key in taken if key) or await observe.strangers(
             self.cluster, server, decision.plan
         )
+        # cluster: said before it is done, so that whoever waits for Ready never sees yesterday's
+        await self._tell(server, decision, world, strangers=strangers)
+        if strangers:
+            return STRANGERS_RECHECK
         # cluster: the plan's writes, in order
-        failure = None
-        if not strangers:
-            failure = await apply.execute(self.cluster, server, decision.plan)
-        # pure
+        if failure := await apply.execute(self.cluster, server, decision.plan):
+            await self._tell(server, decision, world, failure=failure)
+            raise RefusedError(failure)
+        return decision.requeue_after
+
+    async def _tell(
+        self,
+        server: Object,
+        decision: pipeline.Decision,
+        world: World,
+        *,
+        strangers: tuple[ObjectKey, ...] = (),
+        failure: str | None = None,
+    ) -> None:
+        """Write the status if it differs, and post events for what changed in it."""
         report = pipeline.report(
             server, decision, world, strangers=strangers, failure=failure, now=self.now()
         )
-        # cluster: the status if it differs, and events for what changed in it
         if report.status is not None:
             await apply.status(self.cluster, server, report.status)
         await apply.events(self.cluster, server, report.events)
+        key = Key(server["metadata"]["namespace"], server["metadata"]["name"])
         self._count(key, report.status or server.get("status") or {})
-        if failure is not None:
-            raise RefusedError(failure)
-        if strangers:
-            return STRANGERS_RECHECK
-        return decision.requeue_after
 
     def _count(self, key: Key, status: Object) -> None:
         ready = any(

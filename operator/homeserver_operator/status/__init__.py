@@ -6,7 +6,7 @@ the time is an argument.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from homeserver_operator.api.actions import Event
 from homeserver_operator.api.names import ROLE_LABEL
@@ -30,6 +30,8 @@ from homeserver_operator.status.conditions import (
 from homeserver_operator.status.workloads import Progress, progress, troubles
 from homeserver_operator.validate import Rejected
 from homeserver_operator.validate.sources import sources_of
+
+APPLY_FAILED: Final = "ApplyFailed"
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def _obstacle(
         )
         return Obstacle("NameConflict", text, people=True)
     if findings.failure:
-        return Obstacle("ApplyFailed", findings.failure, people=True)
+        return Obstacle(APPLY_FAILED, findings.failure, people=True)
     if server.paused:
         return None
     return _rollout_obstacle(findings, world, all_progress)
@@ -141,7 +143,7 @@ def _rollout_obstacle(
     missing = [item for item in all_progress if not item.done]
     if not missing:
         return None
-    found = next(troubles({item.process for item in missing}, world), None)
+    found = next(troubles(missing, world), None)
     if found:
         return Obstacle(found.reason, found.message, found.needs_people)
     waiting = ", ".join(f"{item.process} ({item.updated}/{item.desired})" for item in missing)

@@ -1,6 +1,6 @@
 """How far the workloads are: counts by group, and what keeps the rest from being ready."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, WORKER_GROUP_LABEL
@@ -14,6 +14,7 @@ class Progress:
 
     process: str
     group: str
+    revision: str | None
     desired: int
     ready: int
     updated: int
@@ -48,6 +49,7 @@ def _progress(process: str, manifest: Object, world: World) -> Progress:
     return Progress(
         process=process,
         group=labels.get(WORKER_GROUP_LABEL, process),
+        revision=_revision(manifest),
         desired=replicas,
         ready=ready,
         updated=min(updated, ready) if settled else min(updated, replicas - 1),
@@ -59,12 +61,20 @@ def _revision(deployment: Object) -> str | None:
     return labels.get(REVISION_LABEL)
 
 
-def troubles(processes: Collection[str], world: World) -> Iterator[Trouble]:
-    """What keeps pods from working, those that need people first."""
+def troubles(missing: Iterable[Progress], world: World) -> Iterator[Trouble]:
+    """What keeps pods of the wanted revisions from working, those that need people first.
+
+    Pods of older revisions are on their way out, whatever is wrong with them.
+    """
+    wanted = {(item.process, item.revision) for item in missing}
     found = [
         problem
         for _name, pod in sorted(world.of_kind("Pod").items())
-        if pod["metadata"].get("labels", {}).get(PROCESS_LABEL) in processes
-        and (problem := trouble(pod))
+        if _process_and_revision(pod) in wanted and (problem := trouble(pod))
     ]
     yield from sorted(found, key=lambda problem: not problem.needs_people)
+
+
+def _process_and_revision(pod: Object) -> tuple[str | None, str | None]:
+    labels: Mapping[str, str] = pod["metadata"].get("labels", {})
+    return labels.get(PROCESS_LABEL), labels.get(REVISION_LABEL)
