@@ -18,13 +18,14 @@ _CLIENTS = "synapse.access.http.8008"
 
 @dataclass(frozen=True)
 class Request:
-    """One request as the process that answered it logged it."""
+    """One request as the process that answered it logged it; `requester` is the user, or ''."""
 
     pod: str
     group: str
     method: str
     path: str
     status: int
+    requester: str
 
 
 def answered(kube: Kube, since: str) -> Iterator[Request]:
@@ -37,8 +38,8 @@ def answered(kube: Kube, since: str) -> Iterator[Request]:
                 yield Request(name, group, *request)
 
 
-def _parse(line: str) -> tuple[str, str, int] | None:
-    """Method, path without query, status; None for a line that tells of no client's request."""
+def _parse(line: str) -> tuple[str, str, int, str] | None:
+    """Method, path without query, status, user; None for a line about anything else."""
     try:
         entry = json.loads(line)
     except ValueError:
@@ -47,4 +48,6 @@ def _parse(line: str) -> tuple[str, str, int] | None:
         return None
     status = _STATUS.search(entry["log"])
     path = entry["url"].partition("?")[0]
-    return (entry["method"], path, int(status["status"])) if status else None
+    if not status:
+        return None
+    return entry["method"], path, int(status["status"]), entry.get("requester") or ""

@@ -1,0 +1,44 @@
+"""One installation and one ready example homeserver for all end-to-end tests.
+
+Every test leaves the example as it found it: `homeserver` puts the spec back and waits for Ready.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.cluster import api
+from e2e.product.homeserver import RunningHomeServer
+from e2e.product.installation import Installation, example, ready_cluster
+
+NAMESPACE = "homeserver-e2e"
+
+
+@pytest.fixture(scope="session")
+def installation() -> Installation:
+    """The operator, installed by Helm from the present sources."""
+    cluster: api.Cluster = ready_cluster()
+    installation = Installation(cluster, NAMESPACE)
+    installation.install()
+    return installation
+
+
+@pytest.fixture(scope="session")
+def running(installation: Installation) -> RunningHomeServer:
+    """The example, ready."""
+    server = RunningHomeServer(installation, example())
+    server.apply(server.resource)
+    server.wait_ready()
+    return server
+
+
+@pytest.fixture
+def homeserver(running: RunningHomeServer) -> Iterator[RunningHomeServer]:
+    """The example, ready, and put back afterwards."""
+    before = copy.deepcopy(running.resource)
+    yield running
+    running.apply(before)
+    running.wait_ready()
