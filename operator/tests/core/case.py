@@ -1,4 +1,4 @@
-"""The case library: small HomeServers, each showing one feature, with the Secrets that they name."""
+"""The case library: small HomeServers that show one feature each, with the Secrets they name."""
 
 import base64
 from dataclasses import dataclass

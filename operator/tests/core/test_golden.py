@@ -33,7 +33,9 @@ def test_objects_are_as_reviewed(name: str, request: pytest.FixtureRequest) -> N
 
 def test_every_case_has_an_input() -> None:
     """A directory that only holds old goldens would test nothing."""
-    without = [name for name in case.names() if not (case.CASES / name / "homeserver.yaml").exists()]
+    without = [
+        name for name in case.names() if not (case.CASES / name / "homeserver.yaml").exists()
+    ]
     assert without == ["example"]
 
 

@@ -4,7 +4,9 @@ Each process gets a file system of what its pod template mounts, the runtime ass
 homeserver.yaml as it does in the pod, and Synapse 1.163.2 reads it in the process's role.
 """
 
+import importlib.util
 import logging.config
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -14,11 +16,13 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.core import case
+from tests.core import case, synapse_config
 from tests.core.filesystem import mount
 
 from homeserver_operator.api.names import HTTP_PORT, METRICS_PORT, REPLICATION_PORT
+from homeserver_operator.api.roles import STREAMS
 from homeserver_operator.api.world import ObjectKey
+from homeserver_operator.render.homeserver_yaml import MEDIA_KEYS
 from homeserver_operator.topology import Process
 from homeserver_runtime import configuration
 from homeserver_runtime.contract import Launch, Paths
@@ -44,13 +48,11 @@ def pod(name: str, process: str) -> Iterator[tuple[Launch, Paths]]:
 
 @cache
 def parsed(name: str, process: str) -> Any:
-    """Synapse's configuration object."""
-    from synapse.config.homeserver import HomeServerConfig  # noqa: PLC0415 - takes seconds
-
+    """Synapse's configuration object; it refused secrets, but where Secrets are merged in."""
     with pod(name, process) as (launch, paths):
         configuration.write_pgpass(launch, paths)
         finished = configuration.write_finished(configuration.assemble(launch, paths), paths)
-        return HomeServerConfig.load_config("Synapse", ["-c", str(finished)])
+        return synapse_config.load(finished, secrets=bool(launch.config_from))
 
 
 def process_of(name: str, process: str) -> Process:
@@ -63,24 +65,18 @@ def test_synapse_takes_every_process_for_what_it_is(name: str, process: str) -> 
     topology = case.load(name).topology
     instance = laid_out.instance or POD
     assert config.worker.instance_name == instance
-    assert config.worker.worker_app == (
-        None if laid_out.is_main else "synapse.app.generic_worker"
-    )
+    assert config.worker.worker_app == (None if laid_out.is_main else "synapse.app.generic_worker")
     assert config.server.server_name == case.load(name).server.server_name
     assert config.media.can_load_media_repo == laid_out.media_repository
     assert config.redis.redis_enabled
     assert config.worker.worker_replication_secret
-    for stream, key in case_streams():
+    for stream, key in STREAMS.items():
         writers = list(topology.writers.get(stream, ("master",)))
         assert getattr(config.worker.writers, key) == writers, stream
-    callable_by_others = {"master", *(w for all_ in topology.writers.values() for w in all_)}
-    assert set(config.worker.instance_map) == callable_by_others
-
-
-def case_streams() -> list[tuple[str, str]]:
-    from homeserver_operator.api.roles import STREAMS  # noqa: PLC0415 - beside its only use
-
-    return list(STREAMS.items())
+    # Workers know main by the name that writers' lists use.
+    called = {process.name for process in topology.replicating if not process.is_main}
+    main = "main" if laid_out.is_main else "master"
+    assert set(config.worker.instance_map) == {main, *called}
 
 
 DUTIES: dict[str, Callable[[Any], bool]] = {
@@ -91,12 +87,9 @@ DUTIES: dict[str, Callable[[Any], bool]] = {
     "appservices": lambda config: config.worker.should_notify_appservices,
     "mediaBackgroundJobs": lambda config: (
         config.media.can_load_media_repo
+        # As synapse/media/url_previewer.py asks.
         and config.media.media_instance_running_background_jobs
         in {None, config.worker.instance_name}
-        and (
-            config.media.media_instance_running_background_jobs is not None
-            or config.worker.run_background_tasks
-        )
     ),
 }
 
@@ -198,9 +191,7 @@ def test_synapse_reads_the_value(name: str, process: str, attribute: str, expect
 )  # fmt: skip
 def test_listeners(name: str, process: str, expected: list[tuple[int, list[str]]]) -> None:
     config = parsed(name, process)
-    listeners = (
-        config.server.listeners if process == "main" else config.worker.worker_listeners
-    )
+    listeners = config.server.listeners if process == "main" else config.worker.worker_listeners
     found = [
         (
             listener.port,
@@ -213,15 +204,11 @@ def test_listeners(name: str, process: str, expected: list[tuple[int, list[str]]
     assert found == expected
 
 
-@pytest.mark.parametrize(("name", "process"), PROCESSES)
-def test_no_secret_stands_in_what_lies_in_a_config_map(name: str, process: str) -> None:
-    """Synapse's own judgement of it, by --no-secrets-in-config."""
-    from synapse.config.homeserver import HomeServerConfig  # noqa: PLC0415 - takes seconds
-
-    with pod(name, process) as (_launch, paths):
-        HomeServerConfig.load_config(
-            "Synapse", ["-c", str(paths.homeserver_yaml), "--no-secrets-in-config"]
-        )
+@pytest.mark.parametrize("process", ["main", "clover", "daisy-0"])
+def test_secrets_of_config_from_are_not_in_the_config_map(process: str) -> None:
+    """All other processes were parsed with --no-secrets-in-config anyway."""
+    with pod("config-overlays", process) as (_launch, paths):
+        synapse_config.load(paths.homeserver_yaml, secrets=False)
 
 
 @pytest.mark.parametrize(
@@ -257,15 +244,27 @@ def restored_logging() -> AbstractContextManager[None]:
 
 def test_media_settings_are_dropped_only_where_synapse_does_not_read_them() -> None:
     """A media option changes no pod but the media repositories' own; so nobody else may need it."""
-    from homeserver_operator.render.homeserver_yaml import MEDIA_KEYS  # noqa: PLC0415
-
-    overlay = {"max_upload_size": "1M", "url_preview_enabled": True}
-    assert set(overlay) & MEDIA_KEYS == {"max_upload_size"}
-    assert "max_upload_size" not in _settings("media-split", "reed")
-    assert _settings("media-split", "gallery-0")["max_upload_size"] == "70M"
-    assert _settings("media-split", "reed")["url_preview_enabled"] is True
+    assert "max_upload_size" not in settings("media-split", "reed")
+    assert "max_upload_size" not in settings("media-split", "main")
+    assert settings("media-split", "gallery-0")["max_upload_size"] == "70M"
+    assert settings("media-split", "reed")["url_preview_enabled"] is True
 
 
-def _settings(name: str, process: str) -> dict[str, Any]:
+def test_the_settings_that_only_media_repositories_read_are_those_of_synapse() -> None:
+    """All that Synapse's media section reads after it has turned away everybody else."""
+    config = importlib.util.find_spec("synapse.config")
+    assert config is not None
+    directory = Path(next(iter(config.submodule_search_locations or ())))
+    sources = {path.stem: path.read_text() for path in directory.glob("*.py")}
+    _before, after = sources.pop("repository").split("self.can_load_media_repo = True")
+    read = set(re.findall(r'config(?:\.get\(|\[)\s*"(\w+)"', after))
+    ours = {"media_store_path", "media_instance_running_background_jobs"}
+    inside_a_provider = {"module", "store_local", "store_remote", "store_synchronous"}
+    assert read - ours - inside_a_provider == MEDIA_KEYS
+    elsewhere = {key for key in MEDIA_KEYS for text in sources.values() if f'"{key}"' in text}
+    assert not elsewhere
+
+
+def settings(name: str, process: str) -> dict[str, Any]:
     with pod(name, process) as (_launch, paths):
         return dict(yaml.safe_load(paths.homeserver_yaml.read_text()))

@@ -1,0 +1,191 @@
+"""A cluster in memory: server-side apply, the API server's defaults, and pods that come up.
+
+Only as much of Kubernetes as plans touch: one field manager (ours) and foreigners who edit, lists
+merged by their keys, atomic lists and maps replaced, immutable things refused.
+"""
+
+import copy
+import json
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+from tests.core.defaulting import canonical_quantities, with_defaults
+
+from homeserver_operator.api.actions import Apply, Delete, Generate, Plan
+from homeserver_operator.api.names import API_VERSION, PROCESS_LABEL, ROLE_LABEL
+from homeserver_operator.api.world import Object, ObjectKey, World
+
+_KEYED = {
+    "containers": ("name",), "env": ("name",), "volumes": ("name",),
+    "volumeMounts": ("mountPath",), "imagePullSecrets": ("name",), "ownerReferences": ("uid",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+}  # fmt: skip
+_ATOMIC = {"nodeSelector", "selector", "matchLabels", "labelSelector"}
+
+
+class RefusedError(Exception):
+    """The API server says no."""
+
+
+class FakeCluster:
+    """One HomeServer's namespace."""
+
+    def __init__(self, references: Mapping[ObjectKey, Mapping[str, bytes] | None]) -> None:
+        self.live: dict[ObjectKey, dict[str, Any]] = {}
+        self.references = dict(references)
+        self._ours: dict[ObjectKey, Any] = {}
+        self._uids = count(1)
+
+    @property
+    def world(self) -> World:
+        # Copied, so that a core that changes what it was given would be found out.
+        children = {key: json.loads(json.dumps(live)) for key, live in self.live.items()}
+        return World(children=children, references=dict(self.references))
+
+    def execute(self, plan: Plan) -> None:
+        for apply in plan.applies:
+            self._apply(apply)
+        for delete in plan.deletes:
+            self._delete(delete)
+
+    def create(self, order: Generate) -> None:
+        key = ObjectKey("Secret", order.manifest["metadata"]["name"])
+        if self.references.get(key) is not None:
+            raise RefusedError(f"{key} exists")
+        self.references[key] = {name: b"made " + kind.encode() for name, kind in order.kinds}
+        self._store(key, copy.deepcopy(dict(order.manifest)))
+
+    def forget(self, key: ObjectKey) -> None:
+        """Somebody deletes an object."""
+        del self.live[key]
+        self._ours.pop(key, None)
+
+    def _apply(self, order: Apply) -> None:
+        key, live = order.key, self.live.get(order.key)
+        if (live["metadata"]["uid"] if live else None) != order.uid:
+            raise RefusedError(f"{key}: decided on another object")
+        wanted = canonical_quantities(copy.deepcopy(order.manifest))
+        merged = _merge(self._ours.get(key), wanted, live or {})
+        fresh = with_defaults(merged)
+        if live is not None:
+            _check_immutable(key, live, fresh)
+            if live.get("spec") != fresh.get("spec"):
+                fresh["metadata"]["generation"] = live["metadata"].get("generation", 1) + 1
+        self._ours[key] = wanted
+        self._store(key, fresh)
+
+    def _store(self, key: ObjectKey, fresh: dict[str, Any]) -> None:
+        fresh["metadata"].setdefault("uid", f"child-{next(self._uids)}")
+        fresh["metadata"].setdefault("generation", 1)
+        self.live[key] = fresh
+
+    def _delete(self, order: Delete) -> None:
+        if self.live[order.key]["metadata"]["uid"] != order.uid:
+            raise RefusedError(f"{order.key}: decided on another object")
+        self.forget(order.key)
+        self.references.pop(order.key, None)
+
+    def settle(self) -> None:
+        """Controllers and kubelets do their work: every pod is there, new and ready."""
+        for key in [key for key in self.live if key.kind == "Pod"]:
+            if self.live[key]["metadata"]["labels"].get(ROLE_LABEL) == "preflight":
+                self.live[key]["status"] = {"phase": "Succeeded"}
+            else:
+                self.forget(key)
+        for key in [key for key in self.live if key.kind == "Deployment"]:
+            self._roll_out(self.live[key])
+
+    def _roll_out(self, deployment: dict[str, Any]) -> None:
+        replicas = deployment["spec"]["replicas"]
+        deployment["status"] = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas,
+        }  # fmt: skip
+        template = deployment["spec"]["template"]
+        for index in range(replicas):
+            pod = pod_of(deployment, f"{deployment['metadata']['name']}-pod{index}")
+            pod["spec"] = copy.deepcopy(template["spec"])
+            self._store(ObjectKey("Pod", pod["metadata"]["name"]), pod)
+
+
+def pod_of(deployment: Object, name: str) -> dict[str, Any]:
+    """A ready pod of a Deployment's current template."""
+    template = copy.deepcopy(deployment["spec"]["template"])
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "labels": template["metadata"]["labels"],
+            "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "uid": "rs", "controller": True}
+            ],
+        },
+        "spec": template["spec"],
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def processes(world: World) -> set[str]:
+    """Names of the Synapse processes that have a Deployment."""
+    return {
+        live["metadata"]["labels"][PROCESS_LABEL]
+        for live in world.of_kind("Deployment").values()
+        if live["metadata"]["labels"][ROLE_LABEL] in {"main", "worker"}
+    }
+
+
+def owner(uid: str) -> dict[str, Any]:
+    """A controller's reference."""
+    return {"apiVersion": API_VERSION, "kind": "HomeServer", "name": "other", "uid": uid,
+            "controller": True}  # fmt: skip
+
+
+def _merge(ours: Any, wanted: Any, live: Any, field: str = "") -> Any:
+    """What server-side apply makes of it: our old fields go, our new ones hold, others' stay."""
+    if isinstance(wanted, Mapping) and isinstance(live, Mapping) and field not in _ATOMIC:
+        before = ours if isinstance(ours, Mapping) else {}
+        kept = {name: value for name, value in live.items() if name in wanted or name not in before}
+        return kept | {
+            name: _merge(before.get(name), value, live.get(name), name)
+            for name, value in wanted.items()
+        }
+    if isinstance(wanted, list) and isinstance(live, list) and (key := _key(field, wanted)):
+        return _merge_list(ours if isinstance(ours, list) else [], wanted, live, key)
+    return copy.deepcopy(wanted)
+
+
+def _key(field: str, items: list[Any]) -> tuple[str, ...] | None:
+    if field == "ports" and items:
+        return ("containerPort",) if "containerPort" in items[0] else ("port",)
+    return _KEYED.get(field)
+
+
+def _merge_list(
+    ours: list[Any], wanted: list[Any], live: list[Any], key: tuple[str, ...]
+) -> list[Any]:
+    def by_key(items: list[Any]) -> dict[tuple[Any, ...], Any]:
+        return {tuple(item.get(name) for name in key): item for item in items}
+
+    before, there, now = by_key(ours), by_key(live), by_key(wanted)
+    merged = {name: _merge(before.get(name), item, there.get(name)) for name, item in now.items()}
+    foreign = {name: item for name, item in there.items() if name not in before}
+    return list((merged | {n: item for n, item in foreign.items() if n not in merged}).values())
+
+
+def _check_immutable(key: ObjectKey, live: Object, fresh: Object) -> None:
+    fixed = [("spec",)] if key.kind == "Pod" else []
+    if live.get("immutable"):
+        fixed = [("data",), ("binaryData",)]
+    if key.kind == "Deployment":
+        fixed = [("spec", "selector")]
+    if key.kind == "PersistentVolumeClaim":
+        fixed = [("spec", "accessModes"), ("spec", "storageClassName")]
+    for path in fixed:
+        before: Any = live
+        after: Any = fresh
+        for step in path:
+            before, after = before.get(step), after.get(step)
+        if before != after:
+            raise RefusedError(f"{key}: {'.'.join(path)} is immutable")

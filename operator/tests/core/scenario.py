@@ -1,0 +1,71 @@
+"""Stories over the in-memory cluster: what the shell does with the core's orders, without it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.core import case
+from tests.core.cluster import FakeCluster
+
+from homeserver_operator.api.world import Object
+from homeserver_operator.pipeline import Decision, Report, decide, generate, report
+
+ROUNDS = 8
+"""More than any change needs: content and preflight, rollout, pruning, nothing."""
+
+NOW = "2026-02-03T04:05:06Z"
+
+
+class Scenario:
+    """A HomeServer in a cluster; `edit` it, `step` through reconciles, or `converge`."""
+
+    def __init__(self, name: str = "minimal", body: Object | None = None) -> None:
+        loaded = case.load(name)
+        self.body: dict[str, Any] = dict(body or loaded.body)
+        self.users = loaded.users
+        self.cluster = FakeCluster(loaded.users)
+        self.defaults = case.DEFAULTS
+
+    def edit(self, **spec: Any) -> None:
+        """Set fields of the spec, as a user would; None takes one away."""
+        merged = {**self.body["spec"], **spec}
+        self.replace({name: value for name, value in merged.items() if value is not None})
+
+    def replace(self, spec: Mapping[str, Any]) -> None:
+        metadata = self.body["metadata"]
+        newer = {**metadata, "generation": metadata["generation"] + 1}
+        self.body = {**self.body, "metadata": newer, "spec": dict(spec)}
+
+    def decide(self) -> Decision:
+        return decide(self.body, self.cluster.world, self.defaults)
+
+    def step(self) -> tuple[Decision, Report]:
+        """One reconcile: secrets, plan, status."""
+        for order in generate(self.body, self.cluster.world):
+            self.cluster.create(order)
+        world = self.cluster.world
+        decision = decide(self.body, world, self.defaults)
+        self.cluster.execute(decision.plan)
+        told = report(self.body, decision, world, now=NOW)
+        if told.status is not None:
+            self.body = {**self.body, "status": told.status}
+        return decision, told
+
+    def converge(self) -> "Scenario":
+        """Reconcile and let pods come up until nothing is left to do."""
+        for _ in range(ROUNDS):
+            decision, told = self.step()
+            if decision.plan.empty and told.status is None:
+                return self
+            self.cluster.settle()
+        raise AssertionError(f"still busy with {decision.plan}")
+
+    def templates(self) -> dict[str, Any]:
+        """The live pod template of each Deployment, by its name."""
+        deployments = self.cluster.world.of_kind("Deployment")
+        return {name: live["spec"]["template"] for name, live in deployments.items()}
+
+    def condition(self, kind: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = next(
+            item for item in self.body["status"]["conditions"] if item["type"] == kind
+        )
+        return found
