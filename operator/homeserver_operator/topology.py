@@ -72,7 +72,7 @@ class Topology:
     def serving(self, endpoint_group: str) -> tuple[str, ...]:
         """Names of the worker groups that serve an endpoint group, sorted.
 
-        None if all of them were scaled to nothing on purpose: then main has it again.
+        Empty if all of them were scaled to nothing on purpose: then main has it again.
         """
         servers = [process for process in self.workers if endpoint_group in process.serves]
         if all(process.replicas == 0 for process in servers):
