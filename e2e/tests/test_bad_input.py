@@ -114,7 +114,7 @@ def test_refused_by_the_operator(
 
 @pytest.fixture
 def namesake(installation: Installation) -> Iterator[RunningHomeServer]:
-    """`example-media` with a group `x`: its Deployment is called as that of `example`'s `media-x`."""
+    """`example-media` with a group `x`: Deployment example-media-x, like `example`'s `media-x`."""
     resource = {
         "apiVersion": "homeserver-operator.io/v1alpha1",
         "kind": "HomeServer",
