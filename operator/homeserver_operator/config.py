@@ -64,7 +64,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
         kubeconfig=environ.get("KUBECONFIG") or None,
         concurrency=_whole(environ, "CONCURRENCY", default=4, least=1, most=64),
         resync=float(_whole(environ, "RESYNC_SECONDS", default=600, least=30, most=86400)),
-        http_port=_whole(environ, "HTTP_PORT", default=8080, least=0, most=65535),
+        http_port=_whole(environ, "HTTP_PORT", default=8080, least=1, most=65535),
         log_level=logging.getLevelNamesMapping()[
             _choice(environ, "LOG_LEVEL", "INFO", _LOG_LEVELS)
         ],

@@ -14,13 +14,13 @@ Check = Callable[[], str | None]
 
 
 class HealthServer:
-    """Serves until closed. `port` 0 takes any free one; see `port` after `start`."""
+    """Serves from `start` until `close`."""
 
     def __init__(self, metrics: Metrics, *, live: Check, ready: Check, port: int) -> None:
         self._metrics = metrics
         self._live = live
         self._ready = ready
-        self.port = port
+        self._port = port
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -30,9 +30,8 @@ class HealthServer:
     async def start(self) -> None:
         """Bind on all addresses and serve; raises OSError if the port is taken."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, port=self.port)
+        site = web.TCPSite(self._runner, port=self._port)
         await site.start()
-        self.port = self._runner.addresses[0][1]
 
     async def close(self) -> None:
         """Stop serving."""

@@ -58,12 +58,16 @@ class OperatorProcess:
         self.process.wait()
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def operator(directory: Path, kubeconfig: Path, **environment: str) -> Iterator[OperatorProcess]:
     """Start an operator that logs into the directory, and end it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {
         "KUBECONFIG": str(kubeconfig),
         "POD_NAMESPACE": "default",

@@ -61,14 +61,18 @@ def until(condition: Callable[[], object], *, seconds: float = 60.0) -> float:
     return time.monotonic() - started
 
 
-def create(kubectl: Kubectl, namespace: str, name: str = "alpha") -> None:
-    body = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"serverName": f"{name}.example.org"},
-    }
-    kubectl.run("create", "--filename=-", text=json.dumps(body))
+def create(kubectl: Kubectl, namespace: str, *several: str) -> None:
+    """Create a HomeServer `alpha`, or the named ones."""
+    bodies = [
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"serverName": f"{name}.example.org"},
+        }
+        for name in several or ("alpha",)
+    ]
+    kubectl.run("create", "--filename=-", text="\n".join(map(json.dumps, bodies)))
 
 
 def server(kubectl: Kubectl, namespace: str, name: str = "alpha") -> Any:
@@ -215,8 +219,7 @@ def test_a_missing_setting_is_named(tmp_path: Path, control_plane: ControlPlane)
 def test_memory_with_a_hundred_homeservers_stays_below_85_megabytes(
     control_plane: ControlPlane, kubectl: Kubectl, namespace: str, running: OperatorProcess
 ) -> None:
-    for number in range(100):
-        create(kubectl, namespace, f"hs-{number}")
+    create(kubectl, namespace, *(f"hs-{number}" for number in range(100)))
     done = 'homeserver_operator_reconcile_total{outcome="success"}'
     until(lambda: running.sample(done) >= 200, seconds=300)
     until(lambda: running.sample("homeserver_operator_queue_depth") == 0, seconds=300)

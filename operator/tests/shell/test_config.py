@@ -43,7 +43,7 @@ def test_an_empty_variable_is_the_default() -> None:
         pytest.param("CONCURRENCY", "0", "whole number from 1 to 64", id="too few workers"),
         pytest.param("RESYNC_SECONDS", "10m", "whole number from 30", id="a unit"),
         pytest.param("RESYNC_SECONDS", "\u0661\u0662\u0663", "'\u0661", id="foreign digits"),
-        pytest.param("HTTP_PORT", "65536", "from 0 to 65535", id="no port"),
+        pytest.param("HTTP_PORT", "65536", "from 1 to 65535", id="no port"),
         pytest.param("LOG_LEVEL", "verbose", "DEBUG, INFO, WARNING", id="an unknown level"),
         pytest.param("IMAGE_PULL_POLICY", "always", "IfNotPresent", id="an unknown policy"),
     ],

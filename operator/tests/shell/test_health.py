@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from tests.shell.operator_process import free_port
 
 from homeserver_operator.health import HealthServer
 from homeserver_operator.metrics import Metrics
@@ -21,9 +22,10 @@ def checks() -> Checks:
 
 @pytest.fixture
 async def url(metrics: Metrics, checks: Checks) -> AsyncIterator[str]:
-    server = HealthServer(metrics, live=lambda: checks.live, ready=lambda: checks.ready, port=0)
+    port = free_port()
+    server = HealthServer(metrics, live=lambda: checks.live, ready=lambda: checks.ready, port=port)
     await server.start()
-    yield f"http://127.0.0.1:{server.port}"
+    yield f"http://127.0.0.1:{port}"
     await server.close()
 
 
