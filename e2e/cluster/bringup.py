@@ -73,11 +73,13 @@ class Cluster:
             self.kubectl(*APPLY, stdin=addons.manifests(self.instance))
             self._start("kube-controller-manager", self.server.controller_manager())
             self._start("kube-scheduler", self._scheduler())
-            self._start("kube-proxy", self.node.kube_proxy())
             self._start_addons()
             # Without its pause image the kubelet's first pods would fail and wait to be retried.
             imports[0].result()
             self._start("kubelet", self.node.kubelet())
+            # kube-proxy asks for its node's addresses when it starts.
+            self.kubectl.wait(f"node/{NODE_NAME}", "create", seconds=NODE_SECONDS)
+            self._start("kube-proxy", self.node.kube_proxy())
             self._wait_for_node()
             for image in imports:
                 image.result()
@@ -126,7 +128,7 @@ class Cluster:
         self._start("traefik", addons.traefik_command(self.instance), controller)
 
     def _wait_for_node(self) -> None:
-        self.kubectl.wait("node/" + NODE_NAME, "condition=Ready", seconds=NODE_SECONDS)
+        self.kubectl.wait(f"node/{NODE_NAME}", "condition=Ready", seconds=NODE_SECONDS)
         self.kubectl.wait("serviceaccount/default", "create", seconds=NODE_SECONDS)
         self.kubectl.wait(
             *("deployment/coredns", "condition=Available"),

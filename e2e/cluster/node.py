@@ -45,14 +45,17 @@ class Node:
     def prepare(self) -> None:
         """Write the configuration of all three, and make the control group of the pods."""
         self._configuration.mkdir(parents=True, exist_ok=True)
-        (self._configuration / "containerd.toml").write_text(self._containerd_configuration())
         network = self._configuration / "cni"
         network.mkdir(exist_ok=True)
-        (network / "10-pods.conflist").write_text(json.dumps(self._pod_network()))
-        kubelet = json.dumps(self._kubelet_configuration(), indent=1)
-        (self._configuration / "kubelet.json").write_text(kubelet)
-        proxy = json.dumps(self._proxy_configuration(), indent=1)
-        (self._configuration / "kube-proxy.json").write_text(proxy)
+        for path, content in (
+            (self._configuration / "containerd.toml", self._containerd_configuration()),
+            (network / "10-pods.conflist", json.dumps(self._pod_network())),
+            (self._configuration / "kubelet.json", json.dumps(self._kubelet_configuration())),
+            (self._configuration / "kube-proxy.json", json.dumps(self._proxy_configuration())),
+        ):
+            # kube-proxy ends as soon as its file is written to, even with the same content.
+            if not path.exists() or path.read_text() != content:
+                path.write_text(content)
         for hierarchy in cgroup_hierarchies():
             group = hierarchy / self.instance.name
             group.mkdir(exist_ok=True)

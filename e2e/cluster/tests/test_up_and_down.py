@@ -55,19 +55,20 @@ spec:
 class Traces:
     """What a cluster could leave behind."""
 
-    mounts: str
-    links: str
-    routes: str
-    rules: str
+    mounts: list[str]
+    own_links: list[str]
+    default_route: str
+    packet_filter: str
 
     @classmethod
-    def now(cls, name: str) -> Traces:
-        mounts = [m for m in Path("/proc/self/mountinfo").read_text().splitlines() if name in m]
+    def now(cls, instance: Instance) -> Traces:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        links = _output("ip", "-oneline", "link").splitlines()
         return cls(
-            "\n".join(mounts),
-            _output("ip", "-oneline", "link"),
-            _output("ip", "route"),
-            _output("iptables-save", "-t", "nat"),
+            [mount for mount in mounts if f"/{instance.name}" in mount],
+            [link for link in links if instance.host_interface in link],
+            _output("ip", "route", "show", "default"),
+            _output("iptables", "-S") + _output("iptables", "-t", "nat", "-S"),
         )
 
 
@@ -84,7 +85,7 @@ def instance() -> Iterator[Instance]:
 
 
 def test_a_cluster_comes_up_works_and_leaves_nothing(instance: Instance) -> None:
-    before = Traces.now(instance.name)
+    before = Traces.now(instance)
     bringup.up(instance)
     kubectl = bringup.Cluster.of(instance).kubectl
     kubectl("apply", "--filename=-", stdin=POD % images.reference(IMAGES["base"]))
@@ -98,8 +99,9 @@ def test_a_cluster_comes_up_works_and_leaves_nothing(instance: Instance) -> None
     bringup.up(instance)
     assert {name: running.process(name) for name in running.names()} == processes
 
+    assert Traces.now(instance) != before
     bringup.down(instance)
-    assert Traces.now(instance.name) == before
+    assert Traces.now(instance) == before
     assert not network.exists(instance)
     assert not [group for group in cgroup_hierarchies() if (group / instance.name).exists()]
     assert not instance.state.exists()
