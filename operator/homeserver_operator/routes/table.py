@@ -156,18 +156,20 @@ ROUTES: Final = (
     # Reading could go anywhere, but writing answers 500 outside the writer, and an Ingress cannot
     # tell the methods apart.
     *_rows("push-rules", f"{_ANY}/pushrules/.*"),
-    *_rows("typing", f"{_ROOM}/typing/[^/]+"),
-    *_rows("to-device", f"{_R0}/sendToDevice/[^/]+(/[^/]+)?"),
+    # Of streams whose writer alone can answer, ids are `.+`: user ids and the event ids of old
+    # rooms may hold an encoded slash, and Ingress controllers decode before they match.
+    *_rows("typing", f"{_ROOM}/typing/.+"),
+    *_rows("to-device", f"{_R0}/sendToDevice/.+"),
     *_rows(
         "receipts",
         # Any process but a writer of the stream answers 500, whatever the document says.
-        f"{_ROOM}/receipt/[^/]+/[^/]+",
+        f"{_ROOM}/receipt/[^/]+/.+",
         f"{_ROOM}/read_markers",
     ),
-    *_rows("presence", f"{_ANY}/presence/[^/]+/status"),
+    *_rows("presence", f"{_ANY}/presence/.+/status"),
     *_rows(
         "thread-subscriptions",
-        f"{_C}/unstable/io\\.element\\.msc4306/rooms/[^/]+/thread/[^/]+/subscription",
+        f"{_C}/unstable/io\\.element\\.msc4306/rooms/[^/]+/thread/.+/subscription",
     ),
     *_rows(
         "federation",
