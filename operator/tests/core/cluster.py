@@ -16,7 +16,7 @@ from homeserver_operator.api.actions import Apply, Delete, Generate, Plan
 from homeserver_operator.api.names import API_VERSION, PROCESS_LABEL, ROLE_LABEL
 from homeserver_operator.api.world import Object, ObjectKey, World
 
-_KEYED = {
+_KEYED: Mapping[str, tuple[str, ...]] = {
     "containers": ("name",), "env": ("name",), "volumes": ("name",),
     "volumeMounts": ("mountPath",), "imagePullSecrets": ("name",), "ownerReferences": ("uid",),
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
