@@ -17,7 +17,7 @@ from homeserver_operator.cluster import Cluster, LeadershipLostError
 from homeserver_operator.leader import Leader, Timing
 from homeserver_operator.metrics import Metrics
 
-QUICK = Timing(duration=1.0, deadline=0.6, renew=0.2, poll=0.05)
+QUICK = Timing(duration=2.0, deadline=1.5, renew=0.25, poll=0.05)
 
 Make = Callable[..., Leader]
 
@@ -108,7 +108,7 @@ async def test_a_dead_holder_is_replaced_after_its_lease_and_could_not_write_by_
     await asyncio.wait_for(second.acquire(), 5)
     took = time.monotonic() - before
 
-    assert QUICK.duration <= took < QUICK.duration + 10 * QUICK.poll
+    assert QUICK.duration <= took < 2 * QUICK.duration
     assert not writable(first)
     assert writable(second)
 
@@ -132,10 +132,12 @@ async def test_a_zombie_that_wakes_up_after_a_take_over_is_refused_its_write(
     assert api.find("ConfigMap", "c") is None
 
 
-async def test_two_that_try_at_once_do_not_both_get_it(api: FakeApi, make: Make) -> None:
-    leaders = [make(str(number)) for number in range(8)]
+async def test_of_several_that_try_at_once_one_gets_it(api: FakeApi, make: Make) -> None:
+    # Time stands still, so that nobody's Lease runs out however slow the machine is.
+    leaders = [make(str(number), clock=lambda: 0.0) for number in range(8)]
     tasks = [asyncio.create_task(leader.acquire()) for leader in leaders]
-    done, pending = await asyncio.wait(tasks, timeout=QUICK.duration / 2)
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    done, pending = await asyncio.wait(tasks, timeout=10 * QUICK.poll)
     for task in pending:
         task.cancel()
     await asyncio.wait(tasks)
