@@ -1,7 +1,7 @@
 """Looks at PostgreSQL before and after Synapse does: facts for /state, and the schema's age.
 
-Changes nothing in the database. Only main migrates; workers wait for it here, where Synapse itself
-would end with an error and start over.
+Changes nothing in the database. Processes wait here for PostgreSQL, and workers for main, which
+alone migrates, where Synapse itself would end with an error and start over.
 """
 
 from __future__ import annotations
@@ -24,8 +24,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _POLL_SECONDS = 1.0
+_PATIENCE_SECONDS = 120.0
 # A worker that is blocked inside libpq hears no signal, and main holds locks while it migrates.
 _LOCK_TIMEOUT = "2s"
+
+
+def await_server(config: Any, waits_for: Callable[[str], None]) -> None:
+    """Returns once PostgreSQL takes connections; looks each second, for two minutes.
+
+    Processes and database often start together, and ending with an error would only add the
+    back-off of whoever restarts this process.
+
+    Args:
+        config: Synapse's parsed configuration.
+        waits_for: is told, at every look in vain, what is being waited for.
+
+    Raises:
+        StartupFailedError: if the database refuses (a wrong password, an unknown database), or
+            is not there after two minutes, saying which one and why.
+
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            with _connection(config):
+                return
+        except StartupFailedError as error:
+            if not _may_come(str(error)) or time.monotonic() > deadline:
+                raise
+            waits_for(str(error))
+        time.sleep(_POLL_SECONDS)
+
+
+def _may_come(refusal: str) -> bool:
+    """Whether waiting can help: nobody listens yet, or the server says that it is starting."""
+    return "FATAL:" not in refusal or any(
+        f"the database system is {doing}" in refusal
+        for doing in ("starting up", "shutting down", "in recovery mode", "not yet accepting")
+    )
 
 
 def examine(config: Any) -> DatabaseFacts:

@@ -101,6 +101,8 @@ def enter(prepared: Prepared, state: State) -> None:
     """
     application, config = _APPLICATIONS[prepared.role], prepared.config
     with LoggingContext(name="launcher", server_name=config.server.server_name):
+        database.await_server(config, lambda what: state.change(waiting_for=what))
+        state.change(waiting_for=None)
         if prepared.role == "main":
             state.change(database=database.examine(config), phase="migrating")
         else:

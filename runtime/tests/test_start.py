@@ -58,15 +58,29 @@ def test_a_refused_configuration_ends_with_78_and_the_message(
 
 
 def test_a_database_that_refuses_ends_with_1_and_its_name(site: Site) -> None:
-    port = free_port()
-    process = site.write("main", role="main", settings={"database": {"args": {"port": port}}})
+    process = site.write(
+        "main", role="main", settings={"database": {"args": {"dbname": "elsewhere"}}}
+    )
     with ending(process.start()):
         assert process.wait() == 1
     assert process.termination_message.startswith(
-        f"cannot use the database '{site.database}' at 127.0.0.1, port {port}: "
+        "cannot use the database 'elsewhere' at 127.0.0.1, port "
     )
-    assert "Connection refused" in process.termination_message
+    assert 'database "elsewhere" does not exist' in process.termination_message
     assert "Traceback" not in process.termination_message
+
+
+def test_a_database_that_is_not_there_yet_is_waited_for_until_told_to_stop(site: Site) -> None:
+    process = site.write(
+        "main", role="main", settings={"database": {"args": {"port": free_port()}}}
+    )
+    with ending(process.start()):
+        wait_until(
+            lambda: "Connection refused" in (process.probe("/state")[1].get("waiting_for") or ""),
+            what="a process that waits for its database",
+        )
+        process.signal()
+        assert process.wait() == 0
 
 
 def test_a_port_that_is_taken_ends_with_1_and_its_number(site: Site) -> None:
