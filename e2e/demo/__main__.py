@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from e2e.cluster.progress import RigError, say
 from e2e.product.conversation import MESSAGES, Outcome, converse
+from e2e.product.http import wait_answering
 from e2e.product.installation import EXAMPLE, Installation, example, ready_cluster
 from e2e.product.requests import Request, answered
 from e2e.product.routes import class_of
@@ -60,6 +61,8 @@ def _demonstrate(stages: Stages) -> int:
     with stages.stage(f"kubectl apply -f examples/{EXAMPLE.name}, and wait for Ready"):
         installation.kube.apply(server)
         installation.wait_ready(name)
+    with stages.stage("until the ingress controller knows all of it"):
+        wait_answering(cluster.ingress, host)
     since = datetime.now(UTC).isoformat(timespec="seconds")
     with stages.stage(f"two people exchange {MESSAGES} messages and a picture through the Ingress"):
         outcome = asyncio.run(converse(cluster.ingress, host))

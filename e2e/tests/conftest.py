@@ -12,6 +12,7 @@ import pytest
 
 from e2e.cluster import api
 from e2e.product.homeserver import RunningHomeServer
+from e2e.product.http import wait_answering
 from e2e.product.installation import Installation, example, ready_cluster
 
 NAMESPACE = "homeserver-e2e"
@@ -32,6 +33,7 @@ def running(installation: Installation) -> RunningHomeServer:
     server = RunningHomeServer(installation, example())
     server.apply(server.resource)
     server.wait_ready()
+    wait_answering(installation.cluster.ingress, server.host)
     return server
 
 
