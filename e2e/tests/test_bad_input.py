@@ -65,7 +65,7 @@ def _owned_key(spec: Object) -> None:
 
 
 def _refused_by_synapse(spec: Object) -> None:
-    spec["config"]["rc_message"] = {"per_second": "often", "burst_count": 1}
+    spec["config"]["caches"] = {"global_factor": "twice"}
 
 
 def _secret_missing(spec: Object) -> None:
@@ -85,7 +85,7 @@ def _key_missing(spec: Object) -> None:
             id="an overlay that sets a key of the operator's",
         ),
         pytest.param(
-            _refused_by_synapse, "ConfigRejected", ["rc_message", "Nothing was changed"],
+            _refused_by_synapse, "ConfigRejected", ["caches.global_factor", "Nothing was changed"],
             id="an overlay that Synapse refuses",
         ),
         pytest.param(
