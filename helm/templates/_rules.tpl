@@ -9,6 +9,11 @@ namespace or in one ClusterRole. A test holds them to the kinds that the operato
 - apiGroups: [homeserver-operator.io]
   resources: [homeservers/status]
   verbs: [patch]
+# Where the API server checks who may block an owner's deletion (OpenShift does), its children's
+# owner references need this; the operator itself never touches finalizers.
+- apiGroups: [homeserver-operator.io]
+  resources: [homeservers/finalizers]
+  verbs: [update]
 - apiGroups: [""]
   resources: [configmaps, pods, secrets, serviceaccounts, services]
   verbs: [get, list, watch, create, patch, delete]

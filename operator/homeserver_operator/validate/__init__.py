@@ -12,8 +12,8 @@ import yaml
 
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
-from homeserver_operator.validate import groups, overlay
-from homeserver_operator.validate.sources import Source, sources_of
+from homeserver_operator.validate import edge, groups, overlay
+from homeserver_operator.validate.sources import REPLICATION, Source, sources_of
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def validate(server: HomeServer, world: World) -> ValidHomeServer | Rejected:
 
 def _spec_problems(server: HomeServer) -> Iterator[str]:
     yield from groups.problems(server)
+    yield from edge.problems(server)
     yield from overlay.problems(server.config, "spec.config")
     yield from overlay.problems(server.main.config, "spec.main.config")
     for group in server.workers:
@@ -83,6 +84,9 @@ def _source_problems(source: Source, world: World) -> Iterator[str]:
             yield f"{source.path}: {kind} {name} has no key {key}; its keys: {there}"
         elif not data[key].strip():
             yield f"{source.path}: key {key} of {kind} {name} is empty"
+        elif source.purpose == REPLICATION and len(data[key].split()) > 1:
+            # Synapse splits the header that carries it, and answers 500 to every replication call.
+            yield f"{source.path}: key {key} of {kind} {name} holds white space: make one without"
 
 
 def _material(source: Source, world: World) -> Mapping[str, bytes]:
