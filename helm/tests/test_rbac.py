@@ -37,6 +37,8 @@ def needed() -> Iterator[Grant]:
     for verb in ("get", "list", "watch"):
         yield names.GROUP, names.PLURAL, verb
     yield names.GROUP, f"{names.PLURAL}/status", "patch"
+    # Not needed to write anything, but to be named as the owner that waits for its children.
+    yield names.GROUP, f"{names.PLURAL}/finalizers", "update"
     for kind in MANAGED_KINDS:
         verbs = ["get", "list", "watch", "create", "patch", *(["delete"] if kind.pruned else ())]
         yield from ((group(kind), kind.plural, verb) for verb in verbs)
