@@ -125,7 +125,7 @@ async def test_a_zombie_that_wakes_up_after_a_take_over_is_refused_its_write(
             BY_KIND["ConfigMap"], NAMESPACE, child("ConfigMap", "c")
         )
     with pytest.raises(LeadershipLostError):
-        await first.hold()
+        await asyncio.wait_for(first.hold(), 5)
     await first.release()
 
     assert holder(api) == "b"
