@@ -81,17 +81,19 @@ def _difference(manifest: Object, world: World) -> Apply | None:
 
 
 def _held(manifests: Manifests, check: Preflight, world: World) -> Iterator[Apply]:
-    """While the preflight runs: what it mounts, itself, and repairs of drift; no change of mind."""
+    """While the preflight runs: what it mounts, itself, and repairs of drift; no change of mind.
+
+    A Service that is gone was most likely deleted; one that is new leads nowhere yet.
+    """
     assert check.pod is not None  # noqa: S101 - a preflight that holds has a pod
     yield from _differences((manifests.account, *manifests.content, check.pod), world)
     for manifest in (*manifests.network, *manifests.stores, *manifests.synapse.values(),
                      *manifests.edge):  # fmt: skip
         live = world.children.get(_key(manifest))
-        if (
-            live is not None
-            and stamped_alike(stamp(manifest), live)
-            and (order := _difference(manifest, world))
-        ):
+        repairs = (
+            manifest["kind"] == "Service" if live is None else stamped_alike(stamp(manifest), live)
+        )
+        if repairs and (order := _difference(manifest, world)):
             yield order
 
 
