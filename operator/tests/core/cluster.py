@@ -175,7 +175,7 @@ def _merge_list(
 
 
 def _check_immutable(key: ObjectKey, live: Object, fresh: Object) -> None:
-    fixed = [("spec",)] if key.kind == "Pod" else []
+    fixed: list[tuple[str, ...]] = [("spec",)] if key.kind == "Pod" else []
     if live.get("immutable"):
         fixed = [("data",), ("binaryData",)]
     if key.kind == "Deployment":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tests.core import case
+from tests.core import case, kstatus
 from tests.core.cluster import FakeCluster
 
 from homeserver_operator.api.world import Object
@@ -24,6 +24,7 @@ class Scenario:
         self.users = loaded.users
         self.cluster = FakeCluster(loaded.users)
         self.defaults = case.DEFAULTS
+        self.now = NOW
 
     def edit(self, **spec: Any) -> None:
         """Set fields of the spec, as a user would; None takes one away."""
@@ -44,10 +45,11 @@ class Scenario:
             self.cluster.create(order)
         world = self.cluster.world
         decision = decide(self.body, world, self.defaults)
+        told = report(self.body, decision, world, now=self.now)
         self.cluster.execute(decision.plan)
-        told = report(self.body, decision, world, now=NOW)
         if told.status is not None:
             self.body = {**self.body, "status": told.status}
+        kstatus.check(self.body)
         return decision, told
 
     def converge(self) -> "Scenario":
