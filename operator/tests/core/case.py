@@ -100,7 +100,7 @@ def generated(server: HomeServer) -> References:
     """Content for every Secret that the operator would generate."""
     return {
         source.object: {
-            key: SIGNING_KEY if source.generates == "signing-key" else f"made {key} {name}".encode()
+            key: SIGNING_KEY if source.generates == "signing-key" else f"made-{key}-of-{name}".encode()
             for _file, key in source.keys
         }
         for source in sources_of(server)

@@ -53,7 +53,7 @@ class FakeCluster:
         key = ObjectKey("Secret", order.manifest["metadata"]["name"])
         if self.references.get(key) is not None:
             raise RefusedError(f"{key} exists")
-        self.references[key] = {name: b"made " + kind.encode() for name, kind in order.kinds}
+        self.references[key] = {name: b"made-" + kind.encode() for name, kind in order.kinds}
         self._store(key, copy.deepcopy(dict(order.manifest)))
 
     def forget(self, key: ObjectKey) -> None:

@@ -1,0 +1,94 @@
+"""Secrets that the operator makes: once in a homeserver's life, and never again."""
+
+import pytest
+from tests.core.scenario import Scenario
+
+from homeserver_operator.api.world import ObjectKey
+from homeserver_operator.pipeline import generate
+
+SIGNING_KEY = ObjectKey("Secret", "rosebud-signing-key")
+
+
+def orders(scenario: Scenario) -> dict[str, tuple[tuple[str, str], ...]]:
+    found = generate(scenario.body, scenario.cluster.world)
+    return {order.manifest["metadata"]["name"]: order.kinds for order in found}
+
+
+def test_a_new_homeserver_gets_all_that_it_needs() -> None:
+    assert orders(Scenario("minimal")) == {
+        "rosebud-copy-names": (("secret", "token"),),
+        "rosebud-signing-key": (("signing.key", "signing-key"),),
+        "rosebud-macaroon": (("secret", "token"),),
+        "rosebud-form": (("secret", "token"),),
+        "rosebud-registration": (("secret", "token"),),
+        "rosebud-replication": (("secret", "token"),),
+        "rosebud-postgres": (("password", "token"),),
+        "rosebud-redis": (("password", "token"),),
+    }
+
+
+def test_what_the_owner_brings_is_not_made() -> None:
+    assert orders(Scenario("own-secrets")).keys() == {
+        "yarrow-copy-names", "yarrow-postgres", "yarrow-redis"
+    }  # fmt: skip
+    assert not {"lupin-postgres", "lupin-redis"} & orders(Scenario("external-stores")).keys()
+
+
+def test_the_second_time_nothing_is_made() -> None:
+    assert orders(Scenario("minimal").converge()) == {}
+
+
+def test_an_operator_that_died_in_between_makes_the_rest() -> None:
+    scenario = Scenario("minimal")
+    first, *rest = generate(scenario.body, scenario.cluster.world)
+    scenario.cluster.create(first)
+    assert len(orders(scenario)) == len(rest)
+    assert first.manifest["metadata"]["name"] not in orders(scenario)
+
+
+@pytest.mark.parametrize("status_lost", [False, True], ids=["", "even if the status was lost"])
+def test_one_that_is_lost_is_never_made_anew(status_lost: bool) -> None:
+    """A new signing key would be a new identity; a new password would not open the database."""
+    scenario = Scenario("minimal").converge()
+    scenario.cluster.forget(SIGNING_KEY)
+    del scenario.cluster.references[SIGNING_KEY]
+    if status_lost:
+        del scenario.body["status"]
+    assert orders(scenario) == {}
+    before = dict(scenario.cluster.live)
+    decision, _told = scenario.step()
+    assert decision.plan.empty
+    assert decision.requeue_after
+    assert scenario.condition("Ready")["reason"] == "GeneratedSecretLost"
+    assert scenario.condition("Stalled")["status"] == "True"
+    assert scenario.condition("Available")["status"] == "True", "what runs goes on"
+    assert scenario.cluster.live == before
+    (copy,) = [key.name for key in before if key.name.startswith("rosebud-signing-key-")]
+    assert copy in scenario.condition("Ready")["message"], "the remedy names the copy"
+
+
+def test_a_need_that_comes_later_is_met_later() -> None:
+    scenario = Scenario("own-secrets").converge()
+    scenario.edit(secrets=None)
+    assert orders(scenario).keys() == {
+        f"yarrow-{name}"
+        for name in ("signing-key", "macaroon", "form", "registration", "replication")
+    }
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
+
+
+def test_nothing_is_made_while_paused() -> None:
+    scenario = Scenario("minimal")
+    scenario.edit(paused=True)
+    assert orders(scenario) == {}
+
+
+@pytest.mark.parametrize(("retention", "owned"), [("Retain", False), ("Delete", True)])
+def test_generated_secrets_outlive_the_homeserver_unless_told_otherwise(
+    retention: str, owned: bool
+) -> None:
+    scenario = Scenario("minimal")
+    scenario.edit(retention={"secrets": retention})
+    for order in generate(scenario.body, scenario.cluster.world):
+        assert ("ownerReferences" in order.manifest["metadata"]) is owned

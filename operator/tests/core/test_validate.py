@@ -1,0 +1,220 @@
+"""What is refused, by which words, and what is not. Every rule once broken and once kept."""
+
+from typing import Any
+
+import pytest
+import yaml
+from tests.core import case
+
+from homeserver_operator.api.spec import parse
+from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.validate import Rejected, ValidHomeServer, validate
+
+
+def body(**spec: Any) -> dict[str, Any]:
+    return case.as_stored(
+        {"metadata": {"name": "rosebud"}, "spec": {"serverName": "rose.example", **spec}}
+    )
+
+
+def outcome(
+    resource: Object, references: case.References | None = None
+) -> ValidHomeServer | Rejected:
+    server = parse(resource)
+    return validate(server, World(references={**case.generated(server), **(references or {})}))
+
+
+def group(name: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, **fields}
+
+
+INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "two groups of one name": (
+        {"workers": [group("a", serves=["sync"]), group("a", serves=["client"])]},
+        ["spec.workers: 2 groups are called a"]),
+    "a group called like another part": (
+        {"workers": [group("redis", serves=["sync"])]}, ["spec.workers[redis].name", "choose"]),
+    "a group called like a member of another": (
+        {"workers": [group("a-0", serves=["sync"])]}, ["spec.workers[a-0].name", "choose"]),
+    "a group without a task": (
+        {"workers": [group("a")]}, ["spec.workers[a] claims nothing", "set serves"]),
+    "two groups that write a stream of one writer": (
+        {"workers": [group("a", writes=["typing"]), group("b", writes=["typing"])]},
+        ["a, b all have typing in writes"]),
+    "several writers of a stream of one writer": (
+        {"workers": [group("a", replicas=2, writes=["presence"])]},
+        ["spec.workers[a].replicas is 2", "presence", "set 1"]),
+    "two groups with a duty of one process": (
+        {"workers": [group("a", runs=["userDirectory"]), group("b", runs=["userDirectory"])]},
+        ["a, b all have userDirectory in runs"]),
+    "several processes with a duty of one": (
+        {"workers": [group("a", replicas=3, runs=["appservices"])]},
+        ["spec.workers[a].replicas is 3"]),
+    "jobs of media without media": (
+        {"workers": [group("a", runs=["mediaBackgroundJobs"])]},
+        ["mediaBackgroundJobs needs the media repository", "serves: [media]"]),
+    "media without its jobs": (
+        {"workers": [group("a", serves=["media"])]}, ["exactly one", "mediaBackgroundJobs"]),
+    "jobs of media twice": (
+        {"workers": [group("a", serves=["media"], runs=["mediaBackgroundJobs"]),
+                     group("b", serves=["media"], runs=["mediaBackgroundJobs"])],
+         "mediaStore": {"volume": {"accessMode": "ReadWriteMany"}}},
+        ["exactly one", "2 have"]),
+    "two media repositories on a volume for one": (
+        {"workers": [group("a", replicas=2, serves=["media"], runs=["mediaBackgroundJobs"])]},
+        ["spec.mediaStore.volume.accessMode is ReadWriteOnce", "set ReadWriteMany"]),
+    "a key of ours in the overlay": (
+        {"config": {"instance_map": {}}}, ["spec.config.instance_map", "workers[].writes"]),
+    "a key of ours in a group's overlay": (
+        {"workers": [group("a", serves=["sync"], config={"listeners": []})]},
+        ["spec.workers[a].config.listeners", "not configurable"]),
+    "a key of ours in main's overlay": (
+        {"main": {"config": {"redis": {}}}}, ["spec.main.config.redis", "set spec.redis"]),
+    "an option that is gone": (
+        {"config": {"worker_replication_host": "x"}}, ["worker_replication_host", "gone"]),
+    "several problems at once": (
+        {"config": {"redis": {}, "database": {}}}, ["spec.config.redis", "spec.config.database"]),
+    "an annotation of ours": (
+        {"ingress": {"annotations": {"nginx.ingress.kubernetes.io/use-regex": "false"}}},
+        ["spec.ingress.annotations[nginx.ingress.kubernetes.io/use-regex]", "remove it"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("title", INVALID)
+def test_an_invalid_spec_is_refused_by_field_and_remedy(title: str) -> None:
+    spec, words = INVALID[title]
+    found = outcome(body(**spec))
+    assert isinstance(found, Rejected)
+    assert found.reason == "InvalidSpec"
+    for word in words:
+        assert word in found.message
+
+
+SECRETS_IN_OVERLAYS = [
+    "macaroon_secret_key: word",
+    "form_secret: word",
+    "registration_shared_secret: word",
+    "worker_replication_secret: word",
+    "signing_key: ed25519 a word",
+    "turn_shared_secret: word",
+    "recaptcha_private_key: word",
+    "recaptcha_public_key: word",
+    "email: {smtp_pass: word}",
+    "jwt_config: {secret: word}",
+    "oidc_providers: [{client_id: i}, {client_secret: word}]",
+    "matrix_authentication_service: {secret: word}",
+    "experimental_features: {msc3861: {admin_token: word}}",
+]
+
+
+@pytest.mark.parametrize("text", SECRETS_IN_OVERLAYS)
+@pytest.mark.parametrize("where", ["spec.config", "spec.main.config", "spec.workers[a].config"])
+def test_a_secret_in_an_overlay_is_refused_without_being_quoted(text: str, where: str) -> None:
+    overlay = yaml.safe_load(text)
+    found = outcome(
+        {
+            "spec.config": body(config=overlay),
+            "spec.main.config": body(main={"config": overlay}),
+            "spec.workers[a].config": body(workers=[group("a", serves=["sync"], config=overlay)]),
+        }[where]
+    )
+    assert isinstance(found, Rejected)
+    assert f"{where}.{next(iter(overlay))}" in found.message
+    assert "Secret" in found.message
+    assert "word" not in found.message
+
+
+VALID: dict[str, dict[str, Any]] = {
+    "nothing but a name": {},
+    "one writer of each stream": {
+        "workers": [group("a", writes=["typing", "toDevice", "accountData", "presence"])]},
+    "several writers of a stream that shards": {
+        "workers": [group("a", replicas=3, writes=["events", "receipts"]),
+                    group("b", writes=["events"])]},
+    "several processes of a duty that shards": {
+        "workers": [group("a", replicas=3, runs=["federationSender", "pusher"])]},
+    "media with its jobs": {
+        "workers": [group("a", serves=["media"], runs=["mediaBackgroundJobs"])]},
+    "several media repositories on a volume for many": {
+        "workers": [group("a", replicas=2, serves=["media"], runs=["mediaBackgroundJobs"]),
+                    group("b", serves=["media"])],
+        "mediaStore": {"volume": {"accessMode": "ReadWriteMany"}}},
+    "several media repositories on a claim of the user's": {
+        "workers": [group("a", replicas=2, serves=["media"], runs=["mediaBackgroundJobs"])],
+        "mediaStore": {"volume": {"existingClaim": "c"}}},
+    "a media group that sleeps": {"workers": [group("a", replicas=0, serves=["media"])]},
+    "an overlay of Synapse's own options": {"config": {"enable_search": False,
+                                                        "email": {"smtp_host": "mail"}}},
+    "an empty secret is none": {"config": {"turn_shared_secret": ""}},
+    "an annotation of another's": {"ingress": {"annotations": {"cert.invalid/issuer": "x"}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("title", VALID)
+def test_what_is_not_refused(title: str) -> None:
+    assert isinstance(outcome(body(**VALID[title])), ValidHomeServer)
+
+
+POSTGRES = {"host": "pg", "credentials": {"secretName": "login"}}
+
+MISSING: dict[str, tuple[dict[str, Any], case.References, list[str]]] = {
+    "a Secret that is not there": (
+        {"postgres": POSTGRES}, {},
+        ["spec.postgres.credentials: Secret login does not exist", "create it"]),
+    "a key that is not there": (
+        {"postgres": POSTGRES}, {ObjectKey("Secret", "login"): {"user": b"u", "password": b"p"}},
+        ["Secret login has no key username", "its keys: password, user"]),
+    "a key without content": (
+        {"postgres": POSTGRES}, {ObjectKey("Secret", "login"): {"username": b"u", "password": b""}},
+        ["key password of Secret login is empty"]),
+    "a ConfigMap that is not there": (
+        {"files": [{"name": "f", "configMapName": "pages"}]}, {},
+        ["spec.files[f]: ConfigMap pages does not exist"]),
+    "an own secret that is not there": (
+        {"secrets": {"formSecret": {"secretName": "own", "key": "k"}}}, {},
+        ["spec.secrets.formSecret: Secret own does not exist"]),
+    "every missing one in one message": (
+        {"postgres": POSTGRES, "configFrom": [{"secretName": "mail"}]}, {},
+        ["Secret login", "spec.configFrom[0]: Secret mail"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("title", MISSING)
+def test_what_is_missing_is_named_and_looked_for_again(title: str) -> None:
+    spec, references, words = MISSING[title]
+    found = outcome(body(**spec), references)
+    assert isinstance(found, Rejected)
+    assert found.reason == "SecretMissing"
+    assert found.retry_after, "users' Secrets are not watched"
+    for word in words:
+        assert word in found.message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(b"a: [word", ["is not YAML at line"], id="no YAML"),
+        pytest.param(b"- word", ["must hold a YAML mapping"], id="a list"),
+        pytest.param(b"redis: {password: word}", ["sets redis", "spec.redis"], id="a key of ours"),
+        pytest.param(b"form_secret: word", ["sets form_secret", "spec.secrets"], id="our secret"),
+    ],
+)
+def test_a_secret_of_config_from_is_refused_without_being_quoted(
+    content: bytes, words: list[str]
+) -> None:
+    references: case.References = {ObjectKey("Secret", "mail"): {"homeserver.yaml": content}}
+    found = outcome(body(configFrom=[{"secretName": "mail"}]), references)
+    assert isinstance(found, Rejected)
+    assert found.message.startswith("spec.configFrom[0]: key homeserver.yaml of Secret mail")
+    assert "word" not in found.message
+    for text in words:
+        assert text in found.message
+
+
+def test_a_generated_secret_that_is_gone_is_not_forgotten() -> None:
+    found = outcome(body(), {ObjectKey("Secret", "rosebud-signing-key"): None})
+    assert isinstance(found, Rejected)
+    assert found.reason == "GeneratedSecretLost"
+    assert "Secret rosebud-signing-key is gone" in found.message
+    assert "from a backup" in found.message
+    assert "rosebud-form" not in found.message
