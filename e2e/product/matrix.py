@@ -34,7 +34,8 @@ class User:
             name,
             config=nio.AsyncClientConfig(
                 custom_headers={"Host": host},
-                max_limit_exceeded=0,
+                # As people's clients do: wait and try again when Synapse limits the rate.
+                max_limit_exceeded=None,
                 max_timeouts=0,
                 request_timeout=WAIT,
                 encryption_enabled=False,

@@ -70,7 +70,7 @@ def _reconciled_by_the_new_operator(running: RunningHomeServer) -> None:
 
     eventually(
         metrics,
-        lambda text: 'homeserver_operator_reconciles_total{outcome="success"}' in text,
+        lambda text: 'homeserver_operator_reconcile_total{outcome="success"}' in text,
         what="a reconcile by the new operator",
         seconds=60,
     )
