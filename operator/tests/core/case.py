@@ -14,7 +14,7 @@ from homeserver_operator.build import Manifests, build
 from homeserver_operator.build.images import settle_images
 from homeserver_operator.topology import Topology, make_topology
 from homeserver_operator.validate import ValidHomeServer, validate
-from homeserver_operator.validate.sources import sources_of
+from homeserver_operator.validate.sources import Source, sources_of
 
 CASES = Path(__file__).parent / "cases"
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -99,14 +99,16 @@ def as_stored(body: Object, *, generation: int = 3) -> dict[str, Any]:
 def generated(server: HomeServer) -> References:
     """Content for every Secret that the operator would generate."""
     return {
-        source.object: {
-            key: SIGNING_KEY if source.generates == "signing-key" else f"made-{key}-of-{name}".encode()
-            for _file, key in source.keys
-        }
+        source.object: {key: _made(source, key) for _file, key in source.keys}
         for source in sources_of(server)
         if source.generates
-        for name in [source.object.name]
     }
+
+
+def _made(source: Source, key: str) -> bytes:
+    if source.generates == "signing-key":
+        return SIGNING_KEY
+    return f"made-{key}-of-{source.object.name}".encode()
 
 
 def _data(document: Any) -> tuple[ObjectKey, dict[str, bytes]]:
