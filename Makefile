@@ -24,7 +24,7 @@ check: .venv/ready ## The fast part: format, lint, types, layers, unit tests.
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy operator runtime e2e
 	PYTHONPATH=operator:runtime $(BIN)/lint-imports --no-cache
-	$(PYTEST) -q -m "not apiserver and not synapse and not cluster and not soak"
+	$(PYTEST) -q -n 2 --dist worksteal -m "not apiserver and not synapse and not cluster and not soak"
 
 soak: .venv/ready ## What takes longer; writes a dated report under docs/measurements/.
 	$(BIN)/python -m e2e.suite --soak
