@@ -3,33 +3,64 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 
-from e2e.bench import memory
+from e2e.bench import memory, readiness, rig, start, writes
 from e2e.bench.machine import machine, revision
 from e2e.bench.table import Measurement, table
+from e2e.cluster import debian
 from e2e.cluster.progress import RigError, say
+from e2e.product.kube import KubectlError
 
-Benchmark = Callable[[], Iterator[Measurement]]
+Options = argparse.Namespace
+Benchmark = Callable[[Options], Iterator[Measurement]]
+
+
+def _start(options: Options) -> Iterator[Measurement]:
+    """How long a cluster takes to come up."""
+    return start.measure(options.runs, cold=options.cold)
+
+
+def _ready(options: Options) -> Iterator[Measurement]:
+    """The example, from apply to Ready and to a message."""
+    with rig.running_cluster() as cluster:
+        yield from readiness.measure(cluster, options.runs)
+
+
+def _writes(_: Options) -> Iterator[Measurement]:
+    """What the operator writes to create, to scale, and when it is restarted."""
+    with rig.running_cluster() as cluster:
+        yield from writes.measure(cluster)
+
+
+def _memory(options: Options) -> Iterator[Measurement]:
+    """The operator's memory, calm and reaction with many HomeServers, without a cluster."""
+    return memory.measure(options.homeservers)
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "start": _start,
+    "ready": _ready,
+    "writes": _writes,
+    "memory": _memory,
+}
 
 
 def main() -> int:
     """Run the chosen benchmarks; print what was measured, even if one of them failed."""
-    arguments = _parser().parse_args()
-    chosen: dict[str, Benchmark] = {
-        "memory": partial(memory.measure, arguments.homeservers),
-    }
+    options = _parser().parse_args()
+    os.environ["PATH"] = debian.PATH
     measured: list[Measurement] = []
     try:
-        for name in arguments.names or chosen:
+        for name in options.names or BENCHMARKS:
             say(f"\n{name}")
-            for measurement in chosen[name]():
+            for measurement in BENCHMARKS[name](options):
                 measured.append(measurement)
-                say(f"  {' '.join(measurement.row()[:2])} {measurement.unit}")
-    except RigError as error:
-        say(f"error: {error}")
+                say(f"  {measurement.what}: {measurement.row()[1]} {measurement.unit}")
+    except (RigError, KubectlError, AssertionError, TimeoutError) as error:
+        say(f"error: {error or type(error).__name__}")
         return 1
     except KeyboardInterrupt:
         say("interrupted")
@@ -40,10 +71,27 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m e2e.bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--homeservers", type=int, default=100)
+    described = "".join(f"\n  {name:<8}{run.__doc__}" for name, run in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m e2e.bench",
+        description=f"Measures, prints a table, and leaves nothing behind.\n{described}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    # Without a name argparse holds the empty list against the choices.
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*BENCHMARKS, []])
+    parser.add_argument("--runs", type=_positive, default=3, help="repetitions (3)")
+    parser.add_argument("--cold", action="store_true", help="with `start`: from nothing, too")
+    parser.add_argument(
+        "--homeservers", type=_positive, default=100, help="with `memory`: how many (100)"
+    )
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What `make soak` leaves: dated reports under docs/measurements/."""
