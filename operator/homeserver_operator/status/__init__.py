@@ -5,17 +5,12 @@ the time is an argument.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from homeserver_operator.api.actions import Event
 from homeserver_operator.api.names import ROLE_LABEL
 from homeserver_operator.api.spec import ExternalPostgres, HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
-from homeserver_operator.build import Manifests
-from homeserver_operator.plan import Outlook
-from homeserver_operator.plan.preflight import Verdict
-from homeserver_operator.plan.trouble import Trouble
 from homeserver_operator.status.conditions import (
     ACCEPTED,
     AVAILABLE,
@@ -27,34 +22,11 @@ from homeserver_operator.status.conditions import (
     Condition,
     to_status,
 )
-from homeserver_operator.status.workloads import Progress, progress, troubles
-from homeserver_operator.validate import Rejected
+from homeserver_operator.status.obstacles import APPLY_FAILED, Findings, Obstacle, find_obstacle
+from homeserver_operator.status.workloads import Progress, progress
 from homeserver_operator.validate.sources import sources_of
 
-APPLY_FAILED: Final = "ApplyFailed"
-
-
-@dataclass(frozen=True)
-class Findings:
-    """All that a status is made of. `manifests` is None if the spec was rejected.
-
-    `failure` is the API server's word on a write that it refused.
-    """
-
-    rejected: Rejected | None = None
-    manifests: Manifests | None = None
-    outlook: Outlook | None = None
-    strangers: tuple[ObjectKey, ...] = ()
-    failure: str | None = None
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """Why the homeserver is not ready; `people`: only a change by people helps."""
-
-    reason: str
-    message: str
-    people: bool
+__all__ = ["APPLY_FAILED", "Findings", "make_status", "transitions"]
 
 
 def make_status(
@@ -63,7 +35,7 @@ def make_status(
     """The whole status."""
     synapse = progress(findings.manifests.synapse, world) if findings.manifests else ()
     stores = _stores(findings, world)
-    obstacle = _obstacle(server, findings, world, synapse + stores)
+    obstacle = find_obstacle(server, findings, world, synapse + stores)
     generation = server.generation
     conditions = _conditions(server, findings, world, synapse + stores, obstacle)
     workers = [item for item in synapse if item.process != "main"]
@@ -108,58 +80,6 @@ def _stores(findings: Findings, world: World) -> tuple[Progress, ...]:
         return ()
     wanted = {item["metadata"]["labels"][ROLE_LABEL]: item for item in findings.manifests.stores}
     return progress(wanted, world)
-
-
-def _obstacle(
-    server: HomeServer, findings: Findings, world: World, all_progress: tuple[Progress, ...]
-) -> Obstacle | None:
-    """The most important reason why the homeserver is not ready."""
-    if findings.rejected:
-        return Obstacle(findings.rejected.reason, findings.rejected.message, people=True)
-    if findings.strangers:
-        names = ", ".join(f"{kind} {name}" for kind, name in findings.strangers)
-        text = (
-            f"{names} exist already and are not this HomeServer's: "
-            "rename the HomeServer, or remove them"
-        )
-        return Obstacle("NameConflict", text, people=True)
-    if findings.failure:
-        return Obstacle(APPLY_FAILED, findings.failure, people=True)
-    if server.paused:
-        return None
-    return _rollout_obstacle(findings, world, all_progress)
-
-
-def _rollout_obstacle(
-    findings: Findings, world: World, all_progress: tuple[Progress, ...]
-) -> Obstacle | None:
-    outlook = findings.outlook
-    if outlook and outlook.preflight.holds:
-        return _preflight_obstacle(outlook)
-    if outlook and not outlook.plan.empty:
-        # Said before it is done, so that whoever waits for Ready never sees yesterday's.
-        count = len(outlook.plan.applies) + len(outlook.plan.deletes)
-        return Obstacle("Applying", f"writing {count} objects", people=False)
-    missing = [item for item in all_progress if not item.done]
-    if not missing:
-        return None
-    found = next(troubles(missing, world), None)
-    if found:
-        return Obstacle(found.reason, found.message, found.needs_people)
-    waiting = ", ".join(f"{item.process} ({item.updated}/{item.desired})" for item in missing)
-    return Obstacle("Progressing", f"waiting for {waiting} to be ready", people=False)
-
-
-def _preflight_obstacle(outlook: Outlook) -> Obstacle:
-    check = outlook.preflight
-    found: Trouble | None = check.trouble
-    if check.verdict is Verdict.FAILED and found:
-        text = f"{found.message}. Nothing was changed: the pods of the last good revision go on"
-        return Obstacle(found.reason, text, people=True)
-    text = f"checking the new configuration of {', '.join(check.processes)}"
-    if found:
-        text = f"{text}: {found.message}"
-    return Obstacle("Preflight", text, people=False)
 
 
 def _conditions(

@@ -1,0 +1,90 @@
+"""Why a homeserver is not ready: the most important reason, in the words of whoever found it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.world import ObjectKey, World
+from homeserver_operator.build import Manifests
+from homeserver_operator.plan import Outlook
+from homeserver_operator.plan.preflight import Verdict
+from homeserver_operator.plan.trouble import Trouble
+from homeserver_operator.status.workloads import Progress, troubles
+from homeserver_operator.validate import Rejected
+
+APPLY_FAILED: Final = "ApplyFailed"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a status is made of. `manifests` is None if the spec was rejected.
+
+    `failure` is the API server's word on a write that it refused.
+    """
+
+    rejected: Rejected | None = None
+    manifests: Manifests | None = None
+    outlook: Outlook | None = None
+    strangers: tuple[ObjectKey, ...] = ()
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why the homeserver is not ready; `people`: only a change by people helps."""
+
+    reason: str
+    message: str
+    people: bool
+
+
+def find_obstacle(
+    server: HomeServer, findings: Findings, world: World, all_progress: tuple[Progress, ...]
+) -> Obstacle | None:
+    """The most important reason why the homeserver is not ready."""
+    if findings.rejected:
+        return Obstacle(findings.rejected.reason, findings.rejected.message, people=True)
+    if findings.strangers:
+        names = ", ".join(f"{kind} {name}" for kind, name in findings.strangers)
+        text = (
+            f"{names} exist already and are not this HomeServer's: "
+            "rename the HomeServer, or remove them"
+        )
+        return Obstacle("NameConflict", text, people=True)
+    if findings.failure:
+        return Obstacle(APPLY_FAILED, findings.failure, people=True)
+    if server.paused:
+        return None
+    return _rollout_obstacle(findings, world, all_progress)
+
+
+def _rollout_obstacle(
+    findings: Findings, world: World, all_progress: tuple[Progress, ...]
+) -> Obstacle | None:
+    outlook = findings.outlook
+    if outlook and outlook.preflight.holds:
+        return _preflight_obstacle(outlook)
+    if outlook and not outlook.plan.empty:
+        # Said before it is done, so that whoever waits for Ready never sees yesterday's.
+        count = len(outlook.plan.applies) + len(outlook.plan.deletes)
+        return Obstacle("Applying", f"writing {count} objects", people=False)
+    missing = [item for item in all_progress if not item.done]
+    if not missing:
+        return None
+    found = next(troubles(missing, world), None)
+    if found:
+        return Obstacle(found.reason, found.message, found.needs_people)
+    waiting = ", ".join(f"{item.process} ({item.updated}/{item.desired})" for item in missing)
+    return Obstacle("Progressing", f"waiting for {waiting} to be ready", people=False)
+
+
+def _preflight_obstacle(outlook: Outlook) -> Obstacle:
+    check = outlook.preflight
+    found: Trouble | None = check.trouble
+    if check.verdict is Verdict.FAILED and found:
+        text = f"{found.message}. Nothing was changed: the pods of the last good revision go on"
+        return Obstacle(found.reason, text, people=True)
+    text = f"checking the new configuration of {', '.join(check.processes)}"
+    if found:
+        text = f"{text}: {found.message}"
+    return Obstacle("Preflight", text, people=False)
