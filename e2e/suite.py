@@ -44,7 +44,7 @@ def _soak() -> int:
     notes = [f"demonstration: {'failed' if failed else 'passed'}", f"{SOAK_ROUNDS} rounds"]
     with tempfile.TemporaryDirectory() as directory:
         junit = Path(directory) / "junit.xml"
-        failed |= _pytest("cluster or soak", f"--junit-xml={junit}", f"--rounds={SOAK_ROUNDS}")
+        failed |= _pytest("cluster or soak", f"--junit-xml={junit}", f"--count={SOAK_ROUNDS}")
         print(write_report("soak", junit, notes))
     return failed
 
