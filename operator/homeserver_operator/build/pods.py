@@ -55,6 +55,29 @@ def pod_security(user: int) -> dict[str, Any]:
     }
 
 
+def container(
+    name: str,
+    *,
+    image: str,
+    pull_policy: str,
+    resources: Mapping[str, Any],
+    mounts: Sequence[Mapping[str, Any]],
+    **fields: Any,
+) -> dict[str, Any]:
+    """A container with what all our containers share; `fields` are added as they are."""
+    built = {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": pull_policy,
+        "resources": dict(resources),
+        "securityContext": CONTAINER_SECURITY,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": list(mounts),
+        **fields,
+    }
+    return {field: value for field, value in built.items() if value}
+
+
 def pod_spec(
     server: HomeServer,
     *,
@@ -113,25 +136,23 @@ def process_template(
         _readable(mounts.copies, process),
         mounts.media_claim if process.media_repository else None,
     )
-    container = {
-        "name": "synapse",
-        "image": image,
-        "imagePullPolicy": pull_policy,
-        "args": ["run"],
-        "env": _ENVIRONMENT,
-        "ports": _ports(process),
-        "resources": dict(process.options.scheduling.resources),
-        "startupProbe": _probe("/started", period=2, failures=300),
-        "readinessProbe": _probe("/ready", period=2, failures=2),
-        "livenessProbe": _probe("/live", period=10, failures=3),
-        "securityContext": CONTAINER_SECURITY,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": volume_mounts,
-    }
+    synapse = container(
+        "synapse",
+        image=image,
+        pull_policy=pull_policy,
+        resources=process.options.scheduling.resources,
+        mounts=volume_mounts,
+        args=["run"],
+        env=_ENVIRONMENT,
+        ports=_ports(process),
+        startupProbe=_probe("/started", period=2, failures=300),
+        readinessProbe=_probe("/ready", period=2, failures=2),
+        livenessProbe=_probe("/live", period=10, failures=3),
+    )
     spec = pod_spec(
         server,
         user=RUNTIME_USER,
-        containers=[{name: value for name, value in container.items() if value}],
+        containers=[synapse],
         volumes=volumes,
         scheduling=process.options.scheduling,
         grace=60,

@@ -10,9 +10,9 @@ from homeserver_operator.api.names import PROCESS_LABEL, ROLE_LABEL
 from homeserver_operator.api.spec import HomeServer, Scheduling
 from homeserver_operator.build.meta import digest, object_labels, object_meta
 from homeserver_operator.build.pods import (
-    CONTAINER_SECURITY,
     RUNTIME_USER,
     Mounts,
+    container,
     pod_spec,
     synapse_volumes,
 )
@@ -27,21 +27,19 @@ def build_preflight(
     """A pod, named by all that it checks, for the configurations of these processes."""
     directories = {f"{paths.CONFIG}/{name}": mounts.config[name] for name in sorted(processes)}
     volumes, volume_mounts = synapse_volumes(directories, mounts.copies, None)
-    container = {
-        "name": "synapse",
-        "image": image,
-        "imagePullPolicy": pull_policy,
-        "args": ["check", *directories],
+    check = container(
+        "synapse",
+        image=image,
+        pull_policy=pull_policy,
         # The main process's own: its request was enough to schedule it.
-        "resources": dict(server.main.scheduling.resources),
-        "securityContext": CONTAINER_SECURITY,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": volume_mounts,
-    }
+        resources=server.main.scheduling.resources,
+        mounts=volume_mounts,
+        args=["check", *directories],
+    )
     spec = pod_spec(
         server,
         user=RUNTIME_USER,
-        containers=[{name: value for name, value in container.items() if value}],
+        containers=[check],
         volumes=volumes,
         scheduling=Scheduling(
             node_selector=server.main.scheduling.node_selector,

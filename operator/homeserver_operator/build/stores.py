@@ -16,7 +16,7 @@ from homeserver_operator.api.names import (
 )
 from homeserver_operator.api.spec import HomeServer, Scheduling
 from homeserver_operator.build.meta import object_labels, object_meta
-from homeserver_operator.build.pods import CONTAINER_SECURITY, pod_spec, with_revision
+from homeserver_operator.build.pods import container, pod_spec, with_revision
 
 POSTGRES: Final = "postgres"
 REDIS: Final = "redis"
@@ -99,22 +99,20 @@ def build_store(
     if claim:
         volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": claim}})
         mounts.append({"name": "data", "mountPath": "/data"})
-    container = {
-        "name": store,
-        "image": image,
-        "imagePullPolicy": pull_policy,
-        "command": ["sh", "/process/start.sh"],
-        "ports": [{"name": store, "containerPort": port, "protocol": "TCP"}],
-        "resources": dict(resources),
-        "readinessProbe": _ready(store),
-        "securityContext": CONTAINER_SECURITY,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": mounts,
-    }
+    server_container = container(
+        store,
+        image=image,
+        pull_policy=pull_policy,
+        resources=resources,
+        mounts=mounts,
+        command=["sh", "/process/start.sh"],
+        ports=[{"name": store, "containerPort": port, "protocol": "TCP"}],
+        readinessProbe=_ready(store),
+    )
     spec = pod_spec(
         server,
         user=STORE_USER,
-        containers=[{name: value for name, value in container.items() if value}],
+        containers=[server_container],
         volumes=volumes,
         scheduling=Scheduling(),
         grace=60,
