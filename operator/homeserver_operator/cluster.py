@@ -127,6 +127,9 @@ class Cluster:
         items: list[Object] = []
         async with aclosing(self.pages(kind, namespace, labels=labels, limit=limit)) as pages:
             async for page in pages:
+                # Who owns which field is a large part of an object, and nobody here asks.
+                for item in page.items:
+                    item["metadata"].pop("managedFields", None)
                 items += page.items
         return tuple({"apiVersion": kind.api_version, "kind": kind.kind, **i} for i in items)
 

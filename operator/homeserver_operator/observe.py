@@ -18,8 +18,11 @@ from homeserver_operator.ownership import owned_by
 from homeserver_operator.resources import HOMESERVER, kind_of
 from homeserver_operator.states import States
 
-AT_ONCE: Final = 5
-"""Requests of one reconcile in flight; several reconciles run beside each other."""
+AT_ONCE: Final = 2
+"""Requests of one reconcile in flight; several reconciles run beside each other.
+
+Each keeps a TLS connection with a buffer of 256 kB, and the API server answers in milliseconds.
+"""
 
 T = TypeVar("T")
 

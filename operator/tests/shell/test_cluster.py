@@ -24,6 +24,16 @@ async def test_an_object_that_does_not_exist_is_none(cluster: Cluster) -> None:
     assert await cluster.get(CONFIG_MAP, NAMESPACE, "absent") is None
 
 
+async def test_a_list_leaves_out_who_owns_which_field(api: FakeApi, cluster: Cluster) -> None:
+    owned = child("ConfigMap", "c")
+    owned["metadata"]["managedFields"] = [{"manager": "homeserver-operator"}]
+    await api.put(owned)
+
+    [found] = await cluster.list(CONFIG_MAP, NAMESPACE, labels="")
+
+    assert "managedFields" not in found["metadata"]
+
+
 async def test_a_list_gathers_all_pages_and_tells_each_items_kind(
     api: FakeApi, cluster: Cluster
 ) -> None:
