@@ -4,10 +4,8 @@ Only as much of Kubernetes as plans touch: one field manager (ours) and foreigne
 merged by their keys, atomic lists and maps replaced, immutable things refused.
 """
 
-import copy
 import json
 from collections.abc import Mapping
-from itertools import count
 from typing import Any
 
 from tests.core.defaulting import canonical_quantities, with_defaults
@@ -35,12 +33,12 @@ class FakeCluster:
         self.live: dict[ObjectKey, dict[str, Any]] = {}
         self.references = dict(references)
         self._ours: dict[ObjectKey, Any] = {}
-        self._uids = count(1)
+        self._made = 0
 
     @property
     def world(self) -> World:
         # Copied, so that a core that changes what it was given would be found out.
-        children = {key: json.loads(json.dumps(live)) for key, live in self.live.items()}
+        children = {key: copied(live) for key, live in self.live.items()}
         return World(children=children, references=dict(self.references))
 
     def execute(self, plan: Plan) -> None:
@@ -54,7 +52,7 @@ class FakeCluster:
         if self.references.get(key) is not None:
             raise RefusedError(f"{key} exists")
         self.references[key] = {name: b"made-" + kind.encode() for name, kind in order.kinds}
-        self._store(key, copy.deepcopy(dict(order.manifest)))
+        self._store(key, copied(order.manifest))
 
     def forget(self, key: ObjectKey) -> None:
         """Somebody deletes an object."""
@@ -65,7 +63,7 @@ class FakeCluster:
         key, live = order.key, self.live.get(order.key)
         if (live["metadata"]["uid"] if live else None) != order.uid:
             raise RefusedError(f"{key}: decided on another object")
-        wanted = canonical_quantities(copy.deepcopy(order.manifest))
+        wanted = canonical_quantities(copied(order.manifest))
         merged = _merge(self._ours.get(key), wanted, live or {})
         fresh = with_defaults(merged)
         if live is not None:
@@ -76,7 +74,8 @@ class FakeCluster:
         self._store(key, fresh)
 
     def _store(self, key: ObjectKey, fresh: dict[str, Any]) -> None:
-        fresh["metadata"].setdefault("uid", f"child-{next(self._uids)}")
+        self._made += 1
+        fresh["metadata"].setdefault("uid", f"child-{self._made}")
         fresh["metadata"].setdefault("generation", 1)
         self.live[key] = fresh
 
@@ -105,13 +104,13 @@ class FakeCluster:
         template = deployment["spec"]["template"]
         for index in range(replicas):
             pod = pod_of(deployment, f"{deployment['metadata']['name']}-pod{index}")
-            pod["spec"] = copy.deepcopy(template["spec"])
+            pod["spec"] = copied(template["spec"])
             self._store(ObjectKey("Pod", pod["metadata"]["name"]), pod)
 
 
 def pod_of(deployment: Object, name: str) -> dict[str, Any]:
     """A ready pod of a Deployment's current template."""
-    template = copy.deepcopy(deployment["spec"]["template"])
+    template = copied(deployment["spec"]["template"])
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -142,6 +141,11 @@ def owner(uid: str) -> dict[str, Any]:
             "controller": True}  # fmt: skip
 
 
+def copied(value: Any) -> Any:
+    """A copy of a JSON value, several times faster than deepcopy's."""
+    return json.loads(json.dumps(value))
+
+
 def _merge(ours: Any, wanted: Any, live: Any, field: str = "") -> Any:
     """What server-side apply makes of it: our old fields go, our new ones hold, others' stay."""
     if isinstance(wanted, Mapping) and isinstance(live, Mapping) and field not in _ATOMIC:
@@ -153,7 +157,7 @@ def _merge(ours: Any, wanted: Any, live: Any, field: str = "") -> Any:
         }
     if isinstance(wanted, list) and isinstance(live, list) and (key := _key(field, wanted)):
         return _merge_list(ours if isinstance(ours, list) else [], wanted, live, key)
-    return copy.deepcopy(wanted)
+    return copied(wanted)
 
 
 def _key(field: str, items: list[Any]) -> tuple[str, ...] | None:

@@ -1,6 +1,6 @@
 """What the API server fills in and rewrites when an object is stored."""
 
-import copy
+import json
 from typing import Any
 
 from homeserver_operator.api.world import Object
@@ -10,7 +10,7 @@ _FACTORS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 def with_defaults(manifest: Object) -> dict[str, Any]:
     """The object as it comes back from the API server."""
-    stored: dict[str, Any] = copy.deepcopy(dict(manifest))
+    stored: dict[str, Any] = json.loads(json.dumps(manifest))
     stored["metadata"].setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
     spec = stored.get("spec", {})
     match stored["kind"]:

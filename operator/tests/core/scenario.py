@@ -1,6 +1,9 @@
 """Stories over the in-memory cluster: what the shell does with the core's orders, without it."""
 
+import copy
+import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from tests.core import case, kstatus
@@ -71,3 +74,13 @@ class Scenario:
             item for item in self.body["status"]["conditions"] if item["type"] == kind
         )
         return found
+
+
+def running(name: str = "minimal", body: Object | None = None) -> Scenario:
+    """A HomeServer that is ready and has nothing left to do; each caller gets its own."""
+    return copy.deepcopy(_running(name, json.dumps(body)))
+
+
+@cache
+def _running(name: str, body: str) -> Scenario:
+    return Scenario(name, json.loads(body)).converge()

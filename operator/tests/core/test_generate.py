@@ -1,7 +1,7 @@
 """Secrets that the operator makes: once in a homeserver's life, and never again."""
 
 import pytest
-from tests.core.scenario import Scenario
+from tests.core.scenario import Scenario, running
 
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.pipeline import generate
@@ -35,7 +35,7 @@ def test_what_the_owner_brings_is_not_made() -> None:
 
 
 def test_the_second_time_nothing_is_made() -> None:
-    assert orders(Scenario("minimal").converge()) == {}
+    assert orders(running("minimal")) == {}
 
 
 def test_an_operator_that_died_in_between_makes_the_rest() -> None:
@@ -49,7 +49,7 @@ def test_an_operator_that_died_in_between_makes_the_rest() -> None:
 @pytest.mark.parametrize("status_lost", [False, True], ids=["", "even if the status was lost"])
 def test_one_that_is_lost_is_never_made_anew(status_lost: bool) -> None:
     """A new signing key would be a new identity; a new password would not open the database."""
-    scenario = Scenario("minimal").converge()
+    scenario = running("minimal")
     scenario.cluster.forget(SIGNING_KEY)
     del scenario.cluster.references[SIGNING_KEY]
     if status_lost:
@@ -68,7 +68,7 @@ def test_one_that_is_lost_is_never_made_anew(status_lost: bool) -> None:
 
 
 def test_a_need_that_comes_later_is_met_later() -> None:
-    scenario = Scenario("own-secrets").converge()
+    scenario = running("own-secrets")
     scenario.edit(secrets=None)
     assert orders(scenario).keys() == {
         f"yarrow-{name}"

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import kubernetes_validate
 import pytest
@@ -36,6 +37,7 @@ DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 every_case = pytest.mark.parametrize("name", case.names())
 
 
+@cache
 def objects(name: str) -> dict[ObjectKey, Object]:
     """All objects of a case by key, the pod that would check a change included."""
     built = case.manifests(name)
@@ -70,6 +72,15 @@ def selected(name: str, service: Object) -> list[str]:
         if service["spec"]["selector"].items()
         <= found["spec"]["template"]["metadata"]["labels"].items()
     ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def schemas_are_read_once() -> Iterator[None]:
+    """The library reads megabytes of JSON anew for each object."""
+    with pytest.MonkeyPatch.context() as patch:
+        read = kubernetes_validate.utils.schema_contents
+        patch.setattr(kubernetes_validate.utils, "schema_contents", cache(read))
+        yield
 
 
 @every_case
@@ -272,10 +283,11 @@ def test_the_instance_map_leads_to_exactly_the_process_that_it_names(name: str) 
         assert writers <= settings["instance_map"].keys()
 
 
+@cache
 def homeserver_yaml(name: str, process: str) -> Object:
     built = case.manifests(name)
     config = of_kind(name, "ConfigMap")[built.mounts.config[process]]
-    settings: Object = yaml.safe_load(config["data"]["homeserver.yaml"])
+    settings: Object = yaml.load(config["data"]["homeserver.yaml"], yaml.CSafeLoader)
     return settings
 
 
@@ -293,7 +305,7 @@ def test_every_path_in_a_process_files_is_mounted(name: str) -> None:
         text = config["homeserver.yaml"] + config["launcher.yaml"]
         for path in set(PATH.findall(text)):
             assert any(path == where or path.startswith(f"{where}/") for where in mounted), path
-        media = yaml.safe_load(config["homeserver.yaml"])["enable_media_repo"]
+        media = homeserver_yaml(name, process)["enable_media_repo"]
         assert ("/media" in mounted) == media
 
 
@@ -302,7 +314,7 @@ def test_no_yaml_is_written_with_anchors(name: str) -> None:
     for config in of_kind(name, "ConfigMap").values():
         for file, text in config.get("data", {}).items():
             if file.endswith(".yaml"):
-                events = yaml.parse(text)
+                events = yaml.parse(text, yaml.CSafeLoader)
                 assert not any(getattr(event, "anchor", None) for event in events), file
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.core import case
 from tests.core.cluster import owner
-from tests.core.scenario import Scenario
+from tests.core.scenario import Scenario, running
 
 from homeserver_operator.api.actions import Plan
 from homeserver_operator.api.names import REVISION_LABEL
@@ -19,14 +19,14 @@ Objects = dict[ObjectKey, dict[str, Any]]
 
 @pytest.mark.parametrize("name", case.names())
 def test_a_cluster_that_is_as_wanted_is_left_alone(name: str) -> None:
-    scenario = Scenario(name).converge()
+    scenario = running(name)
     assert scenario.decide().plan == Plan()
     assert scenario.condition("Ready")["status"] == "True", scenario.condition("Ready")
 
 
 @pytest.mark.parametrize("name", ["shared-class", "retention-delete", "external-stores"])
 def test_each_object_that_is_deleted_comes_back_as_it_was(name: str) -> None:
-    scenario = Scenario(name).converge()
+    scenario = running(name)
     before = wanted_state(scenario)
     for key in deletable(scenario):
         scenario.cluster.forget(key)
@@ -39,7 +39,7 @@ def test_each_object_that_is_deleted_comes_back_as_it_was(name: str) -> None:
 
 @pytest.mark.parametrize("name", case.names())
 def test_all_objects_come_back_together(name: str) -> None:
-    scenario = Scenario(name).converge()
+    scenario = running(name)
     before = wanted_state(scenario)
     for key in deletable(scenario):
         scenario.cluster.forget(key)
@@ -133,7 +133,7 @@ DRIFTS: dict[str, tuple[ObjectKey, Callable[[Objects], object]]] = {
 @pytest.mark.parametrize("drift", DRIFTS)
 def test_whatever_is_changed_is_put_back(drift: str) -> None:
     key, change = DRIFTS[drift]
-    scenario = Scenario("shared-class").converge()
+    scenario = running("shared-class")
     before = wanted_state(scenario)
     change(scenario.cluster.live)
     assert wanted_state(scenario) != before
@@ -143,7 +143,7 @@ def test_whatever_is_changed_is_put_back(drift: str) -> None:
 
 
 def test_fields_of_others_stay() -> None:
-    scenario = Scenario("shared-class").converge()
+    scenario = running("shared-class")
     live = scenario.cluster.live
     live[ObjectKey("Deployment", "aster-main")]["metadata"]["annotations"]["theirs"] = "1"
     live[ObjectKey("Service", "aster-sync")]["spec"]["externalIPs"] = ["10.1.1.1"]
@@ -153,7 +153,7 @@ def test_fields_of_others_stay() -> None:
 
 
 def test_an_edit_keeps_the_fields_of_others() -> None:
-    scenario = Scenario("shared-class").converge()
+    scenario = running("shared-class")
     live = scenario.cluster.live
     container(live, "aster-steady")["env"].append(
         {"name": "THEIRS", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
@@ -226,9 +226,9 @@ EDITS: dict[str, tuple[dict[str, Any], set[str]]] = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_restarts_those_whom_it_concerns_and_no_other(edit: str) -> None:
     change, expected = EDITS[edit]
-    scenario = Scenario(body=usual())
+    scenario = running(body=usual())
     scenario.cluster.references[ObjectKey("Secret", "extra")] = {"a": b"b"}
-    before = scenario.converge().templates()
+    before = scenario.templates()
     scenario.edit(**change)
     after = scenario.converge().templates()
     changed = {name for name in before.keys() & after.keys() if before[name] != after[name]}
@@ -247,7 +247,7 @@ def revision(template: Any) -> str:
 
 
 def test_a_changed_secret_of_the_users_restarts_who_mounts_it() -> None:
-    scenario = Scenario("config-overlays").converge()
+    scenario = running("config-overlays")
     before = scenario.templates()
     scenario.cluster.references[ObjectKey("Secret", "turn")] = {
         "homeserver.yaml": b"turn_shared_secret: other"
@@ -260,7 +260,7 @@ def test_a_changed_secret_of_the_users_restarts_who_mounts_it() -> None:
 @pytest.mark.parametrize("field", ["image", "postgres_image", "redis_image", "image_pull_policy"])
 def test_an_upgrade_of_the_operator_restarts_nothing(field: str) -> None:
     """A homeserver keeps the defaults of its first reconcile until its owner names others."""
-    scenario = Scenario("shared-class").converge()
+    scenario = running("shared-class")
     scenario.defaults = replace(scenario.defaults, **{field: "Always"})
     assert scenario.decide().plan.empty
     more = {"name": "more", "serves": ["pagination"]}
@@ -277,7 +277,7 @@ def test_an_upgrade_of_the_operator_restarts_nothing(field: str) -> None:
     [("1024Mi", "1Gi"), (1, "1"), (0.5, "500m"), ("1000m", "1"), ("1e3", "1k"), ("2", "2000m")],
 )
 def test_a_quantity_in_other_words_is_no_difference(asked: object, stored: str) -> None:
-    scenario = Scenario(body=usual())
+    scenario = running(body=usual())
     scenario.edit(main={"resources": {"requests": {"memory": asked}}})
     scenario.converge()
     container(scenario.cluster.live, "rosebud-main")["resources"]["requests"]["memory"] = stored
@@ -285,7 +285,7 @@ def test_a_quantity_in_other_words_is_no_difference(asked: object, stored: str) 
 
 
 def test_another_quantity_is_a_difference() -> None:
-    scenario = Scenario(body=usual())
+    scenario = running(body=usual())
     scenario.edit(main={"resources": {"requests": {"memory": "1Gi"}}})
     scenario.converge()
     container(scenario.cluster.live, "rosebud-main")["resources"]["requests"]["memory"] = "1G"
@@ -294,7 +294,7 @@ def test_another_quantity_is_a_difference() -> None:
 
 
 def test_what_nothing_wants_goes_and_data_stay() -> None:
-    scenario = Scenario(body=usual()).converge()
+    scenario = running(body=usual())
     everything = set(scenario.cluster.live)
     scenario.edit(workers=None, postgres=external(scenario))
     scenario.converge()
@@ -330,7 +330,7 @@ def test_generated_secrets_are_never_deleted(retention: str) -> None:
 
 
 def test_content_that_a_pod_still_mounts_is_kept() -> None:
-    scenario = Scenario(body=usual()).converge()
+    scenario = running(body=usual())
     maps = {key for key in scenario.cluster.live if key.kind == "ConfigMap"}
     scenario.edit(logLevel="ERROR")
     scenario.step()
@@ -345,7 +345,7 @@ def test_content_that_a_pod_still_mounts_is_kept() -> None:
 
 
 def test_nothing_is_written_over_a_namesake_of_somebody_else() -> None:
-    scenario = Scenario("shared-class").converge()
+    scenario = running("shared-class")
     key = ObjectKey("Service", "aster-sync")
     scenario.cluster.live[key]["metadata"]["ownerReferences"] = [owner("stranger")]
     scenario.edit(logLevel="ERROR")
@@ -358,7 +358,7 @@ def test_nothing_is_written_over_a_namesake_of_somebody_else() -> None:
 
 
 def test_a_paused_homeserver_is_left_alone() -> None:
-    scenario = Scenario("shared-class").converge()
+    scenario = running("shared-class")
     scenario.edit(paused=True, logLevel="ERROR")
     decision, _told = scenario.step()
     assert decision.plan == Plan()

@@ -3,17 +3,13 @@
 from typing import Any
 
 import pytest
-from tests.core.scenario import Scenario
+from tests.core.scenario import Scenario, running
 
 from homeserver_operator.api.actions import Plan
 from homeserver_operator.api.names import ROLE_LABEL
 from homeserver_operator.api.world import ObjectKey
 
 MAIN = ObjectKey("Deployment", "aster-main")
-
-
-def running(name: str = "shared-class") -> Scenario:
-    return Scenario(name).converge()
 
 
 def preflights(scenario: Scenario) -> list[str]:
@@ -47,7 +43,7 @@ def test_a_new_homeserver_needs_none() -> None:
 
 
 def test_a_change_is_judged_before_anything_restarts() -> None:
-    scenario = running()
+    scenario = running("shared-class")
     before = scenario.templates()
     scenario.edit(config={"enable_search": False})
     scenario.step()
@@ -63,7 +59,7 @@ def test_a_change_is_judged_before_anything_restarts() -> None:
 
 
 def test_once_it_has_passed_the_change_is_made_and_the_pod_goes() -> None:
-    scenario = running()
+    scenario = running("shared-class")
     before = scenario.templates()
     scenario.edit(config={"enable_search": False})
     scenario.step()
@@ -78,7 +74,7 @@ def test_once_it_has_passed_the_change_is_made_and_the_pod_goes() -> None:
 
 def test_the_verdict_holds_while_deployments_change_one_after_the_other() -> None:
     """An operator that dies after the first of them must not start a second preflight."""
-    scenario = running()
+    scenario = running("shared-class")
     scenario.edit(config={"enable_search": False})
     scenario.step()
     set_status(scenario, {"phase": "Succeeded"})
@@ -109,7 +105,7 @@ def test_the_verdict_holds_while_deployments_change_one_after_the_other() -> Non
 def test_a_refused_change_touches_nothing_and_says_why(
     status: dict[str, Any], reason: str, words: str
 ) -> None:
-    scenario = running()
+    scenario = running("shared-class")
     before = scenario.templates()
     scenario.edit(config={"enable_search": False})
     scenario.step()
@@ -125,7 +121,7 @@ def test_a_refused_change_touches_nothing_and_says_why(
 
 
 def test_a_node_that_is_full_is_waited_for() -> None:
-    scenario = running()
+    scenario = running("shared-class")
     scenario.edit(config={"enable_search": False})
     scenario.step()
     unschedulable = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}
@@ -136,7 +132,7 @@ def test_a_node_that_is_full_is_waited_for() -> None:
 
 
 def test_a_revert_ends_it() -> None:
-    scenario = running()
+    scenario = running("shared-class")
     before = scenario.templates()
     scenario.edit(config={"enable_search": False})
     scenario.step()
@@ -150,7 +146,7 @@ def test_a_revert_ends_it() -> None:
 
 
 def test_another_edit_is_another_preflight() -> None:
-    scenario = running()
+    scenario = running("shared-class")
     scenario.edit(config={"enable_search": False})
     scenario.step()
     first = preflights(scenario)
@@ -162,7 +158,7 @@ def test_another_edit_is_another_preflight() -> None:
 
 @pytest.mark.parametrize("failed", [False, True], ids=["while it runs", "after it failed"])
 def test_drift_is_repaired_all_the_while(failed: bool) -> None:
-    scenario = running()
+    scenario = running("shared-class")
     scenario.edit(config={"enable_search": False})
     scenario.step()
     if failed:
@@ -176,7 +172,7 @@ def test_drift_is_repaired_all_the_while(failed: bool) -> None:
 
 
 def test_new_routes_and_processes_wait_with_the_rest() -> None:
-    scenario = running()
+    scenario = running("shared-class")
     more = {"name": "more", "serves": ["media"], "runs": ["mediaBackgroundJobs"]}
     scenario.edit(workers=[*scenario.body["spec"]["workers"], more])
     scenario.step()
@@ -201,7 +197,7 @@ def test_what_admission_adds_to_the_pod_is_left_there() -> None:
     ids=["routes", "resources", "a volume's size"],
 )  # fmt: skip
 def test_what_synapse_does_not_read_needs_no_judgement(change: dict[str, Any]) -> None:
-    scenario = running()
+    scenario = running("shared-class")
     scenario.edit(**change)
     scenario.step()
     assert preflights(scenario) == []

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.core import kstatus
-from tests.core.scenario import NOW, Scenario
+from tests.core.scenario import NOW, Scenario, running
 
 from homeserver_operator.api.actions import Event
 from homeserver_operator.api.world import ObjectKey, World
@@ -18,7 +18,7 @@ BRISK = ObjectKey("Deployment", "aster-brisk")
 
 
 def ready() -> Scenario:
-    return Scenario("shared-class").converge()
+    return running("shared-class")
 
 
 def deployment(scenario: Scenario, key: ObjectKey, **status: Any) -> None:
@@ -294,6 +294,6 @@ def test_a_rejected_spec_keeps_what_was_said_of_what_runs() -> None:
 
 @pytest.mark.parametrize(("name", "told"), [("minimal", True), ("external-stores", False)])
 def test_a_database_for_evaluation_says_so(name: str, told: bool) -> None:
-    scenario = Scenario(name).converge()
+    scenario = running(name)
     types = {condition["type"] for condition in scenario.body["status"]["conditions"]}
     assert ("EvaluationDatabase" in types) is told
