@@ -30,7 +30,6 @@ async def test_a_list_leaves_out_who_owns_which_field(api: FakeApi, cluster: Clu
     await api.put(owned)
 
     [found] = await cluster.list(CONFIG_MAP, NAMESPACE, labels="")
-
     assert "managedFields" not in found["metadata"]
 
 
