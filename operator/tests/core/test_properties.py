@@ -23,7 +23,7 @@ USERS_SECRETS: case.References = {ObjectKey("Secret", name): data for name, data
 thorough = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
-stories = settings(thorough, max_examples=12)
+stories = settings(thorough, max_examples=8)
 
 
 def built(spec: Spec, name: str = "oak") -> Manifests:
