@@ -35,15 +35,8 @@ class Crowd:
     def prepare(self) -> None:
         """Install the CRD."""
         self.kubectl("apply", "--server-side", f"--filename={CRD_FILE}")
-        established = '{.status.conditions[?(@.type=="Established")].status}'
         # `kubectl wait` fails on a CRD that has no conditions yet.
-        wait_until(
-            lambda: (
-                self.kubectl("get", "-o", f"jsonpath={established}", "-f", str(CRD_FILE)) == "True"
-            ),
-            what="the CRD",
-            seconds=30,
-        )
+        wait_until(self._established, what="the CRD", seconds=30)
 
     def add(self, numbers: range) -> None:
         """Create these HomeServers and their namespaces."""
@@ -105,6 +98,11 @@ class Crowd:
         if result.returncode:
             raise RigError(f"kubectl {' '.join(arguments)}: {result.stderr.strip()}")
         return result.stdout
+
+    def _established(self) -> bool:
+        crd = json.loads(self.kubectl("get", "--output=json", f"--filename={CRD_FILE}"))
+        conditions = crd.get("status", {}).get("conditions") or ()
+        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
     @staticmethod
     def namespace(number: int) -> str:

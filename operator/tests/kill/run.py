@@ -55,6 +55,7 @@ async def play(transport: Transport, scenario: Scenario, death: Death | None = N
         more, _ = await stage.operate()
         writes += more
     objects = await stage.objects()
+    await stage.close()
     return Outcome(
         writes=tuple(writes),
         died=died,

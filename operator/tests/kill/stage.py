@@ -52,6 +52,10 @@ class Stage:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
         await self._send("POST", "/api/v1/namespaces", body)
 
+    async def close(self) -> None:
+        """Have the namespace deleted: there are only so many addresses for Services."""
+        await self._send("DELETE", f"/api/v1/namespaces/{self.namespace}", {})
+
     async def submit(self, spec: Mapping[str, Any]) -> None:
         """Create the HomeServer, or replace its spec."""
         live = await self.cluster.get(HOMESERVER, self.namespace, self.name)
@@ -90,19 +94,22 @@ class Stage:
 
     async def _converge(self, reconcile: Reconciler, mortal: MortalTransport) -> None:
         key = Key(self.namespace, self.name)
-        for _ in range(MOST_RECONCILES):
+        refused: ApiError | None = None
+        for number in range(MOST_RECONCILES):
             before = len(mortal.writes)
             try:
                 await reconcile(key)
-            except ApiError:
+            except ApiError as error:
                 # The queue would try again, too.
+                refused = error
                 continue
             await self._look_for_dangling()
             await self._settle()
-            if len(mortal.writes) == before:
+            # The first may have found that it must wait for what has happened since.
+            if number and len(mortal.writes) == before:
                 return
-        msg = f"{self.namespace}: it never stops writing: {[*map(str, mortal.writes)]}"
-        raise AssertionError(msg)
+        msg = f"{self.namespace}: it is never done: {[*map(str, mortal.writes)]}"
+        raise AssertionError(msg) from refused
 
     async def _settle(self) -> None:
         """Let Kubernetes finish what the last writes began."""
