@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from crds.tests.kubectl import Kubectl
-from crds.tests.schema import CRD_FILE
+from crds.tests.schema import CRD_FILE, CRD_NAME
 from e2e.cluster.controlplane import ControlPlane
 
 
@@ -14,5 +14,5 @@ def kubectl() -> Iterator[Kubectl]:
     with ControlPlane() as control_plane:
         client = Kubectl(control_plane.kubectl, control_plane.kubeconfig)
         client.run("apply", "--server-side", f"--filename={CRD_FILE}")
-        client.run("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD_FILE}")
+        client.wait_established(CRD_NAME)
         yield client

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ class Kubectl:
     def get(self, *args: str) -> Any:
         """Return what `kubectl get` finds, as JSON."""
         return json.loads(self.run("get", *args, "--output=json"))
+
+    def wait_established(self, crd: str) -> None:
+        """Wait until the API server serves a CRD; fails the test after 30 s.
+
+        Not by `kubectl wait`: it gives up on a CRD that has no conditions at all yet.
+        """
+        condition = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
+        deadline = time.monotonic() + 30
+        while self.run("get", "crd", crd, f"--output={condition}") != "True":
+            assert time.monotonic() < deadline, f"CRD {crd} is not established after 30 s"
+            time.sleep(0.1)
 
     def dry_run(self, *objects: dict[str, Any]) -> subprocess.CompletedProcess[str]:
         """Create the objects on trial: all checks of the server, unknown fields refused."""

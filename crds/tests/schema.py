@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import yaml
 
 CRD_FILE = Path(__file__).parents[1] / "homeservers.yaml"
+CRD_NAME = "homeservers.homeserver-operator.io"
 
 Schema = dict[str, Any]
 

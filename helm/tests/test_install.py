@@ -31,7 +31,7 @@ class Cluster:
     def release(self, verb: str, *args: str, chart: Path = CHART) -> str:
         """Install or upgrade, and wait until the API server serves the CRD."""
         output = self.helm.run(verb, *args, str(chart), f"--set={IMAGES}", *self._flags)
-        self.kubectl.run("wait", "--for=condition=Established", "--timeout=30s", f"crd/{CRD_NAME}")
+        self.kubectl.wait_established(CRD_NAME)
         return output
 
     def refused(self, verb: str, *args: str) -> str:

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from crds.tests.kubectl import Kubectl
-from crds.tests.schema import CRD_FILE
+from crds.tests.schema import CRD_FILE, CRD_NAME
 from e2e.cluster.controlplane import ControlPlane
-from e2e.cluster.progress import wait_until
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.transport import Transport
 
@@ -17,11 +16,7 @@ def control_plane() -> Iterator[ControlPlane]:
     with ControlPlane(controller_manager=True) as running:
         kubectl = Kubectl(running.kubectl, running.kubeconfig)
         kubectl.run("apply", "--server-side", f"--filename={CRD_FILE}")
-        flags = ("--for=condition=Established", "--timeout=30s", f"--filename={CRD_FILE}")
-        # kubectl fails on a CRD that has no conditions yet.
-        wait_until(
-            lambda: kubectl.attempt("wait", *flags).returncode == 0, what="the CRD", seconds=60
-        )
+        kubectl.wait_established(CRD_NAME)
         yield running
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.shell.operator_process import OperatorProcess, operator
 
 from crds.tests.kubectl import Kubectl
-from crds.tests.schema import CRD_FILE
+from crds.tests.schema import CRD_FILE, CRD_NAME
 from e2e.cluster.controlplane import ControlPlane
 from homeserver_operator.api import names
 
@@ -30,7 +30,7 @@ def control_plane() -> Iterator[ControlPlane]:
 def kubectl(control_plane: ControlPlane) -> Kubectl:
     client = Kubectl(control_plane.kubectl, control_plane.kubeconfig)
     client.run("apply", "--server-side", f"--filename={CRD_FILE}")
-    client.run("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD_FILE}")
+    client.wait_established(CRD_NAME)
     return client
 
 
