@@ -6,7 +6,8 @@ Reads only, decides nothing. One LIST per kind, never a GET per child.
 import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, TypeVar
 
 from homeserver_operator.api import names
@@ -39,7 +40,9 @@ async def world(
     namespace, name = server["metadata"]["namespace"], server["metadata"]["name"]
     labels = f"{names.HOMESERVER_LABEL}={name},{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
     kinds = (*MANAGED_KINDS, REPLICA_SET)
-    listed = await _together(cluster.list(kind, namespace, labels=labels) for kind in kinds)
+    listed = await _together(
+        partial(cluster.list, kind, namespace, labels=labels) for kind in kinds
+    )
     *of_managed_kinds, replica_sets = listed
     children = {
         ObjectKey(child["kind"], child["metadata"]["name"]): child
@@ -60,7 +63,8 @@ async def strangers(cluster: Cluster, server: Object, plan: Plan) -> tuple[Objec
     namespace = server["metadata"]["namespace"]
     creations = [apply.key for apply in plan.applies if apply.uid is None]
     found = await _together(
-        cluster.get(kind_of(key.kind), namespace, key.name, metadata_only=True) for key in creations
+        partial(cluster.get, kind_of(key.kind), namespace, key.name, metadata_only=True)
+        for key in creations
     )
     return tuple(
         key
@@ -78,7 +82,9 @@ async def _references(
     """Data of what the spec names; our own generated objects have been listed already."""
     wanted = sorted(references)
     missing = [key for key in wanted if key not in children]
-    read = await _together(cluster.get(kind_of(key.kind), namespace, key.name) for key in missing)
+    read = await _together(
+        partial(cluster.get, kind_of(key.kind), namespace, key.name) for key in missing
+    )
     found = dict(zip(missing, read, strict=True))
     return {key: _data(children.get(key) or found.get(key)) for key in wanted}
 
@@ -103,13 +109,13 @@ def _decoded(value: str | None) -> bytes:
         return b""
 
 
-async def _together(reads: Iterable[Awaitable[T]]) -> list[T]:
-    """Await all, a few at a time; the first failure cancels the rest and is raised as it is."""
+async def _together(reads: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Make all calls, a few at a time; the first failure ends the rest and is raised as it is."""
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def one(read: Awaitable[T]) -> T:
+    async def one(read: Callable[[], Awaitable[T]]) -> T:
         async with slots:
-            return await read
+            return await read()
 
     try:
         async with asyncio.TaskGroup() as group:
