@@ -293,10 +293,15 @@ def test_another_quantity_is_a_difference() -> None:
     assert "resources.requests.memory" in apply.reason
 
 
-def test_what_nothing_wants_goes_and_data_stay() -> None:
-    scenario = running(body=usual())
+@pytest.mark.parametrize("retention", ["Retain", "Delete"])
+def test_what_nothing_wants_goes_and_data_stay(retention: str) -> None:
+    """Delete means with the HomeServer, not as soon as the spec names another place."""
+    scenario = Scenario(body=usual())
+    scenario.edit(retention={"database": retention, "media": retention})
+    scenario.converge()
     everything = set(scenario.cluster.live)
-    scenario.edit(workers=None, postgres=external(scenario))
+    scenario.edit(workers=None, postgres=external(scenario),
+                  mediaStore={"volume": {"existingClaim": "theirs"}})  # fmt: skip
     scenario.converge()
     gone = everything - set(scenario.cluster.live)
     assert {key for key in gone if key.kind == "Deployment"} == {
