@@ -59,8 +59,9 @@ class ChildWatch:
     async def run(self) -> None:
         """Watch for ever: resume after a cut, start over after a 410, back off on errors."""
         pause = self._first_pause
+        clock = asyncio.get_running_loop().time
         while True:
-            before = self._version
+            before, since = self._version, clock()
             try:
                 if self._version is None:
                     self._version = await self._begin()
@@ -71,8 +72,10 @@ class ChildWatch:
                     self._version = None
                 else:
                     log.warning("watch of %s: %s", self._kind.plural, error)
-            # A stream that brings nothing must not become a busy loop, however politely it ends.
-            got_on = self._version not in {None, before}
+            # A stream that brings nothing must not become a busy loop, however politely it ends;
+            # but where nothing changes and etcd tells no progress, silence is all that can come.
+            held = clock() - since > self._last_pause
+            got_on = held or self._version not in {None, before}
             pause = self._first_pause if got_on else min(pause * 2, self._last_pause)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 

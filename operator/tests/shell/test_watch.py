@@ -1,10 +1,12 @@
 """The watch of children: wakes owners, resumes after cuts, starts over after a 410."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
+from tests.shell import virtual_time
 from tests.shell.conftest import Eventually
 from tests.shell.fake_api import FakeApi
 from tests.shell.objects import NAMESPACE, child, foreign
@@ -12,7 +14,7 @@ from tests.shell.objects import NAMESPACE, child, foreign
 from homeserver_operator import cluster as cluster_module
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.world import Key
-from homeserver_operator.cluster import Cluster
+from homeserver_operator.cluster import ApiError, Cluster, Page
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.watch import ChildWatch
 
@@ -154,6 +156,46 @@ async def test_a_watch_that_went_silent_is_given_up(
     monkeypatch.setattr(cluster_module, "WATCH_SILENCE", 0.1)
     async with watching(cluster):
         await eventually(lambda: len([p for _, p in api.requests if "watch=true" in p]) >= 3)
+
+
+def test_a_quiet_watch_begins_again_at_once_however_often() -> None:
+    ended: list[float] = []
+    gaps: list[float] = []
+
+    class Quiet(Cluster):
+        """Lists, and then has nothing to tell until the watch counts as dead."""
+
+        def __init__(self) -> None:
+            pass
+
+        async def pages(self, *_: Any, **__: Any) -> AsyncGenerator[Page, None]:
+            yield Page((), "1")
+
+        async def watch(self, *_: Any, **__: Any) -> AsyncGenerator[Mapping[str, Any], None]:
+            clock = asyncio.get_running_loop().time
+            gaps.extend(clock() - time for time in ended[-1:])
+            await asyncio.sleep(cluster_module.WATCH_SILENCE)
+            ended.append(clock())
+            raise ApiError(0, "Timeout", "silence")
+            yield {}  # which makes it a generator
+
+    async def watch() -> None:
+        child_watch = ChildWatch(
+            Quiet(),
+            BY_KIND["ConfigMap"],
+            None,
+            wake=lambda _: None,
+            missed=lambda: None,
+            metrics=Metrics(),
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3600):
+                await child_watch.run()
+
+    virtual_time.run(watch())
+
+    assert len(gaps) > 30
+    assert max(gaps) <= 0.5
 
 
 async def test_a_namespaced_watch_stays_in_its_namespace(
