@@ -30,7 +30,10 @@ def installation() -> Installation:
 @pytest.fixture(scope="session")
 def running(installation: Installation) -> RunningHomeServer:
     """The example, ready."""
-    server = RunningHomeServer(installation, example())
+    resource = example()
+    # The demonstration's homeserver may still be there, and one host can lead to one only.
+    resource["spec"]["ingress"]["host"] = "matrix.e2e.example.org"
+    server = RunningHomeServer(installation, resource)
     server.apply(server.resource)
     server.wait_ready()
     wait_answering(installation.cluster.ingress, server.host)
