@@ -21,7 +21,7 @@ CRD_FILE = REPOSITORY / "crds" / "homeservers.yaml"
 WRITES = frozenset({"create", "update", "patch", "delete"})
 REQUESTS = "homeserver_operator_api_requests_total"
 CALM = 10.0
-"""Seconds without a request of the operator's after which everybody counts as settled."""
+"""Seconds without a write of the operator's after which everybody counts as settled."""
 
 SETTLES = 900.0
 
@@ -63,16 +63,21 @@ class Crowd:
         )
         return time.monotonic() - started
 
-    def settle(self, operator: OperatorProcess) -> None:
-        """Wait until the operator has found nothing to do for a while; raises RigError."""
+    def settle(self, operator: OperatorProcess, reconciles: int) -> None:
+        """Wait until the operator has finished so many reconciles and written nothing for a while.
+
+        It never ends looking: controllers go on saying that the pods have no node. Raises RigError.
+        """
         deadline = time.monotonic() + SETTLES
         seen, since = -1.0, time.monotonic()
-        while time.monotonic() - since < CALM:
+        while (
+            time.monotonic() - since < CALM
+            or operator.sample("homeserver_operator_reconcile_total") < reconciles
+        ):
             if time.monotonic() > deadline:
                 raise RigError(f"the operator is not done after {SETTLES:.0f} s")
-            requests = operator.sample(REQUESTS, without='kind="Lease"')
-            if requests != seen:
-                seen, since = requests, time.monotonic()
+            if (now := operator.sample(REQUESTS, 'verb="apply"', 'verb="delete"')) != seen:
+                seen, since = now, time.monotonic()
             time.sleep(1)
 
     def writes(self) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,7 @@ def _growing(crowd: Crowd, running: OperatorProcess, homeservers: int) -> Iterat
         with step(f"{count} HomeServers"):
             if count > before:
                 crowd.add(range(before, count))
-            crowd.settle(running)
+            crowd.settle(running, count)
         yield Measurement(f"resident memory, {count} HomeServers", "MB", [running.resident()])
         used = used if count else running.processor_seconds()
         before = count
@@ -68,11 +68,11 @@ def _restarted(crowd: Crowd, directory: Path, homeservers: int) -> Iterator[Meas
         # In the midst of the first look at everybody.
         took = crowd.scale_sync(homeservers // 2, 3)
         yield Measurement("an edit right after the restart, until it is applied", "s", [took])
-        crowd.settle(running)
+        crowd.settle(running, homeservers)
         resident = running.resident()
         yield Measurement("resident memory after the restart", "MB", [resident])
         took = crowd.scale_sync(homeservers // 3, 3)
         yield Measurement("an edit when all is calm, until it is applied", "s", [took])
-        crowd.settle(running)
+        crowd.settle(running, homeservers)
     writes = len([*crowd.writes()]) - before
     yield Measurement("restart and two edits", "writes", [writes])

@@ -44,8 +44,11 @@ class OperatorProcess:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def sample(self, metric: str, *, without: str = "\n") -> float:
-        """The sum of a metric's series, except those `without`; raises RigError if it ended."""
+    def sample(self, metric: str, *labels: str) -> float:
+        """The sum of a metric's series, with one of the labels if any are named.
+
+        Raises RigError if the operator does not answer.
+        """
         url = f"http://127.0.0.1:{self.port}/metrics"
         try:
             with urllib.request.urlopen(url, timeout=30) as answer:
@@ -55,7 +58,8 @@ class OperatorProcess:
         return sum(
             float(line.rpartition(" ")[2])
             for line in lines
-            if line.startswith((f"{metric}{{", f"{metric} ")) and without not in line
+            if line.startswith((f"{metric}{{", f"{metric} "))
+            and (not labels or any(label in line for label in labels))
         )
 
     def leads(self) -> bool:
