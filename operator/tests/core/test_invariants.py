@@ -12,20 +12,18 @@ import pytest
 import yaml
 from tests.core import case
 from tests.core.filesystem import named_object
+from tests.core.inventory import homeserver_yaml, key_of, objects, of_kind, pod_templates
 
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import (
     HOMESERVER_LABEL,
-    HTTP_PORT,
     MANAGED_BY,
     MANAGED_BY_LABEL,
-    REPLICATION_PORT,
     REVISION_LABEL,
 )
-from homeserver_operator.api.world import Object, ObjectKey
+from homeserver_operator.api.world import Object
 from homeserver_operator.build import build
 from homeserver_operator.build.images import settle_images
-from homeserver_operator.build.preflight import build_preflight
 
 KUBERNETES = "1.34"
 
@@ -35,43 +33,6 @@ DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 
 every_case = pytest.mark.parametrize("name", case.names())
-
-
-@cache
-def objects(name: str) -> dict[ObjectKey, Object]:
-    """All objects of a case by key, the pod that would check a change included."""
-    built = case.manifests(name)
-    preflight = build_preflight(
-        case.load(name).server, tuple(built.synapse), image=built.images.synapse,
-        pull_policy=built.images.pull_policy, mounts=built.mounts,
-    )  # fmt: skip
-    return {key_of(manifest): manifest for manifest in (*built.all(), preflight)}
-
-
-def key_of(manifest: Object) -> ObjectKey:
-    return ObjectKey(manifest["kind"], manifest["metadata"]["name"])
-
-
-def pod_templates(name: str) -> Iterator[tuple[str, Object]]:
-    for key, manifest in objects(name).items():
-        if key.kind == "Deployment":
-            yield key.name, manifest["spec"]["template"]
-        elif key.kind == "Pod":
-            yield key.name, manifest
-
-
-def of_kind(name: str, kind: str) -> dict[str, Object]:
-    return {key.name: found for key, found in objects(name).items() if key.kind == kind}
-
-
-def selected(name: str, service: Object) -> list[str]:
-    """Names of the Deployments whose pods a Service selects."""
-    return [
-        deployment
-        for deployment, found in of_kind(name, "Deployment").items()
-        if service["spec"]["selector"].items()
-        <= found["spec"]["template"]["metadata"]["labels"].items()
-    ]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -210,89 +171,6 @@ def test_what_changes_is_mounted_under_an_immutable_name(name: str) -> None:
         if key.kind in {"ConfigMap", "Secret"}:
             assert manifest["immutable"] is True
             assert re.search(r"-[0-9a-f]{10}$", key.name), key
-
-
-@every_case
-def test_selectors_select_and_named_ports_exist(name: str) -> None:
-    for where, found in of_kind(name, "Deployment").items():
-        labels = found["spec"]["template"]["metadata"]["labels"]
-        assert found["spec"]["selector"]["matchLabels"].items() <= labels.items(), where
-        for container in found["spec"]["template"]["spec"]["containers"]:
-            ports = {port["name"] for port in container["ports"]}
-            for probe in (v for field, v in container.items() if field.endswith("Probe")):
-                for check in ("httpGet", "tcpSocket"):
-                    assert probe.get(check, {}).get("port") in ports | {None}, where
-    for where, service in of_kind(name, "Service").items():
-        behind = selected(name, service)
-        assert behind, f"Service {where} selects nothing"
-        (port,) = service["spec"]["ports"]
-        for deployment in behind:
-            template = of_kind(name, "Deployment")[deployment]["spec"]["template"]
-            open_ports = template["spec"]["containers"][0]["ports"]
-            assert port["targetPort"] in {p["name"] for p in open_ports}, (where, deployment)
-
-
-@every_case
-def test_no_deployment_selects_the_pods_of_another(name: str) -> None:
-    deployments = of_kind(name, "Deployment")
-    for where, found in deployments.items():
-        wanted = found["spec"]["selector"]["matchLabels"].items()
-        matching = [
-            other
-            for other, candidate in deployments.items()
-            if wanted <= candidate["spec"]["template"]["metadata"]["labels"].items()
-        ]
-        assert matching == [where]
-        for preflight in of_kind(name, "Pod").values():
-            assert not wanted <= preflight["metadata"]["labels"].items()
-
-
-@every_case
-def test_ingresses_lead_to_clients_ports_only(name: str) -> None:
-    services = of_kind(name, "Service")
-    for ingress in of_kind(name, "Ingress").values():
-        for rule in ingress["spec"]["rules"]:
-            for path in rule["http"]["paths"]:
-                backend = path["backend"]["service"]
-                service = services[backend["name"]]
-                (port,) = service["spec"]["ports"]
-                assert port["port"] == backend["port"]["number"] == HTTP_PORT
-                assert port["targetPort"] == "http"
-                assert selected(name, service)
-
-
-@every_case
-def test_the_instance_map_leads_to_exactly_the_process_that_it_names(name: str) -> None:
-    built, topology = case.manifests(name), case.load(name).topology
-    services = of_kind(name, "Service")
-    by_process = {process.instance: process for process in topology.processes}
-    for process in topology.processes:
-        settings = homeserver_yaml(name, process.name)
-        for called, address in settings["instance_map"].items():
-            instance = "master" if called == "main" else called
-            service = services[address["host"]]
-            (port,) = service["spec"]["ports"]
-            assert port["port"] == address["port"] == REPLICATION_PORT
-            assert service["spec"]["publishNotReadyAddresses"] is True
-            target = built.synapse[by_process[instance].name]["metadata"]["name"]
-            assert selected(name, service) == [target]
-            listens = homeserver_yaml(name, by_process[instance].name)
-            ports = [listener["port"] for listener in listeners(listens)]
-            assert REPLICATION_PORT in ports, instance
-        writers = {w for names in settings.get("stream_writers", {}).values() for w in names}
-        assert writers <= settings["instance_map"].keys()
-
-
-@cache
-def homeserver_yaml(name: str, process: str) -> Object:
-    built = case.manifests(name)
-    config = of_kind(name, "ConfigMap")[built.mounts.config[process]]
-    settings: Object = yaml.load(config["data"]["homeserver.yaml"], yaml.CSafeLoader)
-    return settings
-
-
-def listeners(settings: Object) -> list[Object]:
-    return list(settings.get("listeners", settings.get("worker_listeners", ())))
 
 
 @every_case

@@ -21,7 +21,7 @@ from homeserver_operator.validate.sources import generated_names
 USERS_SECRETS: case.References = {ObjectKey("Secret", name): data for name, data in USERS.items()}
 
 thorough = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 stories = settings(thorough, max_examples=8)
 

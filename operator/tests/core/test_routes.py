@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core import ownership
-from tests.core.test_synapse_reads import pod
+from tests.core.synapse_pod import pod
 from tests.core.worlds import EVERY_CLASS
 
 from homeserver_operator.api.names import MAIN

@@ -1,97 +1,31 @@
 """What people and their tools are told: conditions, counts and events."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from tests.core import kstatus
 from tests.core.scenario import NOW, Scenario, running
+from tests.core.troubles import (
+    BRISK,
+    LATER,
+    a_user_secret_is_gone,
+    deployment,
+    main_crashes,
+    main_is_down,
+    main_is_refused,
+    main_is_unscheduled,
+    not_yet_observed,
+    nothing,
+    old_pods_are_left,
+    one_of_two_is_down,
+    paused,
+    ready,
+    redis_is_down,
+    the_spec_is_wrong,
+)
 
-from homeserver_operator.api.actions import Event
 from homeserver_operator.api.world import ObjectKey, World
 from homeserver_operator.pipeline import decide, report
-
-LATER = "2026-02-03T09:09:09Z"
-
-MAIN = ObjectKey("Deployment", "aster-main")
-BRISK = ObjectKey("Deployment", "aster-brisk")
-
-
-def ready() -> Scenario:
-    return running("shared-class")
-
-
-def deployment(scenario: Scenario, key: ObjectKey, **status: Any) -> None:
-    scenario.cluster.live[key]["status"].update(status)
-
-
-def pod(scenario: Scenario, name: str, status: dict[str, Any]) -> None:
-    scenario.cluster.live[ObjectKey("Pod", name)]["status"] = status
-
-
-def crash(code: int, message: str) -> dict[str, Any]:
-    return {
-        "phase": "Running",
-        "containerStatuses": [
-            {
-                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-                "lastState": {"terminated": {"exitCode": code, "message": message}},
-            }
-        ],
-    }
-
-
-def main_is_down(scenario: Scenario) -> None:
-    deployment(scenario, MAIN, readyReplicas=0)
-
-
-def main_crashes(scenario: Scenario) -> None:
-    main_is_down(scenario)
-    pod(scenario, "aster-main-pod0", crash(1, "no route to the database"))
-
-
-def main_is_refused(scenario: Scenario) -> None:
-    main_is_down(scenario)
-    pod(scenario, "aster-main-pod0", crash(78, "Missing server_name"))
-
-
-def main_is_unscheduled(scenario: Scenario) -> None:
-    main_is_down(scenario)
-    no = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}
-    pod(scenario, "aster-main-pod0", {"phase": "Pending", "conditions": [no]})
-
-
-def one_of_two_is_down(scenario: Scenario) -> None:
-    deployment(scenario, BRISK, readyReplicas=1)
-
-
-def old_pods_are_left(scenario: Scenario) -> None:
-    deployment(scenario, BRISK, replicas=3, updatedReplicas=2, readyReplicas=3)
-
-
-def not_yet_observed(scenario: Scenario) -> None:
-    deployment(scenario, BRISK, observedGeneration=0)
-
-
-def redis_is_down(scenario: Scenario) -> None:
-    deployment(scenario, ObjectKey("Deployment", "aster-redis"), readyReplicas=0)
-
-
-def a_user_secret_is_gone(scenario: Scenario) -> None:
-    scenario.edit(configFrom=[{"secretName": "mail"}])
-
-
-def the_spec_is_wrong(scenario: Scenario) -> None:
-    scenario.edit(config={"redis": {}})
-
-
-def paused(scenario: Scenario) -> None:
-    scenario.edit(paused=True)
-
-
-def nothing(_scenario: Scenario) -> None:
-    pass
-
 
 WORLDS: dict[str, tuple[Callable[[Scenario], None], dict[str, str], str, str]] = {
     "everything is ready": (nothing,
@@ -188,40 +122,6 @@ def test_an_unchanged_status_is_not_written() -> None:
     _decision, told = scenario.step()
     assert told.status is None
     assert told.events == ()
-
-
-@pytest.mark.parametrize(
-    ("arrange", "expected"),
-    [
-        pytest.param(nothing, [], id="nothing happened"),
-        pytest.param(main_is_down, [("Normal", "Progressing")], id="a pod is not ready"),
-        pytest.param(main_crashes, [("Normal", "Crashing")], id="a pod crashes"),
-        pytest.param(main_is_refused, [("Warning", "ConfigRejected")], id="people are needed"),
-        pytest.param(the_spec_is_wrong, [("Warning", "InvalidSpec")], id="the spec is wrong"),
-        pytest.param(paused, [("Normal", "Paused")], id="it was paused"),
-    ],
-)
-def test_events_tell_of_transitions_once(
-    arrange: Callable[[Scenario], None], expected: list[tuple[str, str]]
-) -> None:
-    scenario = ready()
-    arrange(scenario)
-    _decision, told = scenario.step()
-    assert [(event.type, event.reason) for event in told.events] == expected
-    assert [e.message for e in told.events] == [
-        scenario.condition("Ready")["message"] for _ in expected
-    ]
-    _decision, again = scenario.step()
-    assert again.events == ()
-
-
-def test_coming_back_is_an_event_too() -> None:
-    scenario = ready()
-    main_is_down(scenario)
-    scenario.step()
-    scenario.cluster.settle()
-    _decision, told = scenario.step()
-    assert told.events == (Event("Normal", "Ready", "every process is ready"),)
 
 
 def test_a_refused_write_is_said_until_it_succeeds() -> None:

@@ -4,55 +4,23 @@ Each process gets a file system of what its pod template mounts, the runtime ass
 homeserver.yaml as it does in the pod, and Synapse 1.163.2 reads it in the process's role.
 """
 
-import importlib.util
 import logging.config
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import yaml
 from tests.core import case, synapse_config
-from tests.core.filesystem import mount
+from tests.core.synapse_pod import POD, parsed, pod
 
 from homeserver_operator.api.names import HTTP_PORT, METRICS_PORT, REPLICATION_PORT
 from homeserver_operator.api.roles import STREAMS
-from homeserver_operator.api.world import ObjectKey
-from homeserver_operator.render.homeserver_yaml import MEDIA_KEYS
 from homeserver_operator.topology import Process
-from homeserver_runtime import configuration
-from homeserver_runtime.contract import Launch, Paths
-
-POD = "thistle-6d9f-x2v7k"
 
 PROCESSES = [
     (name, process.name) for name in case.names() for process in case.load(name).topology.processes
 ]
-
-
-@contextmanager
-def pod(name: str, process: str) -> Iterator[tuple[Launch, Paths]]:
-    """The files of one process's pod, and what its launcher read."""
-    built = case.manifests(name)
-    objects = {ObjectKey(o["kind"], o["metadata"]["name"]): o for o in built.all()}
-    with TemporaryDirectory() as directory:
-        root = Path(directory)
-        mount(built.synapse[process]["spec"]["template"], objects, root)
-        paths = Paths(config=root / "config", run=root / "run/homeserver")
-        yield Launch.read(paths.launcher_yaml, pod_name=POD), paths
-
-
-@cache
-def parsed(name: str, process: str) -> Any:
-    """Synapse's configuration object; it refused secrets, but where Secrets are merged in."""
-    with pod(name, process) as (launch, paths):
-        configuration.write_pgpass(launch, paths)
-        finished = configuration.write_finished(configuration.assemble(launch, paths), paths)
-        return synapse_config.load(finished, secrets=bool(launch.config_from))
 
 
 def process_of(name: str, process: str) -> Process:
@@ -240,31 +208,3 @@ def restored_logging() -> AbstractContextManager[None]:
             root.level, root.handlers[:], sql.level = before[0], before[1], before[2]
 
     return restore()
-
-
-def test_media_settings_are_dropped_only_where_synapse_does_not_read_them() -> None:
-    """A media option changes no pod but the media repositories' own; so nobody else may need it."""
-    assert "max_upload_size" not in settings("media-split", "reed")
-    assert "max_upload_size" not in settings("media-split", "main")
-    assert settings("media-split", "gallery-0")["max_upload_size"] == "70M"
-    assert settings("media-split", "reed")["url_preview_enabled"] is True
-
-
-def test_the_settings_that_only_media_repositories_read_are_those_of_synapse() -> None:
-    """All that Synapse's media section reads after it has turned away everybody else."""
-    config = importlib.util.find_spec("synapse.config")
-    assert config is not None
-    directory = Path(next(iter(config.submodule_search_locations or ())))
-    sources = {path.stem: path.read_text() for path in directory.glob("*.py")}
-    _before, after = sources.pop("repository").split("self.can_load_media_repo = True")
-    read = set(re.findall(r'config(?:\.get\(|\[)\s*"(\w+)"', after))
-    ours = {"media_store_path", "media_instance_running_background_jobs"}
-    inside_a_provider = {"module", "store_local", "store_remote", "store_synchronous"}
-    assert read - ours - inside_a_provider == MEDIA_KEYS
-    elsewhere = {key for key in MEDIA_KEYS for text in sources.values() if f'"{key}"' in text}
-    assert not elsewhere
-
-
-def settings(name: str, process: str) -> dict[str, Any]:
-    with pod(name, process) as (_launch, paths):
-        return dict(yaml.safe_load(paths.homeserver_yaml.read_text()))

@@ -1,0 +1,59 @@
+"""All objects of a case, looked up in the ways that rules over them need."""
+
+from collections.abc import Iterator
+from functools import cache
+
+import yaml
+from tests.core import case
+
+from homeserver_operator.api.world import Object, ObjectKey
+from homeserver_operator.build.preflight import build_preflight
+
+
+@cache
+def objects(name: str) -> dict[ObjectKey, Object]:
+    """All objects of a case by key, the pod that would check a change included."""
+    built = case.manifests(name)
+    preflight = build_preflight(
+        case.load(name).server, tuple(built.synapse), image=built.images.synapse,
+        pull_policy=built.images.pull_policy, mounts=built.mounts,
+    )  # fmt: skip
+    return {key_of(manifest): manifest for manifest in (*built.all(), preflight)}
+
+
+def key_of(manifest: Object) -> ObjectKey:
+    return ObjectKey(manifest["kind"], manifest["metadata"]["name"])
+
+
+def pod_templates(name: str) -> Iterator[tuple[str, Object]]:
+    for key, manifest in objects(name).items():
+        if key.kind == "Deployment":
+            yield key.name, manifest["spec"]["template"]
+        elif key.kind == "Pod":
+            yield key.name, manifest
+
+
+def of_kind(name: str, kind: str) -> dict[str, Object]:
+    return {key.name: found for key, found in objects(name).items() if key.kind == kind}
+
+
+def selected(name: str, service: Object) -> list[str]:
+    """Names of the Deployments whose pods a Service selects."""
+    return [
+        deployment
+        for deployment, found in of_kind(name, "Deployment").items()
+        if service["spec"]["selector"].items()
+        <= found["spec"]["template"]["metadata"]["labels"].items()
+    ]
+
+
+@cache
+def homeserver_yaml(name: str, process: str) -> Object:
+    built = case.manifests(name)
+    config = of_kind(name, "ConfigMap")[built.mounts.config[process]]
+    settings: Object = yaml.load(config["data"]["homeserver.yaml"], yaml.CSafeLoader)
+    return settings
+
+
+def listeners(settings: Object) -> list[Object]:
+    return list(settings.get("listeners", settings.get("worker_listeners", ())))

@@ -1,0 +1,80 @@
+"""Rules over Services, Ingresses and ports that hold for every case, each stated once."""
+
+import pytest
+from tests.core import case
+from tests.core.inventory import homeserver_yaml, listeners, of_kind, selected
+
+from homeserver_operator.api.names import HTTP_PORT, REPLICATION_PORT
+
+every_case = pytest.mark.parametrize("name", case.names())
+
+
+@every_case
+def test_selectors_select_and_named_ports_exist(name: str) -> None:
+    for where, found in of_kind(name, "Deployment").items():
+        labels = found["spec"]["template"]["metadata"]["labels"]
+        assert found["spec"]["selector"]["matchLabels"].items() <= labels.items(), where
+        for container in found["spec"]["template"]["spec"]["containers"]:
+            ports = {port["name"] for port in container["ports"]}
+            for probe in (v for field, v in container.items() if field.endswith("Probe")):
+                for check in ("httpGet", "tcpSocket"):
+                    assert probe.get(check, {}).get("port") in ports | {None}, where
+    for where, service in of_kind(name, "Service").items():
+        behind = selected(name, service)
+        assert behind, f"Service {where} selects nothing"
+        (port,) = service["spec"]["ports"]
+        for deployment in behind:
+            template = of_kind(name, "Deployment")[deployment]["spec"]["template"]
+            open_ports = template["spec"]["containers"][0]["ports"]
+            assert port["targetPort"] in {p["name"] for p in open_ports}, (where, deployment)
+
+
+@every_case
+def test_no_deployment_selects_the_pods_of_another(name: str) -> None:
+    deployments = of_kind(name, "Deployment")
+    for where, found in deployments.items():
+        wanted = found["spec"]["selector"]["matchLabels"].items()
+        matching = [
+            other
+            for other, candidate in deployments.items()
+            if wanted <= candidate["spec"]["template"]["metadata"]["labels"].items()
+        ]
+        assert matching == [where]
+        for preflight in of_kind(name, "Pod").values():
+            assert not wanted <= preflight["metadata"]["labels"].items()
+
+
+@every_case
+def test_ingresses_lead_to_clients_ports_only(name: str) -> None:
+    services = of_kind(name, "Service")
+    for ingress in of_kind(name, "Ingress").values():
+        for rule in ingress["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                backend = path["backend"]["service"]
+                service = services[backend["name"]]
+                (port,) = service["spec"]["ports"]
+                assert port["port"] == backend["port"]["number"] == HTTP_PORT
+                assert port["targetPort"] == "http"
+                assert selected(name, service)
+
+
+@every_case
+def test_the_instance_map_leads_to_exactly_the_process_that_it_names(name: str) -> None:
+    built, topology = case.manifests(name), case.load(name).topology
+    services = of_kind(name, "Service")
+    by_process = {process.instance: process for process in topology.processes}
+    for process in topology.processes:
+        settings = homeserver_yaml(name, process.name)
+        for called, address in settings["instance_map"].items():
+            instance = "master" if called == "main" else called
+            service = services[address["host"]]
+            (port,) = service["spec"]["ports"]
+            assert port["port"] == address["port"] == REPLICATION_PORT
+            assert service["spec"]["publishNotReadyAddresses"] is True
+            target = built.synapse[by_process[instance].name]["metadata"]["name"]
+            assert selected(name, service) == [target]
+            listens = homeserver_yaml(name, by_process[instance].name)
+            ports = [listener["port"] for listener in listeners(listens)]
+            assert REPLICATION_PORT in ports, instance
+        writers = {w for names in settings.get("stream_writers", {}).values() for w in names}
+        assert writers <= settings["instance_map"].keys()
