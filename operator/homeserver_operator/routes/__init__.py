@@ -4,7 +4,6 @@ The table itself is data (`table`); dialects compile it for one kind of proxy ea
 knows Kubernetes objects.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from homeserver_operator.api.names import MAIN
@@ -14,11 +13,16 @@ from homeserver_operator.topology import Topology
 
 @dataclass(frozen=True)
 class Target:
-    """Where a route class goes: the worker groups that answer it, or main when there are none."""
+    """Where a route class goes: the worker groups that answer it, or main when there are none.
+
+    `routes` are its rows. `single`: one process answers, so that its Service's address serves
+    better than those of pods.
+    """
 
     route_class: RouteClass
     groups: tuple[str, ...]
     single: bool
+    routes: tuple[Route, ...]
 
     @property
     def is_main(self) -> bool:
@@ -46,7 +50,12 @@ def _target(route_class: RouteClass, topology: Topology) -> Target:
         members = [process for group in groups for process in topology.of_group(group)]
         unnamed = any(not process.named for process in members)
         count = 2 if unnamed else len(members)
-    return Target(route_class, groups or (MAIN,), single=not groups or count == 1)
+    return Target(
+        route_class,
+        groups or (MAIN,),
+        single=not groups or count == 1,
+        routes=tuple(route for route in ROUTES if route.route_class == route_class.name),
+    )
 
 
 def shared_classes(topology: Topology) -> dict[str, tuple[str, ...]]:
@@ -60,7 +69,3 @@ def shared_classes(topology: Topology) -> dict[str, tuple[str, ...]]:
         if len(target.groups) > 1
     }
 
-
-def routes_of(route_class: RouteClass) -> Iterator[Route]:
-    """The rows of one class."""
-    return (route for route in ROUTES if route.route_class == route_class.name)

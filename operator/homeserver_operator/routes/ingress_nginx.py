@@ -1,15 +1,15 @@
 """The route table in the dialect of ingress-nginx, which Traefik's namesake provider serves too.
 
 Patterns there are case-insensitive, anchored at the start only, matched against the decoded path,
-longest first. It can say neither methods nor query conditions; the table's rows need neither. What
-it cannot do: split /sync by `since`, hash by user or room: only by the whole Authorization header.
+longest first. It can say neither methods nor query conditions, so narrow rows are left out. Nor can
+it hash by user or room: only by the whole Authorization header.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from homeserver_operator.api.names import MAIN
-from homeserver_operator.routes import Target, routes_of
+from homeserver_operator.routes import Target
 
 _PREFIX = "nginx.ingress.kubernetes.io/"
 
@@ -34,7 +34,7 @@ def compile_rules(
         if not target.is_main:
             yield IngressRules(
                 target.route_class.name,
-                tuple(f"{route.pattern}$" for route in routes_of(target.route_class)),
+                tuple(f"{route.pattern}$" for route in target.routes if not route.narrow),
                 _annotations(target, max_body_size),
             )
     yield IngressRules(

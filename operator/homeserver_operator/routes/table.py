@@ -31,10 +31,25 @@ class RouteClass:
 
 @dataclass(frozen=True)
 class Route:
-    """One row: a pattern over the whole path, whatever the method."""
+    """One row: a pattern over the whole path and, where it is narrow, what else must hold.
+
+    `methods` (none: all) and the query conditions narrow a row. `without_query` names a parameter
+    that the request lacks or leaves empty, `query` one whose decoded value matches a pattern in
+    full. For each narrow row a wide one has the same pattern; the narrow row comes first where a
+    dialect can tell the condition, and is left out where it cannot: the wide row's class answers
+    all of these requests.
+    """
 
     route_class: str
     pattern: str
+    methods: frozenset[str] = frozenset()
+    without_query: str | None = None
+    query: tuple[str, str] | None = None
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the path alone does not decide."""
+        return bool(self.methods or self.without_query or self.query)
 
 
 # Sync without `since` can take minutes on a large account; long polls last up to half a minute.
