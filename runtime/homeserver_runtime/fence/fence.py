@@ -1,0 +1,243 @@
+"""Takes a process's fences, watches over them, and lets nobody use the database without them.
+
+One thread owns the lock session from the first connection to the last. Ends the process, through
+whoever it is told to ask, when the fences are lost for good.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import select
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import psycopg2.extensions
+from psycopg2.errors import LockNotAvailable
+
+from homeserver_runtime.fence.session import cut, prepare
+from homeserver_runtime.fence.statements import ADMIT, AWAIT, ENTER, Answer, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from homeserver_runtime.fence.claim import Claim
+
+logger = logging.getLogger(__name__)
+
+RETAKE_SECONDS = 30.0
+"""How long a process without its fences tries to get them back before it ends."""
+
+_LOOK_AGAIN = "5s"
+"""A waiter notices by then that something newer has come."""
+_PAUSE_SECONDS = 0.2
+_LARGEST_HOLDER = 0x7FFFFFFF
+
+
+class SupersededError(Exception):
+    """A later epoch has been entered: this process must never run.
+
+    `fence` and `epoch` name what came later.
+    """
+
+    def __init__(self, fence: str, epoch: int) -> None:
+        super().__init__(f"epoch {epoch} of the fence {fence} has been entered")
+        self.fence = fence
+        self.epoch = epoch
+
+
+class FenceLostError(psycopg2.OperationalError):  # type: ignore[misc]
+    """The process does not hold its fences now; Synapse takes it for a lost connection."""
+
+
+class _Connection(psycopg2.extensions.connection):  # type: ignore[misc]
+    """A connection that can be referred to weakly."""
+
+
+class Fence:
+    """The fences of one process.
+
+    Args:
+        claim: what to hold.
+        connect: opens a connection to the database, or raises psycopg2.Error.
+        waits_for: is told what this process waits for, None when it no longer does.
+        ends: is told why the process must end, if it must; called in the fence's own thread.
+
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        connect: Callable[[], Any],
+        *,
+        waits_for: Callable[[str | None], None],
+        ends: Callable[[str], None],
+        retake_seconds: float = RETAKE_SECONDS,
+    ) -> None:
+        self._claim = claim
+        self._connect = connect
+        self._waits_for = waits_for
+        self._ends = ends
+        self._retake_seconds = retake_seconds
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+        self._session: Any = None
+        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._leaving = False
+        self._settled = threading.Event()
+        self._refusal: SupersededError | None = None
+        self._wake_read, self._wake_write = os.pipe()
+        self._thread = threading.Thread(target=self._own, name="fence", daemon=True)
+
+    @property
+    def held(self) -> bool:
+        """Whether this process holds its fences, as far as it knows."""
+        return self._holder is not None
+
+    def enter(self) -> None:
+        """Returns once all fences are held; signals of Python's are served meanwhile.
+
+        Raises:
+            SupersededError: if a later epoch of one of them has ever been entered.
+
+        """
+        self._thread.start()
+        self._settled.wait()
+        if self._refusal:
+            raise self._refusal
+
+    def open(self, dsn: str, **arguments: Any) -> Any:
+        """psycopg2's connection_factory: a connection that holds the fences too.
+
+        Raises:
+            FenceLostError: if this process does not hold them.
+            psycopg2.Error: if the database cannot be used.
+
+        """
+        holder = self._holder
+        if holder is None:
+            raise FenceLostError("this process does not hold its fences")
+        connection = _Connection(dsn, **arguments)
+        try:
+            admitted = self._admit(connection, holder)
+        except BaseException:
+            connection.close()
+            raise
+        if not admitted:
+            connection.close()
+            raise FenceLostError("this process has lost its fences")
+        return connection
+
+    def leave(self) -> None:
+        """Gives the fences up and cuts every connection; for a process that has stopped."""
+        self._leaving = True
+        os.write(self._wake_write, b".")
+        # It may sleep on the server.
+        if self._session is not None:
+            cut(self._session)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _admit(self, connection: Any, holder: int) -> bool:
+        connection.autocommit = True
+        prepare(connection)
+        if ask(connection, ADMIT, self._claim, holder).outcome != "admitted":
+            return False
+        connection.autocommit = False
+        with self._lock:
+            # Who was lost in between has cut all connections that it knew, and this one not.
+            if self._holder != holder:
+                return False
+            self._open.add(connection)
+        return True
+
+    def _own(self) -> None:
+        deadline: float | None = None
+        while not self._leaving:
+            try:
+                with contextlib.closing(self._connected()) as session:
+                    self._take(session)
+                    deadline = None
+                    self._settled.set()
+                    self._watch(session)
+            except SupersededError as error:
+                self._refuse(error)
+                return
+            except psycopg2.Error as error:
+                if self._leaving:
+                    return
+                logger.warning("The fences' connection failed: %s", str(error).strip())
+                self._waits_for(f"the database: {str(error).strip()}")
+            finally:
+                self._lose()
+            if self._settled.is_set() and not self._leaving:
+                deadline = deadline or time.monotonic() + self._retake_seconds
+                if time.monotonic() > deadline:
+                    self._ends(f"lost the fences for {self._retake_seconds:.0f} s")
+                    return
+            select.select([self._wake_read], [], [], _PAUSE_SECONDS)
+
+    def _connected(self) -> Any:
+        self._session = session = self._connect()
+        session.autocommit = True
+        prepare(session)
+        with session.cursor() as cursor:
+            # Else what stands in the table could be read as it was before the gate opened.
+            cursor.execute("SET default_transaction_isolation = 'read committed'")
+        return session
+
+    def _take(self, session: Any) -> None:
+        holder = secrets.randbelow(_LARGEST_HOLDER)
+        while (answer := ask(session, ENTER, self._claim, holder)).outcome != "entered":
+            if answer.outcome == "superseded":
+                raise SupersededError(answer.fence or "", answer.epoch)
+            self._waits_for(_whom(answer))
+            self._await(session, answer.pid)
+        with self._lock:
+            self._holder = holder
+        self._waits_for(None)
+
+    def _await(self, session: Any, pid: int) -> None:
+        """Sleeps on the server until a backend has ended, for a while at most.
+
+        On that backend's own key: asking for the fence itself would queue before the processes of
+        the epoch that still lives, and keep them from restarting.
+        """
+        with session.cursor() as cursor, contextlib.suppress(LockNotAvailable):
+            cursor.execute(f"SET lock_timeout = '{_LOOK_AGAIN}'")
+            cursor.execute(AWAIT, (pid, pid))
+        with session.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 0")
+
+    def _watch(self, session: Any) -> None:
+        """Returns when this process leaves; raises psycopg2.Error when the session has ended."""
+        while not self._leaving:
+            readable, _, _ = select.select([session, self._wake_read], [], [])
+            if session in readable:
+                # The server says nothing unasked but that it ends, or that a setting changed.
+                session.poll()
+                if session.closed:
+                    raise psycopg2.OperationalError("the connection was closed")
+
+    def _lose(self) -> None:
+        """From now on nothing of this process reaches the database."""
+        with self._lock:
+            self._holder = None
+            connections, self._open = list(self._open), weakref.WeakSet()
+        for connection in connections:
+            cut(connection)
+
+    def _refuse(self, error: SupersededError) -> None:
+        if self._settled.is_set():
+            self._ends(f"superseded: {error}")
+        self._refusal = error
+        self._settled.set()
+
+
+def _whom(answer: Answer) -> str:
+    return answer.who or f"the database session {answer.pid}"

@@ -1,0 +1,88 @@
+"""Connections that the protocol can rest on: set up to be missed soon when their client is gone.
+
+Refuses a pooler that shares backends between clients, because locks belong to backends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MISSED_SOON = """
+SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = 11000;
+"""
+"""On the server's side: a dead node's connections are given up, and their locks with them, after
+about 11 s."""
+
+_NOT_IDLE = "SET idle_session_timeout = 0;"
+_QUERIES_END = "SET client_connection_check_interval = 1000;"
+"""A query whose client is gone ends within a second, not when it is done."""
+
+_VERSION_14 = 140000
+_LOOKS = 4
+
+
+class PooledError(Exception):
+    """The address leads to a pooler in transaction mode; the message says what to do."""
+
+
+def prepare(connection: Any) -> None:
+    """Sets up one connection that is in autocommit mode."""
+    statements = _MISSED_SOON
+    if connection.server_version >= _VERSION_14:
+        statements += _NOT_IDLE + _QUERIES_END
+    with connection.cursor() as cursor:
+        cursor.execute(statements)
+
+
+def refuse_pooler(connect: Callable[[], Any]) -> None:
+    """Opens some connections and looks whether two clients ever get one backend.
+
+    Raises:
+        PooledError: if they do, or if one client's backend changes.
+        psycopg2.Error: if the database cannot be used.
+
+    """
+    with contextlib.ExitStack() as stack:
+        seen: list[tuple[Any, int]] = []
+        for _ in range(_LOOKS):
+            connection = stack.enter_context(contextlib.closing(connect()))
+            # A transaction that stays open: a pooler must give the next one to another backend.
+            seen.append((connection, _backend(connection)))
+            connection.autocommit = False
+            _backend(connection)
+            if len({backend for _, backend in seen}) < len(seen):
+                raise PooledError(_POOLED)
+        for connection, backend in seen:
+            connection.rollback()
+            if _backend(connection) != backend:
+                raise PooledError(_POOLED)
+
+
+_POOLED = (
+    "the database's address leads to a pooler that gives each transaction another backend, and "
+    "locks belong to backends: name PostgreSQL itself, or a pooler in session mode"
+)
+
+
+def _backend(connection: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def cut(connection: Any) -> None:
+    """Ends a connection at once from any thread, whatever query it runs.
+
+    `close` would wait for the query; the connection's owner sees a lost connection.
+    """
+    with contextlib.suppress(Exception):
+        descriptor = os.dup(connection.fileno())
+        with socket.socket(fileno=descriptor) as peer:
+            peer.shutdown(socket.SHUT_RDWR)

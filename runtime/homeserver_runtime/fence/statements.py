@@ -1,0 +1,125 @@
+"""The statements of the protocol: each is one round trip and, on the server, one transaction.
+
+The gate is held by the server's statement and not by the client, so that a client that is stopped
+or cut off in the middle holds up nobody. Nothing waits behind the gate but for the gate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from homeserver_runtime.fence.claim import GATE, HOLDER, NAME, REMAINS, SESSION, Claim
+
+_LIVE = """
+  SELECT l.pid, l.objid::bigint AS epoch FROM pg_locks l
+  WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+ENTER = f"""
+DO $enter$
+DECLARE
+  claim jsonb := current_setting('homeserver.claim')::jsonb;
+  wanted jsonb;
+  recorded bigint;
+  blocker int;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'on', true);
+  PERFORM pg_advisory_xact_lock({GATE}, 0);
+  CREATE TABLE IF NOT EXISTS homeserver_fences (fence text PRIMARY KEY, epoch bigint NOT NULL);
+  FOR wanted IN SELECT * FROM jsonb_array_elements(claim->'fences') LOOP
+    SELECT max(epoch) INTO recorded FROM (
+      SELECT f.epoch FROM homeserver_fences f WHERE f.fence = wanted->>'fence'
+      UNION ALL
+      SELECT live.epoch FROM ({_LIVE} AND l.classid::bigint = (wanted->>'class')::bigint) live
+    ) AS known;
+    IF recorded > (wanted->>'epoch')::bigint THEN
+      PERFORM set_config('homeserver.answer', jsonb_build_object(
+        'outcome', 'superseded', 'fence', wanted->>'fence', 'epoch', recorded)::text, false);
+      RETURN;
+    END IF;
+  END LOOP;
+  SELECT min(live.pid) INTO blocker FROM ({_LIVE} AND (
+    (l.classid::bigint IN ({NAME}, {REMAINS}) AND l.objid::bigint = (claim->>'name')::bigint)
+    OR EXISTS (
+      SELECT FROM jsonb_array_elements(claim->'fences') f
+      WHERE l.classid::bigint = (f->>'class')::bigint AND l.objid::bigint <> (f->>'epoch')::bigint
+    )
+  )) live;
+  IF blocker IS NOT NULL THEN
+    PERFORM set_config('homeserver.answer', jsonb_build_object(
+      'outcome', 'wait', 'pid', blocker, 'who', (
+        SELECT a.application_name FROM pg_stat_activity a WHERE a.pid = blocker
+      ))::text, false);
+    RETURN;
+  END IF;
+  IF NOT pg_try_advisory_lock({NAME}, (claim->>'name')::int)
+    OR NOT pg_try_advisory_lock({HOLDER}, (claim->>'holder')::int) THEN
+    RAISE EXCEPTION 'a lock that nobody holds could not be taken';
+  END IF;
+  -- At most an instant: who waited for an earlier backend of this number lets go at once.
+  PERFORM pg_advisory_lock({SESSION}, pg_backend_pid());
+  FOR wanted IN SELECT * FROM jsonb_array_elements(claim->'fences') LOOP
+    PERFORM pg_advisory_lock_shared((wanted->>'class')::int, (wanted->>'epoch')::int);
+    INSERT INTO homeserver_fences AS known VALUES (wanted->>'fence', (wanted->>'epoch')::bigint)
+      ON CONFLICT ON CONSTRAINT homeserver_fences_pkey
+      DO UPDATE SET epoch = excluded.epoch WHERE known.epoch < excluded.epoch;
+  END LOOP;
+  PERFORM set_config('homeserver.answer', '{{"outcome": "entered"}}', false);
+END
+$enter$
+"""  # noqa: S608 - numbers of this package, nothing of anybody's
+"""All or nothing: entered, or holding nothing and told whom to wait for or what came later."""
+
+ADMIT = f"""
+DO $admit$
+DECLARE
+  claim jsonb := current_setting('homeserver.claim')::jsonb;
+  wanted jsonb;
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared({GATE}, 0);
+  IF NOT EXISTS ({_LIVE} AND l.classid::bigint = {HOLDER}
+                 AND l.objid::bigint = (claim->>'holder')::bigint) THEN
+    PERFORM set_config('homeserver.answer', '{{"outcome": "lost"}}', false);
+    RETURN;
+  END IF;
+  PERFORM pg_advisory_lock_shared({REMAINS}, (claim->>'name')::int);
+  PERFORM pg_advisory_lock({SESSION}, pg_backend_pid());
+  FOR wanted IN SELECT * FROM jsonb_array_elements(claim->'fences') LOOP
+    PERFORM pg_advisory_lock_shared((wanted->>'class')::int, (wanted->>'epoch')::int);
+  END LOOP;
+  PERFORM set_config('homeserver.answer', '{{"outcome": "admitted"}}', false);
+END
+$admit$
+"""  # noqa: S608 - as above
+"""One more connection of a process whose lock session lives: it holds the same fences."""
+
+AWAIT = f"SELECT pg_advisory_lock_shared({SESSION}, %s), pg_advisory_unlock_shared({SESSION}, %s)"
+"""Returns when a backend has ended; it wakes all who wait for that one at once."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a statement of the protocol came to.
+
+    `outcome` is entered, wait, superseded, admitted or lost. `pid` and `who` name whom to wait for,
+    `fence` and `epoch` what came later.
+    """
+
+    outcome: str
+    pid: int = 0
+    who: str | None = None
+    fence: str | None = None
+    epoch: int = 0
+
+
+def ask(connection: Any, statement: str, claim: Claim, holder: int) -> Answer:
+    """Runs ENTER or ADMIT on a connection in autocommit mode."""
+    with connection.cursor() as cursor:
+        document = json.dumps(claim.document(holder))
+        cursor.execute("SELECT set_config('homeserver.claim', %s, false)", (document,))
+        cursor.execute(statement)
+        cursor.execute("SELECT current_setting('homeserver.answer')")
+        return Answer(**json.loads(cursor.fetchone()[0]))

@@ -1,0 +1,231 @@
+"""Fences on a real PostgreSQL: entry, waiting, loss, and what of a process may reach the database."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pytest
+from tests.services import LOOPBACK, wait_until
+
+from homeserver_runtime.fence.claim import HOLDER, Claim
+from homeserver_runtime.fence.fence import Fence, FenceLostError, SupersededError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.services import Postgres
+
+pytestmark = pytest.mark.synapse
+pytest_plugins = ["tests.fixtures"]
+
+
+class Held:
+    """A fence with what it said."""
+
+    def __init__(self, postgres: Postgres, database: str, name: str, **epochs: int) -> None:
+        self.waited_for: list[str | None] = []
+        self.ends: list[str] = []
+        self._arguments = {
+            "host": LOOPBACK, "port": postgres.port, "user": "postgres",
+            "password": postgres.password, "dbname": database,
+            "application_name": f"{name} {epochs}",
+        }  # fmt: skip
+        self.fence = Fence(
+            Claim(name=name, epochs=epochs),
+            lambda: psycopg2.connect(**self._arguments),
+            waits_for=self.waited_for.append,
+            ends=self.ends.append,
+            retake_seconds=2,
+        )
+        self._thread = threading.Thread(target=self._enter, daemon=True)
+        self.refused: SupersededError | None = None
+        self.entered = False
+
+    def _enter(self) -> None:
+        try:
+            self.fence.enter()
+        except SupersededError as error:
+            self.refused = error
+        else:
+            self.entered = True
+
+    def start(self) -> Held:
+        self._thread.start()
+        return self
+
+    def enter(self) -> Held:
+        self.start()
+        wait_until(lambda: self.entered, what="entry", seconds=20)
+        return self
+
+    def wait_refused(self) -> SupersededError:
+        wait_until(lambda: self.refused, what="refusal", seconds=20)
+        assert self.refused is not None
+        return self.refused
+
+    def wait_waiting(self) -> str:
+        wait_until(lambda: self.waited_for and self.waited_for[-1], what="waiting", seconds=20)
+        return str(self.waited_for[-1])
+
+    def connect(self) -> Any:
+        return psycopg2.connect(**self._arguments, connection_factory=self.fence.open)
+
+
+@pytest.fixture
+def database(own_postgres: Postgres, request: pytest.FixtureRequest) -> str:
+    name = f"fence_{abs(hash(request.node.name))}"
+    own_postgres.create_database(name)
+    return name
+
+
+@pytest.fixture
+def claim(own_postgres: Postgres, database: str) -> Iterator[Callable[..., Held]]:
+    """Makes fences on one database; all are left in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(name: str, **epochs: int) -> Held:
+            held = Held(own_postgres, database, name, **epochs)
+            stack.callback(held.fence.leave)
+            return held
+
+        yield make
+
+
+def sessions(postgres: Postgres, database: str, condition: str) -> None:
+    postgres.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{database}' AND {condition}"
+    )
+
+
+def test_processes_of_one_epoch_run_side_by_side(claim: Callable[..., Held]) -> None:
+    first, second = claim("a", topology=1).enter(), claim("b", topology=1, push=4).enter()
+    assert first.fence.held
+    assert second.fence.held
+
+
+def test_who_is_late_waits_for_the_last_of_the_earlier_epoch(claim: Callable[..., Held]) -> None:
+    old = [claim(name, topology=1).enter() for name in ("a", "b")]
+    new = claim("c", topology=2).start()
+    assert "topology" in new.wait_waiting()
+    old[0].fence.leave()
+    assert not new.entered
+    old[1].fence.leave()
+    wait_until(lambda: new.entered, what="entry after the last has left", seconds=20)
+
+
+def test_a_connection_that_outlives_its_lock_session_keeps_the_next_epoch_out(
+    claim: Callable[..., Held], own_postgres: Postgres, database: str
+) -> None:
+    old = claim("a", topology=1).enter()
+    connection = old.connect()
+    new = claim("b", topology=2).start()
+    new.wait_waiting()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = cursor.fetchone()[0]
+    # As a dead node looks to the server: the lock session was reaped, the other one not yet.
+    old.fence._lose = lambda: None  # type: ignore[method-assign] # its client is gone
+    old.fence._leaving = True
+    sessions(own_postgres, database, f"application_name LIKE 'a %' AND pid <> {backend}")
+    assert new.waited_for[-1]
+    assert not new.entered
+    sessions(own_postgres, database, f"pid = {backend}")
+    wait_until(lambda: new.entered, what="entry after the last connection", seconds=20)
+
+
+def test_a_later_epoch_is_remembered_when_all_of_it_have_gone(claim: Callable[..., Held]) -> None:
+    claim("a", topology=7).enter().fence.leave()
+    refusal = claim("a", topology=6).start().wait_refused()
+    assert (refusal.fence, refusal.epoch) == ("topology", 7)
+    claim("a", topology=7).enter()
+
+
+def test_a_later_epoch_of_one_fence_does_not_concern_the_holders_of_others(
+    claim: Callable[..., Held],
+) -> None:
+    claim("sender", topology=1, federation=2).enter()
+    claim("reader", topology=1).enter()
+    claim("main", topology=1, federation=1).start().wait_refused()
+
+
+def test_the_second_of_a_name_waits_for_the_first(claim: Callable[..., Held]) -> None:
+    first, second = claim("a", topology=1).enter(), claim("a", topology=1).start()
+    second.wait_waiting()
+    first.fence.leave()
+    wait_until(lambda: second.entered, what="entry after its namesake", seconds=20)
+
+
+def test_waiting_does_not_keep_the_earlier_epoch_from_restarting(
+    claim: Callable[..., Held],
+) -> None:
+    stays, goes = claim("a", topology=1).enter(), claim("b", topology=1).enter()
+    claim("c", topology=2).start().wait_waiting()
+    goes.fence.leave()
+    claim("b", topology=1).enter()
+    assert stays.fence.held
+
+
+def test_a_lost_lock_session_cuts_the_connections_and_is_taken_again(
+    claim: Callable[..., Held], own_postgres: Postgres, database: str
+) -> None:
+    held = claim("a", topology=1).enter()
+    connection = held.connect()
+    sessions(own_postgres, database, f"pid IN (SELECT pid FROM pg_locks WHERE classid = {HOLDER})")
+
+    def cut() -> bool:
+        try:
+            connection.cursor().execute("SELECT 1")
+        except psycopg2.Error:
+            return True
+        return False
+
+    wait_until(cut, what="the connection to be cut", seconds=20)
+    wait_until(lambda: held.fence.held, what="the fence to be taken again", seconds=20)
+    held.connect().cursor().execute("SELECT 1")
+    assert held.ends == []
+
+
+def test_who_is_superseded_while_it_was_lost_must_end(
+    claim: Callable[..., Held], own_postgres: Postgres, database: str
+) -> None:
+    old = claim("a", topology=1).enter()
+    new = claim("b", topology=2).start()
+    new.wait_waiting()
+    sessions(own_postgres, database, "application_name LIKE 'a %'")
+    wait_until(lambda: new.entered or old.fence.held, what="one of both", seconds=20)
+    if new.entered:
+        wait_until(lambda: old.ends, what="the end of the old", seconds=20)
+        with pytest.raises(FenceLostError):
+            old.connect()
+
+
+def test_homeservers_on_one_server_do_not_see_each_other(
+    claim: Callable[..., Held], own_postgres: Postgres
+) -> None:
+    claim("a", topology=2).enter()
+    own_postgres.create_database("another")
+    other = Held(own_postgres, "another", "a", topology=1).enter()
+    other.fence.leave()
+
+
+def test_a_query_that_runs_is_cut_with_the_fence(claim: Callable[..., Held]) -> None:
+    held = claim("a", topology=1).enter()
+    connection = held.connect()
+    failed: list[psycopg2.Error] = []
+
+    def query() -> None:
+        try:
+            connection.cursor().execute("SELECT pg_sleep(60)")
+        except psycopg2.Error as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=query)
+    thread.start()
+    wait_until(lambda: connection.info.transaction_status == 1, what="the query", seconds=20)
+    held.fence.leave()
+    thread.join(20)
+    assert failed
