@@ -43,13 +43,17 @@ class ProcessOptions:
 
 @dataclass(frozen=True)
 class WorkerGroup:
-    """n workers of one shape. `replicas` None: one at first, afterwards whoever scales decides."""
+    """n workers of one shape. `replicas` None: one at first, afterwards whoever scales decides.
+
+    With `appservices` it serves only their requests.
+    """
 
     name: str
     replicas: int | None = None
     serves: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     runs: frozenset[str] = frozenset()
+    appservices: frozenset[str] = frozenset()
     options: ProcessOptions = ProcessOptions()
 
 
@@ -132,6 +136,31 @@ class Ingress:
 
 
 @dataclass(frozen=True)
+class ForeignService:
+    """A Service in the HomeServer's namespace that somebody else runs."""
+
+    name: str
+    port: int
+
+
+@dataclass(frozen=True)
+class MatrixAuthenticationService:
+    """Who does the logins in Synapse's place. `service` None: its users route to it themselves."""
+
+    endpoint: str
+    secret: SecretRef
+    service: ForeignService | None = None
+
+
+@dataclass(frozen=True)
+class AppserviceRef:
+    """Where an application service's registration is."""
+
+    name: str
+    registration: SecretRef
+
+
+@dataclass(frozen=True)
 class UserFile:
     """A Secret or ConfigMap that the user mounts at /files/<name>/."""
 
@@ -168,6 +197,8 @@ class HomeServer:
     media: Volume = Volume()
     ingress: Ingress = Ingress()
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    authentication: MatrixAuthenticationService | None = None
+    appservices: tuple[AppserviceRef, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     config_from: tuple[SecretRef, ...] = ()
     files: tuple[UserFile, ...] = ()
@@ -200,6 +231,14 @@ def parse(body: Object) -> HomeServer:
             name: SecretRef(ref["secretName"], ref["key"])
             for name, ref in spec.get("secrets", {}).items()
         },
+        authentication=_authentication(spec.get("matrixAuthenticationService")),
+        appservices=tuple(
+            AppserviceRef(
+                service["name"],
+                SecretRef(service["secretName"], service.get("key", "registration.yaml")),
+            )
+            for service in spec.get("appservices", ())
+        ),
         config=spec.get("config", {}),
         config_from=tuple(
             SecretRef(ref["secretName"], ref.get("key", "homeserver.yaml"))
@@ -236,6 +275,7 @@ def _group(spec: Mapping[str, Any]) -> WorkerGroup:
         serves=frozenset(spec.get("serves", ())),
         writes=frozenset(spec.get("writes", ())),
         runs=frozenset(spec.get("runs", ())),
+        appservices=frozenset(spec.get("appservices", ())),
         options=_options(spec),
     )
 
@@ -305,4 +345,15 @@ def _ingress(spec: Mapping[str, Any]) -> Ingress:
         tls_secret_name=spec.get("tls", {}).get("secretName"),
         admin_api=spec.get("adminApi", False),
         max_body_size=spec.get("maxBodySize", "50m"),
+    )
+
+
+def _authentication(spec: Mapping[str, Any] | None) -> MatrixAuthenticationService | None:
+    if spec is None:
+        return None
+    service = spec.get("service")
+    return MatrixAuthenticationService(
+        endpoint=spec["endpoint"],
+        secret=SecretRef(spec["secret"]["secretName"], spec["secret"]["key"]),
+        service=ForeignService(service["name"], service["port"]) if service else None,
     )

@@ -31,12 +31,9 @@ def compile_rules(
 ) -> Iterator[IngressRules]:
     """One set of rules per class that workers answer, and one for main, which has the rest."""
     for target in targets:
-        if not target.is_main:
-            yield IngressRules(
-                target.route_class.name,
-                tuple(f"{route.pattern}$" for route in target.routes if not route.narrow),
-                _annotations(target, max_body_size),
-            )
+        paths = tuple(f"{route.pattern}$" for route in target.routes if not route.narrow)
+        if target.has_own_service and paths:
+            yield IngressRules(target.route_class.name, paths, _annotations(target, max_body_size))
     yield IngressRules(
         MAIN,
         MAIN_PATHS + (ADMIN_PATHS if admin_api else ()),

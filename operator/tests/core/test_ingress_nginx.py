@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 from tests.core import case, ownership
+from tests.core.deciding import class_of
 from tests.core.nginx import Matcher
-from tests.core.test_routes import class_of
 from tests.core.worlds import EVERY_CLASS
 
 from homeserver_operator.api.names import MAIN
