@@ -5,6 +5,7 @@ knows Kubernetes objects.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.routes.table import CLASSES, ROUTES, Route, RouteClass
@@ -12,22 +13,35 @@ from homeserver_operator.topology import Topology
 
 
 @dataclass(frozen=True)
+class ForeignService:
+    """A Service in the same namespace that is not of this homeserver."""
+
+    name: str
+    port: int
+
+
+@dataclass(frozen=True)
 class Target:
     """Where a route class goes: the worker groups that answer it, or main when there are none.
 
     `routes` are its rows. `single`: one process answers, so that its Service's address serves
-    better than those of pods.
+    better than those of pods. `service` is somebody else's Service that answers instead.
     """
 
     route_class: RouteClass
     groups: tuple[str, ...]
     single: bool
     routes: tuple[Route, ...]
+    service: ForeignService | None = None
 
     @property
     def is_main(self) -> bool:
         """Whether the class falls to the main process."""
-        return self.groups == (MAIN,)
+        return self.groups == (MAIN,) and self.service is None
+
+
+MAIN_TARGET: Final = Target(RouteClass(MAIN, read_timeout=180), (MAIN,), single=True, routes=())
+"""Where everything goes that no row leads to a worker."""
 
 
 def targets(topology: Topology) -> tuple[Target, ...]:
@@ -68,4 +82,3 @@ def shared_classes(topology: Topology) -> dict[str, tuple[str, ...]]:
         for target in targets(topology)
         if len(target.groups) > 1
     }
-
