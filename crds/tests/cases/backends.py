@@ -1,6 +1,7 @@
 """Databases, Redis, volumes, and what lies around the homeserver."""
 
 from crds.tests.cases.case import Case, spec
+from crds.tests.cases.ingress import INGRESS
 
 EXTERNAL_POSTGRES = {"host": "db.example.org", "credentials": {"secretName": "db"}}
 
@@ -96,6 +97,7 @@ REST = (
         bad=spec(ingress={"host": "matrix.example.org:443"}),
         says="ingress.host: must be a DNS name",
     ),
+    *INGRESS,
     Case(
         sentence="a body size is written as the controller reads it",
         good=spec(ingress={"maxBodySize": "1g"}),

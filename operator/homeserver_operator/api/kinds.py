@@ -12,7 +12,8 @@ class ManagedKind:
     """One kind of child object.
 
     `watched` kinds wake the HomeServer that owns a changed object; `pruned` ones are deleted when
-    they are no longer wanted.
+    they are no longer wanted. `comes_with` names who brings the CRD of a kind that a cluster may
+    lack: where it does, there are no such objects.
     """
 
     kind: str
@@ -20,6 +21,7 @@ class ManagedKind:
     plural: str
     pruned: bool = True
     watched: bool = True
+    comes_with: str | None = None
 
     @property
     def path(self) -> str:
@@ -41,6 +43,10 @@ MANAGED_KINDS: Final = (
     # Workloads after what they mount: a pod must never start without its configuration.
     ManagedKind("Deployment", "apps/v1", "deployments"),
     ManagedKind("Ingress", "networking.k8s.io/v1", "ingresses"),
+    ManagedKind("IngressRoute", "traefik.io/v1alpha1", "ingressroutes", comes_with="Traefik"),
+    ManagedKind(
+        "HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes", comes_with="the Gateway API"
+    ),
 )
 
 REPLICA_SET: Final = ManagedKind(

@@ -122,6 +122,42 @@ class ManagedRedis:
 
 
 @dataclass(frozen=True)
+class Gateway:
+    """The Gateway that somebody else runs, to which HTTPRoutes attach."""
+
+    name: str
+    namespace: str | None
+    section_name: str | None
+
+
+@dataclass(frozen=True)
+class CertManager:
+    """The issuer of the certificates; `kind` is "Issuer" or "ClusterIssuer"."""
+
+    issuer_name: str
+    issuer_kind: str
+
+
+@dataclass(frozen=True)
+class WellKnown:
+    """/.well-known/matrix at the server name's own host."""
+
+    enabled: bool
+    tls_secret_name: str | None
+
+
+@dataclass(frozen=True)
+class FederationHost:
+    """A host name for other servers alone."""
+
+    host: str
+    tls_secret_name: str | None
+
+
+MAX_BODY_SIZE = "50m"
+
+
+@dataclass(frozen=True)
 class Ingress:
     """How clients and other servers come in. `host` None: the server name without its port."""
 
@@ -129,10 +165,14 @@ class Ingress:
     class_name: str | None = None
     host: str | None = None
     controller: str = "ingress-nginx"
+    gateway: Gateway | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     tls_secret_name: str | None = None
+    cert_manager: CertManager | None = None
+    well_known: WellKnown | None = None
+    federation: FederationHost | None = None
     admin_api: bool = False
-    max_body_size: str = "50m"
+    max_body_size: str = MAX_BODY_SIZE
 
 
 @dataclass(frozen=True)
@@ -204,6 +244,17 @@ class HomeServer:
     files: tuple[UserFile, ...] = ()
     log_level: str = "INFO"
     retention: Retention = Retention()
+
+    @property
+    def server_host(self) -> str:
+        """The server name without its port: where clients and servers look for .well-known."""
+        name = self.server_name
+        return name if name.endswith("]") else name.rsplit(":", 1)[0]
+
+    @property
+    def client_host(self) -> str:
+        """The host name by which clients come in."""
+        return self.ingress.host or self.server_host
 
 
 def parse(body: Object) -> HomeServer:
@@ -336,15 +387,29 @@ def _redis(spec: Mapping[str, Any]) -> ExternalRedis | ManagedRedis:
 
 
 def _ingress(spec: Mapping[str, Any]) -> Ingress:
+    gateway, issuer = spec.get("gateway"), spec.get("tls", {}).get("certManager")
+    well_known, federation = spec.get("wellKnown"), spec.get("federation")
     return Ingress(
         enabled=spec.get("enabled", True),
         class_name=spec.get("className"),
         host=spec.get("host"),
         controller=spec.get("controller", "ingress-nginx"),
+        gateway=None
+        if gateway is None
+        else Gateway(gateway["name"], gateway.get("namespace"), gateway.get("sectionName")),
         annotations=spec.get("annotations", {}),
-        tls_secret_name=spec.get("tls", {}).get("secretName"),
+        tls_secret_name=_tls_secret_name(spec),
+        cert_manager=None
+        if issuer is None
+        else CertManager(issuer["issuerName"], issuer.get("issuerKind", "Issuer")),
+        well_known=None
+        if well_known is None
+        else WellKnown(well_known.get("enabled", True), _tls_secret_name(well_known)),
+        federation=None
+        if federation is None
+        else FederationHost(federation["host"], _tls_secret_name(federation)),
         admin_api=spec.get("adminApi", False),
-        max_body_size=spec.get("maxBodySize", "50m"),
+        max_body_size=spec.get("maxBodySize", MAX_BODY_SIZE),
     )
 
 
@@ -357,3 +422,8 @@ def _authentication(spec: Mapping[str, Any] | None) -> MatrixAuthenticationServi
         secret=SecretRef(spec["secret"]["secretName"], spec["secret"]["key"]),
         service=ForeignService(service["name"], service["port"]) if service else None,
     )
+
+
+def _tls_secret_name(spec: Mapping[str, Any]) -> str | None:
+    name: str | None = spec.get("tls", {}).get("secretName")
+    return name

@@ -13,8 +13,8 @@ from homeserver_operator.api.world import Object
 from homeserver_operator.build import stores
 from homeserver_operator.build.content import build_config_map, build_copies
 from homeserver_operator.build.deployments import build_deployment
+from homeserver_operator.build.edge import build_edge, edge_reductions
 from homeserver_operator.build.images import Images, with_defaults
-from homeserver_operator.build.ingress import build_ingresses
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.build.pods import Mounts, process_template
 from homeserver_operator.build.services import (
@@ -26,9 +26,9 @@ from homeserver_operator.build.services import (
 )
 from homeserver_operator.build.volumes import build_claim
 from homeserver_operator.render import render
-from homeserver_operator.render.homeserver_yaml import host
 from homeserver_operator.render.paths import Addresses
 from homeserver_operator.routes import Target, shared_claims, targets
+from homeserver_operator.routes.reduction import Reduction
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate import ValidHomeServer
 
@@ -38,7 +38,8 @@ class Manifests:
     """Every object that a homeserver wants, in the order in which they are applied.
 
     `content` is what pods mount, `network` Services, `synapse` the Deployments by process name,
-    `edge` what leads traffic in. `mounts` is what a preflight needs besides.
+    `edge` what leads traffic in, and `reduced` what that cannot do. `mounts` is what a preflight
+    needs besides.
     """
 
     account: Object
@@ -48,6 +49,7 @@ class Manifests:
     network: tuple[Object, ...]
     synapse: Mapping[str, Object]
     edge: tuple[Object, ...]
+    reduced: tuple[Reduction, ...]
     mounts: Mounts
     images: Images
 
@@ -121,7 +123,8 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
             *(build_replication_service(spec, process) for process in topology.replicating),
         ),
         synapse=_synapse(spec, topology, images, mounts, everyone),
-        edge=tuple(build_ingresses(spec, everyone, host(server))),
+        edge=tuple(build_edge(spec, everyone)),
+        reduced=edge_reductions(spec, everyone),
         mounts=mounts,
         images=images,
     )

@@ -22,9 +22,10 @@ from homeserver_operator.api.roles import (
     PUSHER,
     STREAMS,
 )
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis
+from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer
 from homeserver_operator.render import paths
 from homeserver_operator.render.paths import Addresses
+from homeserver_operator.routes.exposure import delegated_to, synapses_answer
 from homeserver_operator.topology import Process, Topology
 from homeserver_operator.validate import ValidHomeServer, appservices, sources
 
@@ -70,7 +71,7 @@ def render_homeserver(
     """The settings of one process. No overlay meets a key of ours: `validate` saw to it."""
     spec = server.spec
     settings: dict[str, Any] = {"suppress_key_server_warning": True, "report_stats": False}
-    settings |= {"public_baseurl": f"https://{host(server)}/"}
+    settings |= {"public_baseurl": f"https://{spec.client_host}/"}
     settings |= _for(process, spec.config)
     settings |= _for(process, process.options.config)
     settings |= {
@@ -92,15 +93,8 @@ def render_homeserver(
         }
     settings |= _authentication(server) | _appservices(server)
     settings |= _duties(topology, process)
-    settings |= _main(settings) if process.is_main else _worker(process)
+    settings |= _main(settings) | _well_known(spec) if process.is_main else _worker(process)
     return settings
-
-
-def host(server: ValidHomeServer) -> str:
-    """The host name by which clients come in."""
-    name = server.spec.server_name
-    bare = name if name.endswith("]") else name.rsplit(":", 1)[0]
-    return server.spec.ingress.host or bare
 
 
 def _for(process: Process, overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,6 +205,13 @@ def _main(settings: Mapping[str, Any]) -> dict[str, Any]:
         "log_config": f"{paths.CONFIG}/log.yaml",
         "listeners": [_clients(names), _REPLICATION, _METRICS],
     }
+
+
+def _well_known(spec: HomeServer) -> dict[str, Any]:
+    """Synapse's own answer for other servers; where it must be another, the launcher adds it."""
+    if (answer := delegated_to(spec)) is None or answer != synapses_answer(spec):
+        return {}
+    return {"serve_server_wellknown": True}
 
 
 def _worker(process: Process) -> dict[str, Any]:

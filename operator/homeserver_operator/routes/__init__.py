@@ -7,6 +7,7 @@ Nothing here knows Kubernetes objects.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.api.spec import ForeignService, HomeServer
@@ -50,6 +51,10 @@ class Target:
     def has_own_service(self) -> bool:
         """Whether a client Service of ours stands before its groups, named by the class."""
         return not self.is_main and self.service is None
+
+
+MAIN_TARGET: Final = Target(RouteClass(MAIN, read_timeout=180), (MAIN,), single=True, routes=())
+"""Where everything goes that no row leads to a worker."""
 
 
 def targets(server: ValidHomeServer, topology: Topology) -> tuple[Target, ...]:
