@@ -12,8 +12,8 @@ import yaml
 
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
-from homeserver_operator.validate import edge, groups, overlay
-from homeserver_operator.validate.sources import REPLICATION, Source, sources_of
+from homeserver_operator.validate import edge, groups, media, overlay
+from homeserver_operator.validate.sources import REPLICATION, S3, Source, sources_of
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def validate(server: HomeServer, world: World) -> ValidHomeServer | Rejected:
 
 def _spec_problems(server: HomeServer) -> Iterator[str]:
     yield from groups.problems(server)
+    yield from media.problems(server)
     yield from edge.problems(server)
     yield from overlay.problems(server.config, "spec.config")
     yield from overlay.problems(server.main.config, "spec.main.config")
@@ -87,6 +88,12 @@ def _source_problems(source: Source, world: World) -> Iterator[str]:
         elif source.purpose == REPLICATION and len(data[key].split()) > 1:
             # Synapse splits the header that carries it, and answers 500 to every replication call.
             yield f"{source.path}: key {key} of {kind} {name} holds white space: make one without"
+        elif source.purpose == S3 and data[key] != data[key].strip():
+            # It goes into a signature as it is, and uploads would fail one by one.
+            yield (
+                f"{source.path}: key {key} of {kind} {name} begins or ends with white space: "
+                "make one without, for example by printf instead of echo"
+            )
 
 
 def _material(source: Source, world: World) -> Mapping[str, bytes]:
