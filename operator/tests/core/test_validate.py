@@ -52,7 +52,7 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["spec.workers[a].replicas is 3"]),
     "jobs of media without media": (
         {"workers": [group("a", runs=["mediaBackgroundJobs"])]},
-        ["mediaBackgroundJobs needs the media repository", "serves: [media]"]),
+        ["spec.workers[a].runs", "mediaBackgroundJobs needs the media repository", "add media"]),
     "media without its jobs": (
         {"workers": [group("a", serves=["media"])]}, ["exactly one", "mediaBackgroundJobs"]),
     "jobs of media twice": (
@@ -60,6 +60,13 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
                      group("b", serves=["media"], runs=["mediaBackgroundJobs"])],
          "mediaStore": {"volume": {"accessMode": "ReadWriteMany"}}},
         ["exactly one", "2 have"]),
+    "jobs of media where nobody is": (
+        {"workers": [group("a", serves=["media"]),
+                     group("b", replicas=0, serves=["media"], runs=["mediaBackgroundJobs"])]},
+        ["exactly one", "at least one replica", "0 have"]),
+    "decisions on media written without media": (
+        {"workers": [group("a", writes=["quarantinedMediaChanges"])]},
+        ["spec.workers[a].writes", "needs the media repository"]),
     "two media repositories on a volume for one": (
         {"workers": [group("a", replicas=2, serves=["media"], runs=["mediaBackgroundJobs"])]},
         ["spec.mediaStore.volume.accessMode is ReadWriteOnce", "set ReadWriteMany"]),
@@ -143,6 +150,8 @@ VALID: dict[str, dict[str, Any]] = {
         "workers": [group("a", replicas=2, serves=["media"], runs=["mediaBackgroundJobs"])],
         "mediaStore": {"volume": {"existingClaim": "c"}}},
     "a media group that sleeps": {"workers": [group("a", replicas=0, serves=["media"])]},
+    "a media group that sleeps with its jobs": {
+        "workers": [group("a", replicas=0, serves=["media"], runs=["mediaBackgroundJobs"])]},
     "an overlay of Synapse's own options": {"config": {"enable_search": False,
                                                         "email": {"smtp_host": "mail"}}},
     "an empty secret is none": {"config": {"turn_shared_secret": ""}},
