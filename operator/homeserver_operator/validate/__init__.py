@@ -54,7 +54,7 @@ def validate(server: HomeServer, world: World) -> ValidHomeServer | Rejected:
     if found := [problem for source in wanted for problem in _source_problems(source, world)]:
         return Rejected(SECRET_MISSING, "; ".join(found), RECHECK)
     material = {source.purpose: _material(source, world) for source in wanted}
-    if found := list(_config_from_problems(wanted, material)):
+    if found := list(_config_from_problems(wanted, material, overlay.owned_by(server))):
         return Rejected(INVALID_SPEC, "; ".join(found), RECHECK)
     return ValidHomeServer(server, material)
 
@@ -63,10 +63,12 @@ def _spec_problems(server: HomeServer) -> Iterator[str]:
     yield from groups.problems(server)
     yield from media.problems(server)
     yield from edge.problems(server)
-    yield from overlay.problems(server.config, "spec.config")
-    yield from overlay.problems(server.main.config, "spec.main.config")
+    owned = overlay.owned_by(server)
+    yield from overlay.problems(server.config, "spec.config", owned)
+    yield from overlay.problems(server.main.config, "spec.main.config", owned)
     for group in server.workers:
-        yield from overlay.problems(group.options.config, f"spec.workers[{group.name}].config")
+        path = f"spec.workers[{group.name}].config"
+        yield from overlay.problems(group.options.config, path, owned)
 
 
 def _data(source: Source, world: World) -> Mapping[str, bytes] | None:
@@ -102,7 +104,9 @@ def _material(source: Source, world: World) -> Mapping[str, bytes]:
 
 
 def _config_from_problems(
-    wanted: tuple[Source, ...], material: Mapping[str, Mapping[str, bytes]]
+    wanted: tuple[Source, ...],
+    material: Mapping[str, Mapping[str, bytes]],
+    owned: Mapping[str, str],
 ) -> Iterator[str]:
     for source in wanted:
         if not source.path.startswith("spec.configFrom"):
@@ -119,7 +123,7 @@ def _config_from_problems(
         if not isinstance(document, Mapping):
             yield f"{where} must hold a YAML mapping, as homeserver.yaml does"
         else:
-            yield from overlay.owned_problems(document, where)
+            yield from overlay.owned_problems(document, where, owned)
 
 
 def _lost(lost: list[Source], world: World) -> str:
