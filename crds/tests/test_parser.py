@@ -39,7 +39,12 @@ def test_the_rules_and_the_operator_know_the_same_single_roles_and_reserved_name
     )
     quoted = set(re.findall(r"'(\w+)'", group))
     expected = {*roles.SINGLE_WRITER, *roles.SINGLE_RUNNER, *roles.SHARED_BY_ALL, *RESERVED}
-    assert quoted - {roles.MEDIA_BACKGROUND_JOBS} == expected
+    assert quoted - {roles.MEDIA_BACKGROUND_JOBS, roles.QUARANTINED_MEDIA} == expected
+
+
+def test_every_duty_that_a_group_can_run_is_known_by_name() -> None:
+    sharded = {roles.FEDERATION_SENDER, roles.PUSHER, roles.OUTBOUND_FEDERATION}
+    assert words("runs") == {*roles.SINGLE_RUNNER, roles.MEDIA_BACKGROUND_JOBS, *sharded}
 
 
 def stored(kubectl: Kubectl, fields: dict[str, Any], name: str) -> dict[str, Any]:

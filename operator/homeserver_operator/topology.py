@@ -5,10 +5,17 @@ of 1.163.2), nothing of YAML, routes or Kubernetes objects.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from homeserver_operator.api.names import MAIN, MASTER
-from homeserver_operator.api.roles import MEDIA, MEDIA_BACKGROUND_JOBS, SSO, STREAMS
+from homeserver_operator.api.roles import (
+    MEDIA,
+    MEDIA_BACKGROUND_JOBS,
+    OUTBOUND_FEDERATION,
+    QUARANTINED_MEDIA,
+    SSO,
+    STREAMS,
+)
 from homeserver_operator.api.spec import HomeServer, ProcessOptions, WorkerGroup
 
 
@@ -42,6 +49,14 @@ class Process:
         """Whether other processes may refer to this one by name, so that it must be unique."""
         return self.instance is not None
 
+    @property
+    def replicating(self) -> bool:
+        """Whether others call this process over HTTP replication.
+
+        They call main, the writers of streams, and those that make their requests to other servers.
+        """
+        return self.is_main or bool(self.writes) or OUTBOUND_FEDERATION in self.runs
+
 
 @dataclass(frozen=True)
 class Topology:
@@ -67,8 +82,8 @@ class Topology:
 
     @property
     def replicating(self) -> tuple[Process, ...]:
-        """Those that others call over HTTP replication: main and the stream writers."""
-        return tuple(process for process in self.processes if process.is_main or process.writes)
+        """Those that others call over HTTP replication: the instance map's members."""
+        return tuple(process for process in self.processes if process.replicating)
 
     def serving(self, endpoint_group: str) -> tuple[str, ...]:
         """Names of the worker groups that serve an endpoint group to everybody, sorted.
@@ -91,7 +106,7 @@ class Topology:
 
 def make_topology(server: HomeServer) -> Topology:
     """Lay out a valid HomeServer's processes."""
-    groups = sorted(server.workers, key=lambda group: group.name)
+    groups = _with_quarantine(sorted(server.workers, key=lambda group: group.name))
     workers = tuple(process for group in groups for process in _processes(group))
     split_media = any(p.media_repository and p.replicas != 0 for p in workers)
     main = Process(
@@ -119,6 +134,22 @@ def make_topology(server: HomeServer) -> Topology:
             if (names := _instances(p for p in workers if duty in p.runs))
         },
     )
+
+
+def _with_quarantine(groups: list[WorkerGroup]) -> list[WorkerGroup]:
+    """Have somebody write the stream of quarantined media who can.
+
+    Synapse's default is main; without the media repository it answers no request that writes there,
+    and the media repositories, which do, would answer 500.
+    """
+    if any(QUARANTINED_MEDIA in group.writes and group.replicas != 0 for group in groups):
+        return groups
+    return [
+        replace(group, writes=group.writes | {QUARANTINED_MEDIA})
+        if MEDIA in group.serves and MEDIA_BACKGROUND_JOBS in group.runs
+        else group
+        for group in groups
+    ]
 
 
 def _processes(group: WorkerGroup) -> tuple[Process, ...]:

@@ -105,6 +105,23 @@ WORKERS = (
         says="workers: a group names an application service that is not there",
     ),
     Case(
+        sentence="decisions on media are written where media are served",
+        good=worker(
+            serves=["media"],
+            writes=["quarantinedMediaChanges"],
+            runs=["mediaBackgroundJobs"],
+            replicas=2,
+        ),
+        bad=worker(writes=["quarantinedMediaChanges"]),
+        says="workers[].writes: quarantinedMediaChanges needs a media process",
+    ),
+    Case(
+        sentence="many processes may make the requests to other servers",
+        good=both("runs", "outboundFederation"),
+        bad=worker(runs=["outbound_federation_restricted_to"]),
+        says="spec.workers[0].runs[0]: Unsupported value",
+    ),
+    Case(
         sentence="a misspelt class of requests is refused",
         good=worker(serves=["initialSync"]),
         bad=worker(serves=["initial_sync"]),

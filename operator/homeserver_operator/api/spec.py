@@ -111,6 +111,8 @@ class ExternalRedis:
     password_key: str
     tls: bool
     ca: SecretRef | None
+    client_certificate: str | None = None
+    """Name of a Secret of type kubernetes.io/tls."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,30 @@ class FederationHost:
 
     host: str
     tls_secret_name: str | None
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of S3 that media are copied to. `secret_name` None: the client finds credentials."""
+
+    name: str
+    region: str | None
+    endpoint: str | None
+    prefix: str
+    secret_name: str | None
+    access_key_id_key: str
+    secret_access_key_key: str
+    store_local: bool
+    store_remote: bool
+    store_synchronous: bool
+
+
+@dataclass(frozen=True)
+class MediaStore:
+    """Where media are: always on a volume, perhaps in a bucket too."""
+
+    volume: Volume = Volume()
+    s3: Bucket | None = None
 
 
 MAX_BODY_SIZE = "50m"
@@ -234,7 +260,7 @@ class HomeServer:
     workers: tuple[WorkerGroup, ...] = ()
     postgres: Postgres = Postgres()
     redis: ExternalRedis | ManagedRedis = ManagedRedis()
-    media: Volume = Volume()
+    media: MediaStore = MediaStore()
     ingress: Ingress = Ingress()
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
     authentication: MatrixAuthenticationService | None = None
@@ -276,7 +302,7 @@ def parse(body: Object) -> HomeServer:
         workers=tuple(_group(group) for group in spec.get("workers", ())),
         postgres=_postgres(spec.get("postgres", {})),
         redis=_redis(spec.get("redis", {})),
-        media=_volume(spec.get("mediaStore", {}).get("volume", {})),
+        media=_media(spec.get("mediaStore", {})),
         ingress=_ingress(spec.get("ingress", {})),
         secrets={
             name: SecretRef(ref["secretName"], ref["key"])
@@ -383,6 +409,30 @@ def _redis(spec: Mapping[str, Any]) -> ExternalRedis | ManagedRedis:
         password_key=credentials.get("passwordKey", "password"),
         tls="tls" in spec,
         ca=_certificate(spec.get("tls", {}).get("caSecret")),
+        client_certificate=spec.get("tls", {}).get("clientCertificate", {}).get("secretName"),
+    )
+
+
+def _media(spec: Mapping[str, Any]) -> MediaStore:
+    return MediaStore(
+        volume=_volume(spec.get("volume", {})),
+        s3=_bucket(spec["s3"]) if "s3" in spec else None,
+    )
+
+
+def _bucket(spec: Mapping[str, Any]) -> Bucket:
+    credentials = spec.get("credentials", {})
+    return Bucket(
+        name=spec["bucket"],
+        region=spec.get("region"),
+        endpoint=spec.get("endpoint"),
+        prefix=spec.get("prefix", ""),
+        secret_name=credentials.get("secretName"),
+        access_key_id_key=credentials.get("accessKeyIdKey", "AWS_ACCESS_KEY_ID"),
+        secret_access_key_key=credentials.get("secretAccessKeyKey", "AWS_SECRET_ACCESS_KEY"),
+        store_local=spec.get("storeLocal", True),
+        store_remote=spec.get("storeRemote", True),
+        store_synchronous=spec.get("storeSynchronous", True),
     )
 
 

@@ -84,7 +84,7 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
         )
         for process in topology.processes
     }
-    media_claim = spec.media.existing_claim or f"{spec.key.name}-media"
+    media_claim = spec.media.volume.existing_claim or f"{spec.key.name}-media"
     mounts = Mounts(
         config={name: object_["metadata"]["name"] for name, object_ in config_maps.items()},
         copies=copies,
@@ -183,10 +183,15 @@ def _volumes(spec: HomeServer) -> list[Object]:
                 retention=spec.retention.database,
             )
         )
-    if spec.media.existing_claim is None:
-        name = f"{spec.key.name}-media"
+    if spec.media.volume.existing_claim is None:
         claims.append(
-            build_claim(spec, name, spec.media, component="media", retention=spec.retention.media)
+            build_claim(
+                spec,
+                f"{spec.key.name}-media",
+                spec.media.volume,
+                component="media",
+                retention=spec.retention.media,
+            )
         )
     return claims
 

@@ -6,10 +6,10 @@ shows in the hash of the desired object, which each object carries as an annotat
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 from homeserver_operator.api.names import APPLIED_ANNOTATION
+from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.meta import digest
 
@@ -20,12 +20,6 @@ _ATOMIC_MAPS: Final = frozenset({"selector", "nodeSelector"})
 """Mappings that have one owner as a whole: a key of somebody else's in them is drift."""
 
 _QUANTITIES: Final = frozenset({"requests", "limits"})
-
-_SUFFIXES: Final[Mapping[str, int | Decimal]] = {
-    "": 1, "m": Decimal("1e-3"), "u": Decimal("1e-6"), "n": Decimal("1e-9"),
-    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
-}  # fmt: skip
 
 
 def stamp(manifest: Object) -> Object:
@@ -90,14 +84,3 @@ def _merge_key(desired: Sequence[Any]) -> str | None:
     if not desired or not all(isinstance(item, Mapping) for item in desired):
         return None
     return next((key for key in _MERGE_KEYS if all(key in item for item in desired)), None)
-
-
-def quantity(value: Any) -> Decimal | None:
-    """A Kubernetes quantity ("1024Mi", "100m", 2) as a number, None if it is none."""
-    text = str(value)
-    digits = text.rstrip("numkKMGTPEi")
-    factor = _SUFFIXES.get(text[len(digits) :])
-    try:
-        return None if factor is None else Decimal(digits) * factor
-    except ArithmeticError:
-        return None

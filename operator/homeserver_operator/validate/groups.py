@@ -9,13 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from homeserver_operator.api.roles import (
-    MEDIA,
-    MEDIA_BACKGROUND_JOBS,
-    SINGLE_RUNNER,
-    SINGLE_WRITER,
-    SSO,
-)
+from homeserver_operator.api.roles import SINGLE_RUNNER, SINGLE_WRITER, SSO
 from homeserver_operator.api.spec import HomeServer, WorkerGroup
 
 _LIKE_A_MEMBER: Final = re.compile(r"-[0-9]+$")
@@ -42,7 +36,6 @@ def problems(server: HomeServer) -> Iterator[str]:
                     f"spec.workers[{group.name}].serves: Synapse has no {SSO} where "
                     f"spec.matrixAuthenticationService does the logins: remove {SSO}"
                 )
-    yield from _media(server)
 
 
 def _group(group: WorkerGroup) -> Iterator[str]:
@@ -69,26 +62,3 @@ def _single(server: HomeServer, field: str, value: str) -> Iterator[str]:
                 f"spec.workers[{group.name}].replicas is {group.replicas}, but only one process "
                 f"can have {value} in {field}: set 1, or move {value} to a group of its own"
             )
-
-
-def _media(server: HomeServer) -> Iterator[str]:
-    media = [group for group in server.workers if MEDIA in group.serves and group.replicas != 0]
-    hosts = [group for group in server.workers if MEDIA_BACKGROUND_JOBS in group.runs]
-    if any(group not in media for group in hosts):
-        yield (
-            f"spec.workers: {MEDIA_BACKGROUND_JOBS} needs the media repository: "
-            f"add serves: [{MEDIA}] to the group that runs it, with at least one replica"
-        )
-    if media and len(hosts) != 1:
-        yield (
-            f"spec.workers: exactly one of the groups that serve {MEDIA} must have "
-            f"runs: [{MEDIA_BACKGROUND_JOBS}], else the clean-up of media runs nowhere or twice; "
-            f"{len(hosts)} have"
-        )
-    count = sum(1 if group.replicas is None else group.replicas for group in media)
-    shared = server.media.access_mode == "ReadWriteMany" or server.media.existing_claim
-    if count > 1 and not shared:
-        yield (
-            f"spec.mediaStore.volume.accessMode is {server.media.access_mode}, but {count} media "
-            "repositories share the volume: set ReadWriteMany, or one replica"
-        )

@@ -153,7 +153,7 @@ def test_no_secret_is_anywhere_but_in_secrets(name: str) -> None:
 @every_case
 def test_what_pods_mount_exists(name: str) -> None:
     """Of our making; a claim may be the user's."""
-    theirs = {case.load(name).server.media.existing_claim}
+    theirs = {case.load(name).server.media.volume.existing_claim}
     for where, template in pod_templates(name):
         spec = template["spec"]
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
