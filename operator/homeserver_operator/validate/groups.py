@@ -29,6 +29,7 @@ def problems(server: HomeServer) -> Iterator[str]:
             yield f"spec.workers: {count} groups are called {name}: give each a name of its own"
     for group in server.workers:
         yield from _group(group)
+        yield from _autoscaling(group)
     for stream in SINGLE_WRITER:
         yield from _single(server, "writes", stream)
     for duty in SINGLE_RUNNER:
@@ -47,6 +48,40 @@ def _group(group: WorkerGroup) -> Iterator[str]:
         )
     if not (group.serves or group.writes or group.runs):
         yield f"{path} claims nothing: set serves, writes or runs, or remove the group"
+
+
+def _autoscaling(group: WorkerGroup) -> Iterator[str]:
+    path, autoscale = f"spec.workers[{group.name}]", group.autoscale
+    if autoscale is None:
+        return
+    if group.replicas is not None:
+        yield f"{path}: replicas and autoscale both decide the number: remove one of the two"
+    if group.writes or group.runs:
+        yield (
+            f"{path}.autoscale is only for groups that only serve, because each change of the "
+            "number of writers or holders of a duty restarts processes: set replicas, or move "
+            "writes and runs to a group of their own"
+        )
+    if autoscale.min_replicas > autoscale.max_replicas:
+        yield (
+            f"{path}.autoscale.minReplicas is {autoscale.min_replicas}, more than maxReplicas, "
+            f"{autoscale.max_replicas}: set both"
+        )
+    targets = {"cpu": autoscale.cpu_utilization, "memory": autoscale.memory_utilization}
+    if not (autoscale.metrics or any(targets.values())):
+        yield (
+            f"{path}.autoscale needs something to go by: set cpuUtilization, memoryUtilization or "
+            "metrics"
+        )
+    asked = group.options.scheduling.resources
+    for resource, percent in targets.items():
+        # Kubernetes takes a limit for a request that is left out.
+        if percent and not any(resource in asked.get(part, {}) for part in ("requests", "limits")):
+            yield (
+                f"{path}.resources.requests.{resource} is needed with "
+                f"autoscale.{resource}Utilization, which is a percentage of it: set it to what a "
+                "process usually needs"
+            )
 
 
 def _single(server: HomeServer, field: str, value: str) -> Iterator[str]:
@@ -76,10 +111,16 @@ def _media(server: HomeServer) -> Iterator[str]:
             f"runs: [{MEDIA_BACKGROUND_JOBS}], else the clean-up of media runs nowhere or twice; "
             f"{len(hosts)} have"
         )
-    count = sum(1 if group.replicas is None else group.replicas for group in media)
+    count = sum(_at_most(group) for group in media)
     shared = server.media.access_mode == "ReadWriteMany" or server.media.existing_claim
     if count > 1 and not shared:
         yield (
             f"spec.mediaStore.volume.accessMode is {server.media.access_mode}, but {count} media "
             "repositories share the volume: set ReadWriteMany, or one replica"
         )
+
+
+def _at_most(group: WorkerGroup) -> int:
+    if group.autoscale:
+        return group.autoscale.max_replicas
+    return 1 if group.replicas is None else group.replicas
