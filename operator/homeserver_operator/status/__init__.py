@@ -22,6 +22,7 @@ from homeserver_operator.status.conditions import (
     Condition,
     to_status,
 )
+from homeserver_operator.status.connections import connection_budget
 from homeserver_operator.status.obstacles import APPLY_FAILED, Findings, Obstacle, find_obstacle
 from homeserver_operator.status.workloads import Progress, progress
 from homeserver_operator.validate.sources import sources_of
@@ -121,6 +122,8 @@ def _conditions(
             "the database is a single pod without backups, meant for evaluation: "
             "set spec.postgres.host for production",
         )
+    if findings.topology and (budget := connection_budget(server, findings.topology, world)):
+        yield budget
 
 
 def _accepted(findings: Findings) -> Condition:
