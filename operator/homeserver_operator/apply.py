@@ -69,7 +69,8 @@ async def _write(cluster: Cluster, namespace: str, step: Apply | Delete) -> None
         metadata = step.manifest["metadata"]
         if step.uid is not None:
             metadata = {**metadata, "uid": step.uid}
-        await cluster.apply(kind, namespace, {**step.manifest, "metadata": metadata})
+        manifest = {**step.manifest, "metadata": metadata}
+        await cluster.apply(kind, namespace, manifest, manager=step.manager)
         return
     try:
         await cluster.delete(kind, namespace, step.key.name, uid=step.uid)

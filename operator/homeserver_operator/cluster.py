@@ -34,7 +34,8 @@ __all__ = ["ApiError", "Cluster", "LeadershipLostError", "Page"]
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-WRITER: Final = (("fieldManager", names.FIELD_MANAGER), ("fieldValidation", "Strict"))
+STRICT: Final = ("fieldValidation", "Strict")
+WRITER: Final = (("fieldManager", names.FIELD_MANAGER), STRICT)
 
 NOT_FOUND: Final = 404
 
@@ -133,8 +134,8 @@ class Cluster:
         try:
             async with aclosing(self.pages(kind, namespace, labels=labels, limit=limit)) as pages:
                 async for page in pages:
-                    # Who owns which field is a large part of an object, and nobody here asks.
-                    for item in page.items:
+                    # Who owns which field is a large part of an object, and few here ask.
+                    for item in page.items if not kind.shared else ():
                         item["metadata"].pop("managedFields", None)
                     items += page.items
         except ApiError as error:
@@ -143,11 +144,17 @@ class Cluster:
         return tuple({"apiVersion": kind.api_version, "kind": kind.kind, **i} for i in items)
 
     async def apply(
-        self, kind: ManagedKind, namespace: str, manifest: Object, *, subresource: str = ""
+        self,
+        kind: ManagedKind,
+        namespace: str,
+        manifest: Object,
+        *,
+        subresource: str = "",
+        manager: str = names.FIELD_MANAGER,
     ) -> Object:
-        """Server-side apply as our one field manager, taking over what others own of it."""
+        """Server-side apply as a field manager of ours, taking over what others own of it."""
         path = path_of(kind, namespace, manifest["metadata"]["name"], *filter(None, [subresource]))
-        query = (*WRITER, ("force", "true"))
+        query = (("fieldManager", manager), STRICT, ("force", "true"))
         request = Request("PATCH", path, "apply", kind.kind, query, manifest, APPLY_PATCH)
         return await self._write(request)
 

@@ -53,6 +53,7 @@ class ChildWatch:
         self._namespace = namespace
         self._wake = wake
         self._missed = missed
+        self._ignored = {"BOOKMARK", "MODIFIED"} if kind.restless else {"BOOKMARK"}
         self._heard = metrics.watch_last_event.labels(kind.kind, namespace or "")
         self._first_pause = first_pause
         self._last_pause = last_pause
@@ -119,7 +120,7 @@ class ChildWatch:
             async for event in events:
                 self._hear()
                 metadata = event["object"]["metadata"]
-                if event["type"] != "BOOKMARK":
+                if event["type"] not in self._ignored:
                     self._wake_owner(metadata)
                 self._version = metadata["resourceVersion"]
 

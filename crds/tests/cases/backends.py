@@ -118,6 +118,24 @@ BACKENDS = (
 
 REST = (
     Case(
+        sentence="peers of a policy are named, or left out for everybody",
+        good=spec(
+            networkPolicy={
+                "clientsFrom": [{"namespaceSelector": {}}],
+                "metricsFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+                "egress": [{"ports": [{"port": 587, "protocol": "TCP"}]}],
+            }
+        ),
+        bad=spec(networkPolicy={"clientsFrom": []}),
+        says="spec.networkPolicy.clientsFrom",
+    ),
+    Case(
+        sentence="no empty rule opens everything",
+        good=spec(networkPolicy={"enabled": False}),
+        bad=spec(networkPolicy={"egress": [{}]}),
+        says="spec.networkPolicy.egress[0]",
+    ),
+    Case(
         sentence="an Ingress' host is a DNS name",
         good=spec(ingress={"host": "matrix.example.org"}),
         bad=spec(ingress={"host": "matrix.example.org:443"}),

@@ -5,6 +5,8 @@ from typing import Any
 from crds.tests.cases.case import Case, Spec, both, once, spec, worker
 
 SINGLE_STREAMS = ("typing", "toDevice", "accountData", "presence", "pushRules")
+CPU = {"requests": {"cpu": "500m"}}
+
 SINGLE_DUTIES = ("backgroundTasks", "userDirectory", "appservices", "mediaBackgroundJobs")
 
 
@@ -150,6 +152,77 @@ WORKERS = (
         good=worker(serves=["sync"], affinity={"podAntiAffinity": {}}),
         bad=worker(serves=["sync"], replica=2),
         says='unknown field "spec.workers[0].replica"',
+    ),
+    Case(
+        sentence="a number is fixed or an autoscaler's",
+        good=worker(
+            serves=["sync"], autoscale={"maxReplicas": 3, "cpuUtilization": 70}, resources=CPU
+        ),
+        bad=worker(
+            serves=["sync"],
+            replicas=2,
+            autoscale={"maxReplicas": 3, "cpuUtilization": 70},
+            resources=CPU,
+        ),
+        says="workers[].replicas: cannot be set together with autoscale",
+    ),
+    *(
+        Case(
+            sentence=f"a group that {does} is not autoscaled",
+            good=worker(
+                serves=["media"], autoscale={"maxReplicas": 3, "metrics": [{"type": "Pods"}]}
+            ),
+            bad=worker(**claims, autoscale={"maxReplicas": 3, "metrics": [{"type": "Pods"}]}),
+            says="workers[].autoscale: only for groups that only serve",
+        )
+        for does, claims in {
+            "writes": {"serves": ["sync"], "writes": ["events"]},
+            "runs something": {"runs": ["federationSender"]},
+        }.items()
+    ),
+    Case(
+        sentence="an autoscaler's bounds are in order",
+        good=worker(
+            serves=["sync"],
+            autoscale={"minReplicas": 4, "maxReplicas": 4, "cpuUtilization": 70},
+            resources=CPU,
+        ),
+        bad=worker(
+            serves=["sync"],
+            autoscale={"minReplicas": 4, "maxReplicas": 3, "cpuUtilization": 70},
+            resources=CPU,
+        ),
+        says="workers[].autoscale.minReplicas: must not exceed maxReplicas",
+    ),
+    Case(
+        sentence="an autoscaler has something to go by",
+        good=worker(
+            serves=["sync"],
+            autoscale={
+                "maxReplicas": 3,
+                "metrics": [{"type": "Pods"}],
+                "behavior": {"scaleUp": {}},
+            },
+        ),
+        bad=worker(serves=["sync"], autoscale={"maxReplicas": 3, "metrics": []}),
+        says="workers[].autoscale: needs something to go by",
+    ),
+    *(
+        Case(
+            sentence=f"a target of {resource} needs a request, or a limit that stands for it",
+            good=worker(
+                serves=["sync"],
+                autoscale={"maxReplicas": 3, f"{resource}Utilization": 70},
+                resources={"limits": {resource: "1G"}},
+            ),
+            bad=worker(
+                serves=["sync"],
+                autoscale={"maxReplicas": 3, f"{resource}Utilization": 70},
+                resources={"requests": {other: "1G"}},
+            ),
+            says=f"workers[].resources.requests.{resource}: needed with",
+        )
+        for resource, other in (("cpu", "memory"), ("memory", "cpu"))
     ),
     Case(
         sentence="resources are quantities",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from homeserver_operator.api.names import FIELD_MANAGER
 from homeserver_operator.api.world import Object, ObjectKey
 
 
@@ -10,12 +11,14 @@ class Apply:
     """Server-side apply of one whole object.
 
     `uid` is that of the live object, so that an apply never re-creates what somebody deleted in
-    between nor touches a namesake; None means that the object is to be created.
+    between nor touches a namesake; None means that the object is to be created. As another
+    `manager` it concerns only the fields that this manager is to own.
     """
 
     manifest: Object
     uid: str | None
     reason: str
+    manager: str = FIELD_MANAGER
 
     @property
     def key(self) -> ObjectKey:

@@ -22,13 +22,16 @@ class SecretRef:
 
 @dataclass(frozen=True)
 class Scheduling:
-    """What a pod asks of its node; each value goes into the pod template as it is."""
+    """What a pod asks of its node; each value goes into the pod template as it is.
+
+    `topology_spread_constraints` None leaves the choice to the operator.
+    """
 
     resources: Mapping[str, Any] = field(default_factory=dict)
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     affinity: Mapping[str, Any] = field(default_factory=dict)
-    topology_spread_constraints: tuple[Mapping[str, Any], ...] = ()
+    topology_spread_constraints: tuple[Mapping[str, Any], ...] | None = None
     priority_class_name: str = ""
 
 
@@ -42,6 +45,18 @@ class ProcessOptions:
 
 
 @dataclass(frozen=True)
+class Autoscale:
+    """Bounds and targets of an autoscaler; metrics and behavior go into its object as they are."""
+
+    max_replicas: int
+    min_replicas: int = 1
+    cpu_utilization: int | None = None
+    memory_utilization: int | None = None
+    metrics: tuple[Mapping[str, Any], ...] = ()
+    behavior: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class WorkerGroup:
     """n workers of one shape. `replicas` None: one at first, afterwards whoever scales decides.
 
@@ -50,6 +65,7 @@ class WorkerGroup:
 
     name: str
     replicas: int | None = None
+    autoscale: Autoscale | None = None
     serves: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     runs: frozenset[str] = frozenset()
@@ -227,6 +243,19 @@ class AppserviceRef:
 
 
 @dataclass(frozen=True)
+class NetworkAccess:
+    """Who may connect to the pods, and where these may; peers and rules are Kubernetes' own.
+
+    `clients_from` and `metrics_from` empty: everybody.
+    """
+
+    enabled: bool = True
+    clients_from: tuple[Mapping[str, Any], ...] = ()
+    metrics_from: tuple[Mapping[str, Any], ...] = ()
+    egress: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class UserFile:
     """A Secret or ConfigMap that the user mounts at /files/<name>/."""
 
@@ -262,6 +291,7 @@ class HomeServer:
     redis: ExternalRedis | ManagedRedis = ManagedRedis()
     media: MediaStore = MediaStore()
     ingress: Ingress = Ingress()
+    network: NetworkAccess = NetworkAccess()
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
     authentication: MatrixAuthenticationService | None = None
     appservices: tuple[AppserviceRef, ...] = ()
@@ -304,6 +334,7 @@ def parse(body: Object) -> HomeServer:
         redis=_redis(spec.get("redis", {})),
         media=_media(spec.get("mediaStore", {})),
         ingress=_ingress(spec.get("ingress", {})),
+        network=_network(spec.get("networkPolicy", {})),
         secrets={
             name: SecretRef(ref["secretName"], ref["key"])
             for name, ref in spec.get("secrets", {}).items()
@@ -331,13 +362,14 @@ def parse(body: Object) -> HomeServer:
 
 
 def _options(spec: Mapping[str, Any]) -> ProcessOptions:
+    spread = spec.get("topologySpreadConstraints")
     return ProcessOptions(
         scheduling=Scheduling(
             resources=spec.get("resources", {}),
             node_selector=spec.get("nodeSelector", {}),
             tolerations=tuple(spec.get("tolerations", ())),
             affinity=spec.get("affinity", {}),
-            topology_spread_constraints=tuple(spec.get("topologySpreadConstraints", ())),
+            topology_spread_constraints=None if spread is None else tuple(spread),
             priority_class_name=spec.get("priorityClassName", ""),
         ),
         log_level=spec.get("logLevel"),
@@ -349,11 +381,23 @@ def _group(spec: Mapping[str, Any]) -> WorkerGroup:
     return WorkerGroup(
         name=spec["name"],
         replicas=spec.get("replicas"),
+        autoscale=_autoscale(spec["autoscale"]) if "autoscale" in spec else None,
         serves=frozenset(spec.get("serves", ())),
         writes=frozenset(spec.get("writes", ())),
         runs=frozenset(spec.get("runs", ())),
         appservices=frozenset(spec.get("appservices", ())),
         options=_options(spec),
+    )
+
+
+def _autoscale(spec: Mapping[str, Any]) -> Autoscale:
+    return Autoscale(
+        max_replicas=spec["maxReplicas"],
+        min_replicas=spec.get("minReplicas", 1),
+        cpu_utilization=spec.get("cpuUtilization"),
+        memory_utilization=spec.get("memoryUtilization"),
+        metrics=tuple(spec.get("metrics", ())),
+        behavior=spec.get("behavior", {}),
     )
 
 
@@ -477,3 +521,12 @@ def _authentication(spec: Mapping[str, Any] | None) -> MatrixAuthenticationServi
 def _tls_secret_name(spec: Mapping[str, Any]) -> str | None:
     name: str | None = spec.get("tls", {}).get("secretName")
     return name
+
+
+def _network(spec: Mapping[str, Any]) -> NetworkAccess:
+    return NetworkAccess(
+        enabled=spec.get("enabled", True),
+        clients_from=tuple(spec.get("clientsFrom", ())),
+        metrics_from=tuple(spec.get("metricsFrom", ())),
+        egress=tuple(spec.get("egress", ())),
+    )

@@ -11,11 +11,14 @@ from homeserver_operator.api.names import POSTGRES_PORT, REDIS_PORT
 from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer
 from homeserver_operator.api.world import Object
 from homeserver_operator.build import stores
+from homeserver_operator.build.autoscalers import build_autoscalers
 from homeserver_operator.build.content import build_config_map, build_copies
 from homeserver_operator.build.deployments import build_deployment
+from homeserver_operator.build.disruption import build_budgets
 from homeserver_operator.build.edge import build_edge, edge_reductions
 from homeserver_operator.build.images import Images, with_defaults
 from homeserver_operator.build.meta import object_meta
+from homeserver_operator.build.network_policies import build_network_policies
 from homeserver_operator.build.pods import Mounts, process_template
 from homeserver_operator.build.services import (
     build_client_service,
@@ -37,9 +40,9 @@ from homeserver_operator.validate import ValidHomeServer
 class Manifests:
     """Every object that a homeserver wants, in the order in which they are applied.
 
-    `content` is what pods mount, `network` Services, `synapse` the Deployments by process name,
-    `edge` what leads traffic in, and `reduced` what that cannot do. `mounts` is what a preflight
-    needs besides.
+    `content` is what pods mount, `network` Services, `policies` what limits connections and
+    evictions, `synapse` the Deployments by process name, `edge` what leads traffic in, `reduced`
+    what that cannot do. `mounts` is what a preflight needs besides.
     """
 
     account: Object
@@ -47,7 +50,9 @@ class Manifests:
     volumes: tuple[Object, ...]
     stores: tuple[Object, ...]
     network: tuple[Object, ...]
+    policies: tuple[Object, ...]
     synapse: Mapping[str, Object]
+    autoscalers: tuple[Object, ...]
     edge: tuple[Object, ...]
     reduced: tuple[Reduction, ...]
     mounts: Mounts
@@ -55,13 +60,16 @@ class Manifests:
 
     def all(self) -> tuple[Object, ...]:
         """Content before what mounts it, stores before Synapse, routes last."""
+        return (self.account, *self.content, *self.volumes, *self.serving())
+
+    def serving(self) -> tuple[Object, ...]:
+        """What serves and leads to it: all that must not change while a preflight judges."""
         return (
-            self.account,
-            *self.content,
-            *self.volumes,
             *self.network,
+            *self.policies,
             *self.stores,
             *self.synapse.values(),
+            *self.autoscalers,
             *self.edge,
         )
 
@@ -122,7 +130,9 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
             *(build_client_service(spec, target) for target in everyone if target.has_own_service),
             *(build_replication_service(spec, process) for process in topology.replicating),
         ),
+        policies=(*build_network_policies(spec, topology), *build_budgets(spec, topology)),
         synapse=_synapse(spec, topology, images, mounts, everyone),
+        autoscalers=tuple(build_autoscalers(spec, topology)),
         edge=tuple(build_edge(spec, everyone)),
         reduced=edge_reductions(spec, everyone),
         mounts=mounts,

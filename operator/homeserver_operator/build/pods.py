@@ -4,7 +4,7 @@ All pods meet the restricted Pod Security Standard with a read-only root.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from homeserver_operator.api.names import (
@@ -19,6 +19,7 @@ from homeserver_operator.api.names import (
     WORKER_GROUP_LABEL,
 )
 from homeserver_operator.api.spec import HomeServer, Scheduling
+from homeserver_operator.build.disruption import spread
 from homeserver_operator.build.meta import digest, object_labels
 from homeserver_operator.render import paths
 from homeserver_operator.topology import Process
@@ -102,7 +103,7 @@ def pod_spec(
         "nodeSelector": dict(scheduling.node_selector),
         "tolerations": list(scheduling.tolerations),
         "affinity": dict(scheduling.affinity),
-        "topologySpreadConstraints": list(scheduling.topology_spread_constraints),
+        "topologySpreadConstraints": list(scheduling.topology_spread_constraints or ()),
         "priorityClassName": scheduling.priority_class_name,
     }
     return spec | {name: value for name, value in optional.items() if value}
@@ -154,10 +155,17 @@ def process_template(
         user=RUNTIME_USER,
         containers=[synapse],
         volumes=volumes,
-        scheduling=process.options.scheduling,
+        scheduling=_scheduling(server, process),
         grace=60,
     )
     return with_revision(process_labels(server, process, shares), spec)
+
+
+def _scheduling(server: HomeServer, process: Process) -> Scheduling:
+    asked = process.options.scheduling
+    if asked.topology_spread_constraints is not None:
+        return asked
+    return replace(asked, topology_spread_constraints=spread(server, process))
 
 
 def with_revision(labels: Mapping[str, str], spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,16 @@ from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.meta import digest
 
-_MERGE_KEYS: Final = ("name", "uid", "mountPath", "containerPort", "port")
+_MERGE_KEYS: Final = ("name", "uid", "mountPath", "containerPort")
 """Keys by which server-side apply merges the lists that we write; other lists are atomic."""
 
-_ATOMIC_MAPS: Final = frozenset({"selector", "nodeSelector"})
+_ATOMIC_MAPS: Final = frozenset(
+    {"selector", "nodeSelector", "podSelector", "namespaceSelector", "labelSelector", "matchLabels"}
+)
 """Mappings that have one owner as a whole: a key of somebody else's in them is drift."""
 
-_QUANTITIES: Final = frozenset({"requests", "limits"})
+_QUANTITIES: Final = frozenset({"requests", "limits", "target"})
+"""Mappings with quantities, which come back in other words; `target` is that of a metric."""
 
 
 def stamp(manifest: Object) -> Object:
@@ -50,16 +53,21 @@ def _mapping_difference(desired: Mapping[str, Any], live: Any, path: str) -> str
         # An empty mapping of ours may come back as nothing.
         return path if desired or live is not None else None
     field = path.rpartition(".")[2]
-    if field in _ATOMIC_MAPS and desired.keys() != live.keys():
+    if field in _ATOMIC_MAPS and _filled(desired) != _filled(live):
         return path
     quantities = field in _QUANTITIES
     for key, value in desired.items():
         where = f"{path}.{key}" if path else key
-        if quantities and key in live and quantity(value) == quantity(live[key]):
+        if quantities and key in live and _same_quantity(value, live[key]):
             continue
         if difference := first_difference(value, live.get(key), where):
             return difference
     return None
+
+
+def _filled(mapping: Mapping[str, Any]) -> set[str]:
+    """Its keys, without those that may come back as nothing."""
+    return {key for key, value in mapping.items() if value not in (None, {}, [])}
 
 
 def _list_difference(desired: Sequence[Any], live: Any, path: str) -> str | None:
@@ -84,3 +92,8 @@ def _merge_key(desired: Sequence[Any]) -> str | None:
     if not desired or not all(isinstance(item, Mapping) for item in desired):
         return None
     return next((key for key in _MERGE_KEYS if all(key in item for item in desired)), None)
+
+
+def _same_quantity(ours: Any, theirs: Any) -> bool:
+    size = quantity(ours)
+    return size is not None and size == quantity(theirs)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from homeserver_operator.routes import Target
-from homeserver_operator.routes.table import HashKey, Route
+from homeserver_operator.routes.classes import HashKey
+from homeserver_operator.routes.table import Route
 
 
 @dataclass(frozen=True)

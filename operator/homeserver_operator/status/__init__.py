@@ -24,6 +24,7 @@ from homeserver_operator.status.conditions import (
     Condition,
     to_status,
 )
+from homeserver_operator.status.connections import connection_budget
 from homeserver_operator.status.obstacles import APPLY_FAILED, Findings, Obstacle, find_obstacle
 from homeserver_operator.status.workloads import Progress, progress
 from homeserver_operator.validate.sources import sources_of
@@ -125,6 +126,9 @@ def _conditions(
         )
     if findings.manifests and findings.manifests.reduced:
         yield _routing_reduced(server, findings.manifests.reduced)
+
+    if findings.topology and (budget := connection_budget(server, findings.topology, world)):
+        yield budget
 
 
 def _routing_reduced(server: HomeServer, reduced: tuple[Reduction, ...]) -> Condition:

@@ -10,6 +10,7 @@ from homeserver_operator.plan import Outlook
 from homeserver_operator.plan.preflight import Verdict
 from homeserver_operator.plan.trouble import Trouble
 from homeserver_operator.status.workloads import Progress, troubles
+from homeserver_operator.topology import Topology
 from homeserver_operator.validate import Rejected
 
 APPLY_FAILED: Final = "ApplyFailed"
@@ -17,12 +18,13 @@ APPLY_FAILED: Final = "ApplyFailed"
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a status is made of. `manifests` is None if the spec was rejected.
+    """All that a status is made of. `topology` and `manifests` are None if the spec was rejected.
 
     `failure` is the API server's word on a write that it refused.
     """
 
     rejected: Rejected | None = None
+    topology: Topology | None = None
     manifests: Manifests | None = None
     outlook: Outlook | None = None
     strangers: tuple[ObjectKey, ...] = ()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from homeserver_operator.api.roles import MEDIA, MEDIA_BACKGROUND_JOBS, QUARANTINED_MEDIA
 from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.validate.groups import at_most
 
 
 def problems(server: HomeServer) -> Iterator[str]:
@@ -26,7 +27,7 @@ def problems(server: HomeServer) -> Iterator[str]:
             f"replica) must have runs: [{MEDIA_BACKGROUND_JOBS}], else the clean-up of media runs "
             f"nowhere or twice; {len(hosts)} have"
         )
-    count = sum(1 if group.replicas is None else group.replicas for group in media)
+    count = sum(at_most(group) for group in media)
     volume = server.media.volume
     if count > 1 and not (volume.access_mode == "ReadWriteMany" or volume.existing_claim):
         yield (

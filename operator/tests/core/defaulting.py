@@ -27,6 +27,10 @@ def with_defaults(manifest: Object) -> dict[str, Any]:
                   internalTrafficPolicy="Cluster")  # fmt: skip
         case "PersistentVolumeClaim":
             _fill(spec, volumeMode="Filesystem", storageClassName="standard", volumeName="pv-1")
+        case "HorizontalPodAutoscaler":
+            stored["status"] = {"currentMetrics": None, "desiredReplicas": 0}
+        case "PodDisruptionBudget":
+            stored["status"] = {"currentHealthy": 0, "disruptionsAllowed": 0}
         case "Ingress":
             stored.setdefault("status", {"loadBalancer": {}})
     return stored

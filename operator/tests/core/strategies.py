@@ -36,6 +36,7 @@ def groups(draw: st.DrawFn) -> list[Spec]:
             if draw(st.booleans()) and hosts:
                 draw(st.sampled_from(hosts)).setdefault(field, []).append(value)
     _media(draw, made)
+    _autoscale(draw, made)
     return [group for group in made if {"serves", "writes", "runs"} & group.keys()]
 
 
@@ -58,6 +59,15 @@ def _media(draw: st.DrawFn, made: list[Spec]) -> None:
         host.setdefault("runs", []).append("mediaBackgroundJobs")
 
 
+def _autoscale(draw: st.DrawFn, made: list[Spec]) -> None:
+    for group in made:
+        # Media would need a volume for many.
+        serves = "serves" in group and "media" not in group["serves"]
+        if serves and not {"writes", "runs", "replicas"} & group.keys() and draw(st.booleans()):
+            group["autoscale"] = {"minReplicas": 2, "maxReplicas": 5, "memoryUtilization": 70}
+            group["resources"] = {"requests": {"memory": "512Mi"}}
+
+
 @st.composite
 def specs(draw: st.DrawFn, server_name: str = "wood.example") -> Spec:
     """A whole spec."""
@@ -69,6 +79,7 @@ def specs(draw: st.DrawFn, server_name: str = "wood.example") -> Spec:
         "logLevel": ["DEBUG", "ERROR"],
         "config": [{"enable_search": False}, {"max_upload_size": "9M"}],
         "ingress": [{"enabled": False}, {"className": "outer", "adminApi": True}],
+        "networkPolicy": [{"enabled": False}, {"clientsFrom": [{"podSelector": {}}]}],
         "main": [{"logLevel": "WARNING"}, {"resources": {"requests": {"memory": "1024Mi"}}}],
         "postgres": [{"host": "pg", "credentials": {"secretName": "login"}},
                      {"managed": {"resources": {"limits": {"cpu": 0.5}}}}],

@@ -140,7 +140,7 @@ def comparable(told: Scenario) -> dict[str, Any]:
             continue
         found = json.loads(json.dumps(live))
         found.pop("status", None)
-        for field in ("uid", "generation", "creationTimestamp"):
+        for field in ("uid", "generation", "resourceVersion", "creationTimestamp"):
             found["metadata"].pop(field, None)
         state[f"{key.kind}/{key.name}"] = found
     return state

@@ -28,6 +28,8 @@ def group(name: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, **fields}
 
 
+BY_REQUESTS = {"maxReplicas": 3, "metrics": [{"type": "Pods"}]}
+
 INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "two groups of one name": (
         {"workers": [group("a", serves=["sync"]), group("a", serves=["client"])]},
@@ -70,6 +72,29 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "two media repositories on a volume for one": (
         {"workers": [group("a", replicas=2, serves=["media"], runs=["mediaBackgroundJobs"])]},
         ["spec.mediaStore.volume.accessMode is ReadWriteOnce", "set ReadWriteMany"]),
+    "a number that is fixed and an autoscaler's": (
+        {"workers": [group("a", serves=["sync"], replicas=2, autoscale=BY_REQUESTS)]},
+        ["spec.workers[a]: replicas and autoscale both decide", "remove one"]),
+    "an autoscaler of writers": (
+        {"workers": [group("a", writes=["events"], autoscale=BY_REQUESTS)]},
+        ["spec.workers[a].autoscale is only for groups that only serve", "set replicas"]),
+    "an autoscaler of a duty": (
+        {"workers": [group("a", runs=["pusher"], autoscale=BY_REQUESTS)]},
+        ["spec.workers[a].autoscale is only for groups that only serve", "set replicas"]),
+    "an autoscaler's bounds out of order": (
+        {"workers": [group("a", serves=["sync"], autoscale={**BY_REQUESTS, "minReplicas": 4})]},
+        ["spec.workers[a].autoscale.minReplicas is 4, more than maxReplicas, 3", "set both"]),
+    "an autoscaler with nothing to go by": (
+        {"workers": [group("a", serves=["sync"], autoscale={"maxReplicas": 3})]},
+        ["spec.workers[a].autoscale needs something to go by", "set cpuUtilization"]),
+    "a target of CPU without a request": (
+        {"workers": [group("a", serves=["sync"], resources={"requests": {"memory": "1Gi"}},
+                           autoscale={"maxReplicas": 3, "cpuUtilization": 70})]},
+        ["spec.workers[a].resources.requests.cpu is needed", "set it"]),
+    "an autoscaled media group on a volume for one": (
+        {"workers": [group("a", serves=["media"], runs=["mediaBackgroundJobs"]),
+                     group("b", serves=["media"], autoscale={**BY_REQUESTS, "maxReplicas": 2})]},
+        ["spec.mediaStore.volume.accessMode is ReadWriteOnce, but 3 media"]),
     "a key of ours in the overlay": (
         {"config": {"instance_map": {}}}, ["spec.config.instance_map", "workers[].writes"]),
     "a key of ours in a group's overlay": (
@@ -158,6 +183,11 @@ VALID: dict[str, dict[str, Any]] = {
                     group("b", writes=["events"])]},
     "several processes of a duty that shards": {
         "workers": [group("a", replicas=3, runs=["federationSender", "pusher"])]},
+    "an autoscaler by CPU, of which a limit stands for the request": {
+        "workers": [group("a", serves=["sync"], resources={"limits": {"cpu": 1}},
+                          autoscale={"maxReplicas": 3, "cpuUtilization": 70})]},
+    "an autoscaler that may not scale": {
+        "workers": [group("a", serves=["sync"], autoscale={**BY_REQUESTS, "minReplicas": 3})]},
     "media with its jobs": {
         "workers": [group("a", serves=["media"], runs=["mediaBackgroundJobs"])]},
     "several media repositories on a volume for many": {

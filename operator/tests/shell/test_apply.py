@@ -75,6 +75,20 @@ async def test_a_namesake_of_the_object_is_not_touched(
     assert api.find("ConfigMap", "c") == namesake
 
 
+async def test_an_apply_as_another_manager_says_so(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    live = await api.put(child("Deployment", "d"))
+    number = child("Deployment", "d", spec={"replicas": 3})
+    order = Apply(number, live["metadata"]["uid"], "handed over", "another")
+
+    await apply.execute(cluster, server, Plan(applies=(order, new("ConfigMap", "c"))))
+
+    (_, first), (_, second) = api.writes()
+    assert "fieldManager=another&" in first
+    assert "fieldManager=homeserver-operator&" in second
+
+
 async def test_the_plans_own_manifest_stays_as_it_was(
     api: FakeApi, cluster: Cluster, server: Object
 ) -> None:

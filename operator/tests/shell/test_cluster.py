@@ -43,6 +43,18 @@ async def test_a_list_gathers_all_pages_tells_each_items_kind_and_drops_fields_o
     assert len(api.requests) == 3
 
 
+async def test_a_list_keeps_the_owners_of_fields_that_several_managers_share(
+    api: FakeApi, cluster: Cluster
+) -> None:
+    item = child("Deployment", "d")
+    item["metadata"]["managedFields"] = owners = [{"manager": "homeserver-operator"}]
+    await api.put(item)
+
+    [found] = await cluster.list(BY_KIND["Deployment"], NAMESPACE, labels="")
+
+    assert found["metadata"]["managedFields"] == owners
+
+
 async def test_an_apply_takes_over_strictly_under_our_field_manager(
     api: FakeApi, cluster: Cluster
 ) -> None:
