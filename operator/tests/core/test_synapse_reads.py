@@ -128,6 +128,9 @@ def test_a_duty_is_done_by_those_who_run_it_and_by_nobody_else(name: str, duty: 
             ("config-overlays", "clover", "registration.enable_registration", False),
             ("config-overlays", "clover", "server.presence_enabled", False),
             ("ingress-options", "main", "server.public_baseurl", "https://chat.ivy.example/"),
+            ("gateway-api", "main", "server.serve_server_wellknown", True),
+            ("gateway-api", "clover", "server.serve_server_wellknown", False),
+            ("delegation", "main", "server.serve_server_wellknown", False),
             ("ingress-disabled", "main", "server.public_baseurl", "https://[2001:db8::1]/"),
         ]
     ],

@@ -123,6 +123,35 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an annotation of ours": (
         {"ingress": {"annotations": {"nginx.ingress.kubernetes.io/use-regex": "false"}}},
         ["spec.ingress.annotations[nginx.ingress.kubernetes.io/use-regex]", "remove it"]),
+    "an annotation of ours for Traefik": (
+        {"ingress": {"controller": "traefik", "annotations": {
+            "traefik.ingress.kubernetes.io/router.priority": "7"}}},
+        ["spec.ingress.annotations[traefik.ingress.kubernetes.io/router.priority]", "remove it"]),
+    "an annotation of ours for HAProxy": (
+        {"ingress": {"controller": "haproxy-ingress", "annotations": {
+            "haproxy-ingress.github.io/path-type": "begin"}}},
+        ["spec.ingress.annotations[haproxy-ingress.github.io/path-type]", "remove it"]),
+    "an issuer twice": (
+        {"ingress": {"tls": {"secretName": "a", "certManager": {"issuerName": "b"}},
+                     "annotations": {"cert-manager.io/cluster-issuer": "c"}}},
+        ["spec.ingress.annotations[cert-manager.io/cluster-issuer]", "certManager"]),
+    "the Gateway API without a Gateway": (
+        {"ingress": {"controller": "gateway-api"}}, ["spec.ingress.gateway", "set it"]),
+    "certificates where a Gateway has them": (
+        {"ingress": {"controller": "gateway-api", "gateway": {"name": "g"},
+                     "wellKnown": {"tls": {"secretName": "a"}},
+                     "federation": {"host": "f.example", "tls": {"secretName": "b"}}}},
+        ["spec.ingress.wellKnown.tls", "spec.ingress.federation.tls", "listener"]),
+    "well-known of an IP address": (
+        {"serverName": "[fd00::1]:8448", "ingress": {"host": "a.example", "wellKnown": {}}},
+        ["spec.ingress.wellKnown", "IP address", "remove it"]),
+    "the same host for servers as for clients": (
+        {"ingress": {"federation": {"host": "rose.example"}}},
+        ["spec.ingress.federation.host", "choose another"]),
+    "one Secret for the certificates of two hosts": (
+        {"ingress": {"tls": {"secretName": "a", "certManager": {"issuerName": "b"}},
+                     "federation": {"host": "f.example", "tls": {"secretName": "a"}}}},
+        ["spec.ingress.federation.tls.secretName: a", "a Secret of its own"]),
 }  # fmt: skip
 
 
@@ -205,6 +234,14 @@ VALID: dict[str, dict[str, Any]] = {
     "a store of media of the user's own": {
         "config": {"media_storage_providers": [{"module": "m", "config": {"bucket": "b"}}]}},
     "an empty secret is none": {"config": {"turn_shared_secret": ""}},
+    "an annotation of a controller that is not asked": {"ingress": {
+        "controller": "traefik", "annotations": {"nginx.ingress.kubernetes.io/use-regex": "x"}}},
+    "one Secret of the user's for two hosts": {"ingress": {
+        "tls": {"secretName": "wild"}, "wellKnown": {"tls": {"secretName": "wild"}},
+        "host": "chat.rose.example", "federation": {"host": "f.rose.example"}}},
+    "well-known switched off at an IP address": {
+        "serverName": "198.51.100.1",
+        "ingress": {"host": "a.example", "wellKnown": {"enabled": False}}},
     "an annotation of another's": {"ingress": {"annotations": {"cert.invalid/issuer": "x"}}},
 }  # fmt: skip
 

@@ -42,13 +42,12 @@ PROVIDERS = {
 }
 """The dialects that Traefik serves."""
 
+INGRESS, GATEWAY = "networking.k8s.io/v1", "gateway.networking.k8s.io/v1"
 CLASSES = [
-    ("networking.k8s.io/v1", "IngressClass", "ingress-nginx", {"controller": "k8s.io/ingress-nginx"}),
-    ("networking.k8s.io/v1", "IngressClass", "traefik",
-     {"controller": "traefik.io/ingress-controller"}),
-    ("gateway.networking.k8s.io/v1", "GatewayClass", "traefik",
-     {"controllerName": "traefik.io/gateway-controller"}),
-]  # fmt: skip
+    (INGRESS, "IngressClass", "ingress-nginx", {"controller": "k8s.io/ingress-nginx"}),
+    (INGRESS, "IngressClass", "traefik", {"controller": "traefik.io/ingress-controller"}),
+    (GATEWAY, "GatewayClass", "traefik", {"controllerName": "traefik.io/gateway-controller"}),
+]
 
 
 @dataclass
@@ -134,7 +133,7 @@ def _gateway(port: int) -> Iterator[Object]:
     listener_for_all: dict[str, Any] = {"allowedRoutes": {"namespaces": {"from": "All"}}}
     yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateway-api"}}
     yield {
-        "apiVersion": "gateway.networking.k8s.io/v1",
+        "apiVersion": GATEWAY,
         "kind": "Gateway",
         "metadata": {"name": "outer", "namespace": "gateway-api"},
         "spec": {"gatewayClassName": "traefik", "listeners": [listener | listener_for_all]},
