@@ -72,7 +72,7 @@ def _entry(edge: Edge, target: Target) -> dict[str, Any]:
         "class": target.route_class.name,
         "groups": list(target.groups),
         "processes": _count(edge.members(target.groups)),
-        "hashedBy": target.route_class.hash_by,
+        "hashedBy": None if target.single else target.route_class.hash_by,
         "service": edge.service(target),
         "rows": [describe(route) for route in target.routes],
         "notSaid": list(edge.untold(target)),
