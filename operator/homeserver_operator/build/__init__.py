@@ -83,11 +83,12 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
         postgres=f"{spec.key.name}-{stores.POSTGRES}",
         redis=f"{spec.key.name}-{stores.REDIS}",
     )
+    files = render(server, topology, addresses)
     config_maps = {
         process.name: build_config_map(
             spec,
             process.name,
-            render(server, topology, process, addresses),
+            files[process.name],
             component="main" if process.is_main else "worker",
         )
         for process in topology.processes

@@ -41,11 +41,14 @@ def stamped_alike(stamped: Object, live: Object) -> bool:
 
 def first_difference(desired: Any, live: Any, path: str = "") -> str | None:
     """The path of the first field that is not as desired, None if all are."""
+    if desired == live:
+        # Most of it is, and the interpreter compares whole trees many times faster.
+        return None
     if isinstance(desired, Mapping):
         return _mapping_difference(desired, live, path)
     if isinstance(desired, Sequence) and not isinstance(desired, str):
         return _list_difference(desired, live, path)
-    return None if desired == live else path
+    return path
 
 
 def _mapping_difference(desired: Mapping[str, Any], live: Any, path: str) -> str | None:
