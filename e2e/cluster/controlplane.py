@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from e2e.cluster import gobuild
+from e2e.cluster import debian, gobuild
 from e2e.cluster.apiserver import READY_SECONDS, ApiServer
 from e2e.cluster.kubectl import Kubectl
 from e2e.cluster.processes import Daemons, Process
@@ -82,8 +82,10 @@ class ControlPlane:
     def start(self) -> None:
         """Start the servers and wait until they are ready (about 5 s).
 
-        Raises RigError, with the end of a server's log, if one does not come up.
+        Installs and builds what is missing first. Raises RigError, with the end of a server's log,
+        if one does not come up.
         """
+        debian.install_missing(debian.CONTROL_PLANE)
         programs = gobuild.binaries(gobuild.KUBERNETES)
         _stop_abandoned()
         directory = Path(tempfile.mkdtemp(prefix="", dir=_base()))
