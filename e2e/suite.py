@@ -10,7 +10,6 @@ cluster stays up.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -34,7 +33,7 @@ def main() -> int:
     try:
         return _soak(options.rounds) if options.soak else _test()
     finally:
-        if os.environ.get(api.CLUSTER_VARIABLE) != api.CURRENT:
+        if api.is_own():
             _run("e2e.cluster", "down")
 
 
