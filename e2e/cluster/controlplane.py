@@ -87,8 +87,8 @@ class ControlPlane:
     def start(self) -> None:
         """Start the servers and wait until they are ready (about 5 s).
 
-        Installs what is missing first. Raises RigError, with the end of a server's log, if one does
-        not come up.
+        Installs and builds what is missing first. Raises RigError, with the end of a server's log,
+        if one does not come up.
         """
         debian.install_missing(debian.CONTROL_PLANE)
         programs = gobuild.binaries(gobuild.KUBERNETES)
