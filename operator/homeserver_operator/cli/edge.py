@@ -5,23 +5,18 @@ The one place of the plugin that knows how targets are made and what a dialect l
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Final
 
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import World
 from homeserver_operator.build.services import client_service_name
 from homeserver_operator.cli.output import CliError
-from homeserver_operator.cli.requests import describe
-from homeserver_operator.render.homeserver_yaml import host
 from homeserver_operator.routes import Target, targets
+from homeserver_operator.routes.dialects import CAPABILITIES
+from homeserver_operator.routes.reduction import Capabilities, reduce_targets, reductions
 from homeserver_operator.topology import Process, Topology, make_topology
 from homeserver_operator.validate import INVALID_SPEC, Rejected, ValidHomeServer, validate
-
-_HASHES: Final = {"user": "the Authorization header"}
-"""What ingress-nginx hashes by instead; by everything else it cannot hash."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +30,17 @@ class Edge:
     @property
     def told(self) -> tuple[Target, ...]:
         """Without the rows whose conditions the Ingress cannot tell: their wide rows have all."""
-        return tuple(
-            dataclasses.replace(
-                target, routes=tuple(route for route in target.routes if not route.narrow)
-            )
-            for target in self.wanted
-        )
+        return reduce_targets(self.wanted, self._can)
 
     @property
     def host(self) -> str:
         """The host name by which clients come in."""
-        return host(ValidHomeServer(self.server, material={}))
+        return self.server.client_host
 
     def service(self, target: Target | None) -> str:
         """The client Service that the Ingress names for a target; None is main."""
+        if target is not None and target.service:
+            return target.service.name
         name = MAIN if target is None or target.is_main else target.route_class.name
         return client_service_name(self.server, name)
 
@@ -58,12 +50,13 @@ class Edge:
 
     def untold(self, target: Target) -> tuple[str, ...]:
         """What the Ingress cannot say of a target, one phrase each."""
-        phrases = [describe(route) for route in target.routes if route.narrow]
-        wanted = target.route_class.hash_by
-        if wanted and not target.single:
-            instead = _HASHES.get(wanted)
-            phrases.append(f"hash by {wanted}" + (f" (only by {instead})" if instead else ""))
-        return tuple(phrases)
+        if target.is_main:
+            return ()
+        return tuple(reduction.what for reduction in reductions((target,), self._can))
+
+    @property
+    def _can(self) -> Capabilities:
+        return CAPABILITIES[self.server.ingress.controller]
 
 
 def make_edge(server: HomeServer) -> Edge:
@@ -73,4 +66,7 @@ def make_edge(server: HomeServer) -> Edge:
     if isinstance(outcome, Rejected) and outcome.reason == INVALID_SPEC:
         raise CliError(f"the HomeServer is not valid: {outcome.message}")
     topology = make_topology(server)
-    return Edge(server, topology, targets(topology))
+    # Without the registrations of application services: these are secret, and not for people's
+    # terminals. Rows that follow from them are left out.
+    valid = ValidHomeServer(server, material={}, registrations={})
+    return Edge(server, topology, targets(valid, topology))

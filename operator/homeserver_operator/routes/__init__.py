@@ -102,7 +102,8 @@ def _dedicated(server: ValidHomeServer, topology: Topology) -> Iterator[Target]:
             for route in _rows(server.spec, route_class)
         ]
         names = tuple(sorted(first.appservices))
-        routes, dropped = dedicated_routes(group, rows, [server.registrations[n] for n in names])
+        known = [server.registrations[name] for name in names if name in server.registrations]
+        routes, dropped = dedicated_routes(group, rows, known)
         yield Target(
             dedicated_class(group, first.serves),
             (group,),

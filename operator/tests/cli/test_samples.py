@@ -11,7 +11,8 @@ from homeserver_operator.cli.edge import make_edge
 from homeserver_operator.cli.requests import Request, find
 from homeserver_operator.cli.samples import METHODS, Sample, samples
 from homeserver_operator.routes import Target
-from homeserver_operator.routes.table import Route, RouteClass
+from homeserver_operator.routes.classes import RouteClass
+from homeserver_operator.routes.table import Route
 
 EDGE = make_edge(parse(EVERY_CLASS))
 SAMPLES = [*samples(EDGE.told)]

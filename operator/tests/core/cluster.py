@@ -47,7 +47,7 @@ class FakeCluster:
         # Copied, so that a core that changes what it was given would be found out.
         children = {key: copied(live) for key, live in self.live.items()}
         for key, managers in self._scalers.items():
-            owned = {"f:spec": {"f:replicas": {}}}
+            owned: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
             children[key]["metadata"]["managedFields"] = [
                 {"manager": manager, "fieldsV1": owned} for manager in sorted(managers)
             ]

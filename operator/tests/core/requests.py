@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, quote
 
 from tests.core import ownership
+from tests.core.deciding import decide
 
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.routes import Target
@@ -25,30 +26,13 @@ class Request:
         return parse_qs(self.query, keep_blank_values=True).get(name, [])
 
 
-def decide(targets: Iterable[Target], request: Request) -> str:
-    """The class that gets a request: of the rows of its path the first narrow one that holds."""
-    rows = [
-        row
-        for target in targets
-        if not target.is_main
-        for row in target.routes
-        if re.fullmatch(row.pattern, request.path, re.DOTALL)
-    ]
-    for row in sorted(rows, key=lambda row: not row.narrow):
-        if _holds(row, request):
-            return row.route_class
-    return MAIN
-
-
-def _holds(row: Route, request: Request) -> bool:
-    if row.methods and request.method not in row.methods:
-        return False
-    if row.without_query and any(request.values(row.without_query)):
-        return False
-    if row.query:
-        name, pattern = row.query
-        return any(re.fullmatch(pattern, value) for value in request.values(name))
-    return True
+def class_of(targets: Iterable[Target], request: Request) -> str:
+    """The class that gets a request."""
+    query = parse_qs(request.query, keep_blank_values=True)
+    first = {name: values[0] for name, values in query.items()}
+    workers = [target for target in targets if not target.is_main]
+    target = decide(workers, request.method, request.path, first)
+    return target.route_class.name if target else MAIN
 
 
 HOSTILE = (
@@ -94,6 +78,6 @@ def _queries(narrow: Iterable[Route]) -> list[str]:
     for name in sorted(names):
         queries += [f"{name}=", f"no{name}=1", f"{name}=s72594_4483_1934&timeout=0"]
     queries += [f"{row.query[0]}={quote(value)}" for row in narrow if row.query
-                for value in ("@bot_1:maple.example", "@robot:maple.example")]  # fmt: skip
-    together = "&".join(f"{name}=%40bot_2%3Amaple.example" for name in sorted(names))
+                for value in ("@bridge_1:maple.example", "@robot:maple.example")]  # fmt: skip
+    together = "&".join(f"{name}=%40bridge_2%3Amaple.example" for name in sorted(names))
     return list(dict.fromkeys([*queries, together]))

@@ -5,17 +5,16 @@ from typing import Any
 
 import pytest
 from tests.core import case, dialects
-from tests.core.dialects import EVERY_CLASS, HOST
+from tests.core.dialects import HOST
 from tests.core.matchers.nginx import NginxMatcher
 from tests.core.requests import Request
-from tests.core.worlds import usual
+from tests.core.worlds import EVERY_CLASS, usual
 
 from homeserver_operator.api.kinds import BY_KIND
-from homeserver_operator.api.spec import parse
+from homeserver_operator.api.spec import ForeignService, parse
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.edge import build_edge, edge_reductions
 from homeserver_operator.build.services import build_client_service, build_main_service
-from homeserver_operator.routes import ForeignService
 from homeserver_operator.routes.dialects import CAPABILITIES, gateway_api
 from homeserver_operator.routes.table import Route
 

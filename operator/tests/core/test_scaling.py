@@ -17,7 +17,7 @@ AUTOSCALER = ObjectKey("HorizontalPodAutoscaler", NAME)
 
 OURS = {**SYNC, "replicas": 3}
 LEFT_OUT = {name: value for name, value in SYNC.items() if name != "replicas"}
-AUTOSCALED = {
+AUTOSCALED: dict[str, Any] = {
     **LEFT_OUT,
     "autoscale": {"minReplicas": 2, "maxReplicas": 9, "cpuUtilization": 70},
     "resources": {"requests": {"cpu": "500m"}},
@@ -167,7 +167,7 @@ def test_a_metrics_quantity_in_other_words_is_no_difference(
     scenario = scaled(AUTOSCALED)
     target = {"type": "AverageValue", "averageValue": value}
     metric = {"type": "Pods", "pods": {"metric": {"name": "busy"}, "target": target}}
-    autoscale = {**AUTOSCALED["autoscale"], "metrics": [metric]}
+    autoscale: dict[str, Any] = {**AUTOSCALED["autoscale"], "metrics": [metric]}
     group(scenario, {**AUTOSCALED, "autoscale": autoscale})
     scenario.converge()
     stored = scenario.cluster.live[AUTOSCALER]["spec"]["metrics"][1]["pods"]["target"]
