@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from tests.core import case, dialects
-from tests.core.dialects import EVERY_CLASS, HOST
+from tests.core.dialects import HOST
 from tests.core.matchers.nginx import NginxMatcher
 from tests.core.requests import Request
-from tests.core.worlds import usual
+from tests.core.worlds import EVERY_CLASS, usual
 
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.spec import parse

@@ -106,7 +106,9 @@ def traefik(targets: tuple[Target, ...], directory: Path) -> Iterator[Front]:
 
 
 def _server(controller: str) -> HomeServer:
-    chosen = {"className": controller} if controller in {"ingress-nginx", "traefik"} else {}
+    chosen: dict[str, Any] = (
+        {"className": controller} if controller in {"ingress-nginx", "traefik"} else {}
+    )
     found = dialects.server(controller, host=host_of(controller), **chosen)
     return replace(found, key=Key(controller, found.key.name))
 
@@ -142,7 +144,7 @@ def _gateway(port: int) -> Iterator[Object]:
 
 @contextmanager
 def _process(kubeconfig: Path, port: int, directory: Path) -> Iterator[None]:
-    command = [
+    command: list[str | Path] = [
         addons.traefik(),
         "--global.checknewversion=false",
         "--global.sendanonymoususage=false",
