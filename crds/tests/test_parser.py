@@ -12,7 +12,7 @@ from crds.tests.schema import load, root, walk
 from crds.tests.test_rules import homeserver
 from homeserver_operator.api import roles
 from homeserver_operator.api.spec import parse
-from homeserver_operator.routes.table import CLASSES
+from homeserver_operator.routes.classes import CLASSES
 from homeserver_operator.validate.groups import RESERVED
 
 SCHEMAS = {node.path: node.schema for node in walk(root(load()))}
@@ -38,8 +38,8 @@ def test_the_rules_and_the_operator_know_the_same_single_roles_and_reserved_name
         for rule in SCHEMAS[path]["x-kubernetes-validations"]
     )
     quoted = set(re.findall(r"'(\w+)'", group))
-    expected = {*roles.SINGLE_WRITER, *roles.SINGLE_RUNNER, *RESERVED}
-    assert quoted - {roles.MEDIA, roles.MEDIA_BACKGROUND_JOBS} == expected
+    expected = {*roles.SINGLE_WRITER, *roles.SINGLE_RUNNER, *roles.SHARED_BY_ALL, *RESERVED}
+    assert quoted - {roles.MEDIA_BACKGROUND_JOBS} == expected
 
 
 def stored(kubectl: Kubectl, fields: dict[str, Any], name: str) -> dict[str, Any]:

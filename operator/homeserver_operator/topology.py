@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from homeserver_operator.api.names import MAIN, MASTER
-from homeserver_operator.api.roles import MEDIA, MEDIA_BACKGROUND_JOBS, STREAMS
+from homeserver_operator.api.roles import MEDIA, MEDIA_BACKGROUND_JOBS, SSO, STREAMS
 from homeserver_operator.api.spec import HomeServer, ProcessOptions, WorkerGroup
 
 
@@ -28,6 +28,7 @@ class Process:
     serves: frozenset[str]
     writes: frozenset[str]
     runs: frozenset[str]
+    appservices: frozenset[str]
     media_repository: bool
     options: ProcessOptions
 
@@ -70,11 +71,15 @@ class Topology:
         return tuple(process for process in self.processes if process.is_main or process.writes)
 
     def serving(self, endpoint_group: str) -> tuple[str, ...]:
-        """Names of the worker groups that serve an endpoint group, sorted.
+        """Names of the worker groups that serve an endpoint group to everybody, sorted.
 
         Empty if all of them were scaled to nothing on purpose: then main has it again.
         """
-        servers = [process for process in self.workers if endpoint_group in process.serves]
+        servers = [
+            process
+            for process in self.workers
+            if endpoint_group in process.serves and not process.appservices
+        ]
         if all(process.replicas == 0 for process in servers):
             return ()
         return tuple(sorted({process.group for process in servers}))
@@ -97,6 +102,7 @@ def make_topology(server: HomeServer) -> Topology:
         serves=frozenset(),
         writes=frozenset(),
         runs=frozenset(),
+        appservices=frozenset(),
         media_repository=not split_media,
         options=server.main,
     )
@@ -116,7 +122,10 @@ def make_topology(server: HomeServer) -> Topology:
 
 
 def _processes(group: WorkerGroup) -> tuple[Process, ...]:
-    """Members that others refer to get a Deployment each; the others share one."""
+    """Members that others refer to, or of which there is to be one, get a Deployment each.
+
+    The others share one.
+    """
 
     def process(
         name: str, instance: str | None, replicas: int | None, runs: frozenset[str]
@@ -129,11 +138,12 @@ def _processes(group: WorkerGroup) -> tuple[Process, ...]:
             serves=group.serves,
             writes=group.writes,
             runs=runs,
+            appservices=group.appservices,
             media_repository=MEDIA in group.serves,
             options=group.options,
         )
 
-    if not group.writes and not group.runs:
+    if not group.writes and not group.runs and SSO not in group.serves:
         return (process(group.name, None, group.replicas, group.runs),)
     count = 1 if group.replicas is None else group.replicas
     return tuple(

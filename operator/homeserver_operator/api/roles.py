@@ -19,10 +19,17 @@ STREAMS: Final[Mapping[str, str]] = {
 SINGLE_WRITER: Final = ("typing", "toDevice", "accountData", "presence", "pushRules")
 """Streams that exactly one process may write."""
 
+SSO: Final = "sso"
+"""The one class of requests that exactly one process may serve."""
+
 MEDIA: Final = "media"
 MEDIA_BACKGROUND_JOBS: Final = "mediaBackgroundJobs"
 FEDERATION_SENDER: Final = "federationSender"
 PUSHER: Final = "pusher"
+
+SHARED_BY_ALL: Final = frozenset({SSO, MEDIA, "federation", "federationInbound"})
+"""Classes of which a group cannot serve one application service's part: its requests are not told
+from others', or main would lose the rest."""
 
 SINGLE_RUNNER: Final = ("backgroundTasks", "userDirectory", "appservices")
 """Duties that exactly one process may have."""

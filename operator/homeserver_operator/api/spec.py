@@ -43,13 +43,17 @@ class ProcessOptions:
 
 @dataclass(frozen=True)
 class WorkerGroup:
-    """n workers of one shape. `replicas` None: one at first, afterwards whoever scales decides."""
+    """n workers of one shape. `replicas` None: one at first, afterwards whoever scales decides.
+
+    With `appservices` it serves only their requests.
+    """
 
     name: str
     replicas: int | None = None
     serves: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     runs: frozenset[str] = frozenset()
+    appservices: frozenset[str] = frozenset()
     options: ProcessOptions = ProcessOptions()
 
 
@@ -172,6 +176,31 @@ class Ingress:
 
 
 @dataclass(frozen=True)
+class ForeignService:
+    """A Service in the HomeServer's namespace that somebody else runs."""
+
+    name: str
+    port: int
+
+
+@dataclass(frozen=True)
+class MatrixAuthenticationService:
+    """Who does the logins in Synapse's place. `service` None: its users route to it themselves."""
+
+    endpoint: str
+    secret: SecretRef
+    service: ForeignService | None = None
+
+
+@dataclass(frozen=True)
+class AppserviceRef:
+    """Where an application service's registration is."""
+
+    name: str
+    registration: SecretRef
+
+
+@dataclass(frozen=True)
 class UserFile:
     """A Secret or ConfigMap that the user mounts at /files/<name>/."""
 
@@ -208,6 +237,8 @@ class HomeServer:
     media: Volume = Volume()
     ingress: Ingress = Ingress()
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    authentication: MatrixAuthenticationService | None = None
+    appservices: tuple[AppserviceRef, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     config_from: tuple[SecretRef, ...] = ()
     files: tuple[UserFile, ...] = ()
@@ -251,6 +282,14 @@ def parse(body: Object) -> HomeServer:
             name: SecretRef(ref["secretName"], ref["key"])
             for name, ref in spec.get("secrets", {}).items()
         },
+        authentication=_authentication(spec.get("matrixAuthenticationService")),
+        appservices=tuple(
+            AppserviceRef(
+                service["name"],
+                SecretRef(service["secretName"], service.get("key", "registration.yaml")),
+            )
+            for service in spec.get("appservices", ())
+        ),
         config=spec.get("config", {}),
         config_from=tuple(
             SecretRef(ref["secretName"], ref.get("key", "homeserver.yaml"))
@@ -287,6 +326,7 @@ def _group(spec: Mapping[str, Any]) -> WorkerGroup:
         serves=frozenset(spec.get("serves", ())),
         writes=frozenset(spec.get("writes", ())),
         runs=frozenset(spec.get("runs", ())),
+        appservices=frozenset(spec.get("appservices", ())),
         options=_options(spec),
     )
 
@@ -376,3 +416,14 @@ def _ingress(spec: Mapping[str, Any]) -> Ingress:
 def _tls_secret_name(spec: Mapping[str, Any]) -> str | None:
     name: str | None = spec.get("tls", {}).get("secretName")
     return name
+
+
+def _authentication(spec: Mapping[str, Any] | None) -> MatrixAuthenticationService | None:
+    if spec is None:
+        return None
+    service = spec.get("service")
+    return MatrixAuthenticationService(
+        endpoint=spec["endpoint"],
+        secret=SecretRef(spec["secret"]["secretName"], spec["secret"]["key"]),
+        service=ForeignService(service["name"], service["port"]) if service else None,
+    )

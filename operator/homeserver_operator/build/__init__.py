@@ -27,7 +27,7 @@ from homeserver_operator.build.services import (
 from homeserver_operator.build.volumes import build_claim
 from homeserver_operator.render import render
 from homeserver_operator.render.paths import Addresses
-from homeserver_operator.routes import shared_classes, targets
+from homeserver_operator.routes import Target, shared_claims, targets
 from homeserver_operator.routes.reduction import Reduction
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate import ValidHomeServer
@@ -95,7 +95,7 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
         store: build_config_map(spec, store, stores.store_files(store), component=store)
         for store in managed
     }
-    everyone = targets(topology)
+    everyone = targets(server, topology)
     return Manifests(
         account=_service_account(spec),
         content=(*copies.values(), *config_maps.values(), *store_maps.values()),
@@ -119,14 +119,10 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
         network=(
             *(build_store_service(spec, store, _PORTS[store]) for store in managed),
             build_main_service(spec),
-            *(
-                build_client_service(spec, target)
-                for target in everyone
-                if not target.is_main and target.service is None
-            ),
+            *(build_client_service(spec, target) for target in everyone if target.has_own_service),
             *(build_replication_service(spec, process) for process in topology.replicating),
         ),
-        synapse=_synapse(spec, topology, images, mounts),
+        synapse=_synapse(spec, topology, images, mounts, everyone),
         edge=tuple(build_edge(spec, everyone)),
         reduced=edge_reductions(spec, everyone),
         mounts=mounts,
@@ -138,9 +134,13 @@ _PORTS = {stores.POSTGRES: POSTGRES_PORT, stores.REDIS: REDIS_PORT}
 
 
 def _synapse(
-    spec: HomeServer, topology: Topology, images: Images, mounts: Mounts
+    spec: HomeServer,
+    topology: Topology,
+    images: Images,
+    mounts: Mounts,
+    everyone: tuple[Target, ...],
 ) -> dict[str, Object]:
-    shared = shared_classes(topology)
+    shared = shared_claims(everyone)
     return {
         process.name: with_defaults(
             build_deployment(

@@ -109,7 +109,7 @@ def pod_spec(
 
 
 def process_labels(server: HomeServer, process: Process, shares: Sequence[str]) -> dict[str, str]:
-    """Labels of a Synapse pod. `shares` are the route classes that several groups answer."""
+    """Labels of a Synapse pod. `shares` is what several groups claim together."""
     return (
         object_labels(server, "main" if process.is_main else "worker")
         | {
@@ -117,7 +117,7 @@ def process_labels(server: HomeServer, process: Process, shares: Sequence[str]) 
             WORKER_GROUP_LABEL: process.group,
             ROLE_LABEL: "main" if process.is_main else "worker",
         }
-        | {f"{SHARES_LABEL_PREFIX}{route_class}": "true" for route_class in shares}
+        | {f"{SHARES_LABEL_PREFIX}{claim}": "true" for claim in shares}
     )
 
 

@@ -27,7 +27,7 @@ from homeserver_operator.render import paths
 from homeserver_operator.render.paths import Addresses
 from homeserver_operator.routes.exposure import delegated_to, synapses_answer
 from homeserver_operator.topology import Process, Topology
-from homeserver_operator.validate import ValidHomeServer, sources
+from homeserver_operator.validate import ValidHomeServer, appservices, sources
 
 MEDIA_KEYS: Final = frozenset(
     {
@@ -91,6 +91,7 @@ def render_homeserver(
         settings["stream_writers"] = {
             STREAMS[stream]: list(writers) for stream, writers in sorted(topology.writers.items())
         }
+    settings |= _authentication(server) | _appservices(server)
     settings |= _duties(topology, process)
     settings |= _main(settings) | _well_known(spec) if process.is_main else _worker(process)
     return settings
@@ -144,6 +145,27 @@ def _redis(server: ValidHomeServer, addresses: Addresses) -> dict[str, Any]:
     if username := material.get("username"):
         settings["username"] = username.decode().strip()
     return settings
+
+
+def _authentication(server: ValidHomeServer) -> dict[str, Any]:
+    if not (mas := server.spec.authentication):
+        return {}
+    return {
+        "matrix_authentication_service": {
+            "enabled": True,
+            "endpoint": mas.endpoint,
+            "secret_path": paths.secret(sources.MAS, sources.TOKEN_FILE),
+        }
+    }
+
+
+def _appservices(server: ValidHomeServer) -> dict[str, Any]:
+    """Every process reads the registrations: each authenticates application services itself."""
+    files = [
+        paths.secret(appservices.purpose(service.name), appservices.FILE)
+        for service in server.spec.appservices
+    ]
+    return {"app_service_config_files": sorted(files)} if files else {}
 
 
 def _instance_map(topology: Topology, addresses: Addresses) -> dict[str, Any]:

@@ -5,14 +5,15 @@ After this step nothing looks at missing objects, bad overlays or impossible gro
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
-from homeserver_operator.validate import edge, groups, overlay
+from homeserver_operator.validate import appservices, edge, groups, overlay
+from homeserver_operator.validate.appservices import Registration
 from homeserver_operator.validate.sources import REPLICATION, Source, sources_of
 
 
@@ -20,11 +21,13 @@ from homeserver_operator.validate.sources import REPLICATION, Source, sources_of
 class ValidHomeServer:
     """A HomeServer whose spec holds together and whose Secrets are all there.
 
-    `material` is what the processes mount, by purpose: file name to content.
+    `material` is what the processes mount, by purpose: file name to content. `registrations` are
+    those of the application services, by their names in the spec.
     """
 
     spec: HomeServer
     material: Mapping[str, Mapping[str, bytes]]
+    registrations: Mapping[str, Registration] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,15 @@ def validate(server: HomeServer, world: World) -> ValidHomeServer | Rejected:
     if found := [problem for source in wanted for problem in _source_problems(source, world)]:
         return Rejected(SECRET_MISSING, "; ".join(found), RECHECK)
     material = {source.purpose: _material(source, world) for source in wanted}
-    if found := list(_config_from_problems(wanted, material)):
+    registrations, unregistered = appservices.read_registrations(server, material)
+    if found := [*_config_from_problems(wanted, material), *unregistered]:
         return Rejected(INVALID_SPEC, "; ".join(found), RECHECK)
-    return ValidHomeServer(server, material)
+    return ValidHomeServer(server, material, registrations)
 
 
 def _spec_problems(server: HomeServer) -> Iterator[str]:
     yield from groups.problems(server)
+    yield from appservices.group_problems(server)
     yield from edge.problems(server)
     yield from overlay.problems(server.config, "spec.config")
     yield from overlay.problems(server.main.config, "spec.main.config")

@@ -14,6 +14,7 @@ from homeserver_operator.api.roles import (
     MEDIA_BACKGROUND_JOBS,
     SINGLE_RUNNER,
     SINGLE_WRITER,
+    SSO,
 )
 from homeserver_operator.api.spec import HomeServer, WorkerGroup
 
@@ -33,6 +34,14 @@ def problems(server: HomeServer) -> Iterator[str]:
         yield from _single(server, "writes", stream)
     for duty in SINGLE_RUNNER:
         yield from _single(server, "runs", duty)
+    yield from _single(server, "serves", SSO)
+    if server.authentication:
+        for group in server.workers:
+            if SSO in group.serves:
+                yield (
+                    f"spec.workers[{group.name}].serves: Synapse has no {SSO} where "
+                    f"spec.matrixAuthenticationService does the logins: remove {SSO}"
+                )
     yield from _media(server)
 
 

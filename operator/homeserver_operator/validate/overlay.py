@@ -43,6 +43,8 @@ OWNED: Final[Mapping[str, str]] = {
     "worker_replication_http_tls": _GONE,
     "worker_main_http_uri": _GONE,
     "worker_replication_secret_path": "set spec.secrets.workerReplicationSecret",
+    "app_service_config_files": "set spec.appservices",
+    "matrix_authentication_service": "set spec.matrixAuthenticationService",
     "signing_key_path": "set spec.secrets.signingKey",
     "macaroon_secret_key_path": "set spec.secrets.macaroonSecretKey",
     "form_secret_path": "set spec.secrets.formSecret",
@@ -75,15 +77,20 @@ NESTED_SECRETS: Final = (
     ("email", "smtp_pass"),
     ("jwt_config", "secret"),
     ("oidc_providers", "client_secret"),
-    ("matrix_authentication_service", "secret"),
-    ("experimental_features", "msc3861", "client_secret"),
-    ("experimental_features", "msc3861", "admin_token"),
 )
 """Paths of secrets that belong into configFrom; lists on the way are walked through.
 
 The first group is what Synapse's own --no-secrets-in-config refuses, the rest what its manual calls
 secret.
 """
+
+
+NESTED_OWNED: Final[Mapping[tuple[str, ...], str]] = {
+    ("experimental_features", "msc3861"): (
+        "it is gone from Synapse: set spec.matrixAuthenticationService"
+    ),
+}
+"""The same as OWNED for what lies deeper."""
 
 
 def problems(overlay: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -93,6 +100,7 @@ def problems(overlay: Mapping[str, Any], path: str) -> Iterator[str]:
             yield f"{path}.{key} is the operator's: {remedy}"
         elif remedy := SECRETS.get(key):
             yield f"{path}.{key} would lie in a ConfigMap for everybody to read: {remedy}"
+    yield from _nested_owned(overlay, f"{path}.")
     for secret in NESTED_SECRETS:
         if _holds(overlay, secret):
             dotted = ".".join(secret)
@@ -104,6 +112,13 @@ def owned_problems(overlay: Mapping[str, Any], path: str) -> Iterator[str]:
     for key in overlay:
         if remedy := {**OWNED, **SECRETS}.get(key):
             yield f"{path} sets {key}, which is the operator's: {remedy}"
+    yield from _nested_owned(overlay, f"{path} sets ")
+
+
+def _nested_owned(overlay: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for option, remedy in NESTED_OWNED.items():
+        if _holds(overlay, option):
+            yield f"{prefix}{'.'.join(option)} is the operator's: {remedy}"
 
 
 def _holds(node: Any, path: tuple[str, ...]) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 
 from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer, SecretRef
 from homeserver_operator.api.world import ObjectKey
+from homeserver_operator.validate import appservices
 
 SIGNING_KEY: Final = "signing-key"
 MACAROON: Final = "macaroon"
@@ -20,6 +21,7 @@ POSTGRES: Final = "postgres"
 POSTGRES_CA: Final = "postgres-ca"
 REDIS: Final = "redis"
 REDIS_CA: Final = "redis-ca"
+MAS: Final = "mas"
 COPY_NAMES: Final = "copy-names"
 """Key of the hash in the names of Secret copies, so that a name tells nothing of the content."""
 
@@ -59,6 +61,8 @@ def sources_of(server: HomeServer) -> tuple[Source, ...]:
         *_secrets(server),
         *_postgres(server),
         *_redis(server),
+        *_authentication(server),
+        *_appservices(server),
         *_config_from(server),
         *_files(server),
     )
@@ -119,6 +123,20 @@ def _redis(server: HomeServer) -> Iterator[Source]:
         yield Source(REDIS, secret, tuple(keys), "spec.redis.credentials")
     if redis.ca:
         yield _referenced(REDIS_CA, CA_FILE, redis.ca, "spec.redis.tls.caSecret")
+
+
+def _authentication(server: HomeServer) -> Iterator[Source]:
+    if mas := server.authentication:
+        path = "spec.matrixAuthenticationService.secret"
+        yield _referenced(MAS, TOKEN_FILE, mas.secret, path)
+
+
+def _appservices(server: HomeServer) -> Iterator[Source]:
+    for service in server.appservices:
+        path = f"spec.appservices[{service.name}]"
+        yield _referenced(
+            appservices.purpose(service.name), appservices.FILE, service.registration, path
+        )
 
 
 def _config_from(server: HomeServer) -> Iterator[Source]:

@@ -6,23 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from tests.core.deciding import decide, targets_of
 from tests.core.matchers import Matcher
 from tests.core.matchers.gateway import GatewayMatcher
 from tests.core.matchers.haproxy import HAProxyMatcher
 from tests.core.matchers.nginx import NginxMatcher
 from tests.core.matchers.traefik import TraefikMatcher
-from tests.core.requests import Request, decide
-from tests.core.worlds import EVERY_CLASS
+from tests.core.requests import Request
+from tests.core.worlds import BRIDGE_SECRET, EVERY_CLASS, with_bridge
 
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.api.spec import HomeServer, parse
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.edge import build_edge
-from homeserver_operator.routes import Target, targets
+from homeserver_operator.routes import Target
 from homeserver_operator.routes.dialects import CAPABILITIES
 from homeserver_operator.routes.reduction import reduce_targets
-from homeserver_operator.routes.table import Route
-from homeserver_operator.topology import make_topology
 
 HOST = "maple.example"
 
@@ -40,7 +39,8 @@ class Reader:
         said = reduce_targets(everyone, CAPABILITIES[self.controller])
         if self.decodes:
             request = dataclasses.replace(request, path=unquote(request.path))
-        return f"maple-{decide(said, request)}"
+        found = decide(said, request.method, request.path, request.parameters)
+        return f"maple-{MAIN if found is None or found.is_main else found.route_class.name}"
 
 
 READERS = {
@@ -56,17 +56,6 @@ READERS = {
     ),
 }
 
-SYNC = "/_matrix/client/(r0|v3|unstable)/sync"
-NARROW = (
-    Route("initial-sync", SYNC, without_query="since"),
-    Route("login", SYNC, query=("user_id", "@bot_.*")),
-    Route("client", "/_matrix/client/(api/v1|r0|v3|unstable)/pushrules/.*",
-          methods=frozenset({"GET", "HEAD"})),
-    Route("login", "/_matrix/client/(r0|v3|unstable)/devices(/[^/]+)?",
-          query=("user_id", "@bot_.*")),
-)  # fmt: skip
-"""Narrow rows of each kind, for patterns that have wide ones, whatever the table has."""
-
 
 def server(controller: str, body: Object = EVERY_CLASS, **ingress: Any) -> HomeServer:
     """A HomeServer that is served by a controller."""
@@ -76,20 +65,10 @@ def server(controller: str, body: Object = EVERY_CLASS, **ingress: Any) -> HomeS
     return parse({**body, "spec": {**spec, "ingress": chosen}})
 
 
-def everyone(body: Object = EVERY_CLASS) -> tuple[Target, ...]:
-    """The targets of a homeserver, the narrow rows added."""
-    return tuple(
-        dataclasses.replace(
-            target,
-            routes=tuple(
-                dict.fromkeys(
-                    (*(row for row in NARROW if row.route_class == target.route_class.name),
-                     *target.routes)
-                )
-            ),
-        )
-        for target in targets(make_topology(parse(body)))
-    )  # fmt: skip
+def everyone() -> tuple[Target, ...]:
+    """The targets of a homeserver whose workers answer every class, and a bridge of its own."""
+    body = with_bridge(EVERY_CLASS, serves=("sync", "initialSync", "client"))
+    return targets_of(body, BRIDGE_SECRET)
 
 
 def given_to_main(found: tuple[Target, ...], classes: Iterable[str]) -> tuple[Target, ...]:

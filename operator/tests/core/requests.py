@@ -1,4 +1,4 @@
-"""Requests of all kinds, and what the route table says of each."""
+"""Requests of all kinds, to try the dialects with."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,6 @@ from urllib.parse import parse_qs, quote
 
 from tests.core import ownership
 
-from homeserver_operator.api.names import MAIN
 from homeserver_operator.routes import Target
 from homeserver_operator.routes.table import Route
 
@@ -20,35 +19,17 @@ class Request:
     method: str = "GET"
     query: str = ""
 
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query, decoded; of several values of one name the first."""
+        return {name: values[0] for name, values in self._query().items()}
+
     def values(self, name: str) -> list[str]:
         """The decoded values of a query parameter."""
-        return parse_qs(self.query, keep_blank_values=True).get(name, [])
+        return self._query().get(name, [])
 
-
-def decide(targets: Iterable[Target], request: Request) -> str:
-    """The class that gets a request: of the rows of its path the first narrow one that holds."""
-    rows = [
-        row
-        for target in targets
-        if not target.is_main
-        for row in target.routes
-        if re.fullmatch(row.pattern, request.path, re.DOTALL)
-    ]
-    for row in sorted(rows, key=lambda row: not row.narrow):
-        if _holds(row, request):
-            return row.route_class
-    return MAIN
-
-
-def _holds(row: Route, request: Request) -> bool:
-    if row.methods and request.method not in row.methods:
-        return False
-    if row.without_query and any(request.values(row.without_query)):
-        return False
-    if row.query:
-        name, pattern = row.query
-        return any(re.fullmatch(pattern, value) for value in request.values(name))
-    return True
+    def _query(self) -> dict[str, list[str]]:
+        return parse_qs(self.query, keep_blank_values=True)
 
 
 HOSTILE = (
@@ -66,9 +47,12 @@ HOSTILE = (
 """Tails that users may choose: words of rows, encoded and plain ids."""
 
 
+OPEN = ("/_matrix/", "/_synapse/client/", "/_synapse/admin/")
+
+
 def corpus(targets: Iterable[Target]) -> list[Request]:
     """Real paths, plain and percent-encoded, with hostile tails, methods and queries."""
-    paths = sorted(path for path in ownership.samples() if path.startswith("/_matrix"))
+    paths = sorted(path for path in ownership.samples() if path.startswith(OPEN))
     plain = [Request(path) for path in paths]
     encoded = [Request(quote(path, safe="/%.:")) for path in paths]
     tailed = [
@@ -93,7 +77,7 @@ def _queries(narrow: Iterable[Route]) -> list[str]:
     queries = ["", "timeout=30000"]
     for name in sorted(names):
         queries += [f"{name}=", f"no{name}=1", f"{name}=s72594_4483_1934&timeout=0"]
-    queries += [f"{row.query[0]}={quote(value)}" for row in narrow if row.query
-                for value in ("@bot_1:maple.example", "@robot:maple.example")]  # fmt: skip
-    together = "&".join(f"{name}=%40bot_2%3Amaple.example" for name in sorted(names))
+    queries += ["user_id=%40bridge_1%3Amaple.example", "user_id=@robot:maple.example"]
+    queries += ["full_state=true", "full_state=true&since=s1", "full_state=truex"]
+    together = "user_id=%40bridge_2%3Amaple.example&since=s1&full_state=true"
     return list(dict.fromkeys([*queries, together]))

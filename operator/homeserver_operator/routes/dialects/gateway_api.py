@@ -56,29 +56,33 @@ class RouteRules:
 
 def compile_rules(targets: tuple[Target, ...], site: Site) -> Iterator[RouteRules]:
     """The rules of every class that workers answer, and those of main, which has the rest."""
-    seen = tuple(t for t in site.of(reduce_targets(targets, CAN)) if not t.is_main)
-    matches: dict[str, list[Match]] = {target.route_class.name: [] for target in seen}
-    mains = matches.setdefault(MAIN_TARGET.route_class.name, [])
+    seen = site.of(reduce_targets(targets, CAN))
+    matches: dict[str, list[Match]] = {_name(target): [] for target in (*seen, MAIN_TARGET)}
     split = _by_narrowed_pattern(seen)
     for pattern, narrow in split.items():
         for name, match in _turned_round(pattern, narrow, _owner(pattern, seen)):
             matches[name].append(match)
     for target in seen:
         wide = [row.pattern for row in target.routes if row.pattern not in split]
-        matches[target.route_class.name] += _joined(wide)
+        matches[_name(target)] += _joined(wide)
+    mains = matches[MAIN_TARGET.route_class.name]
     mains += [Match("PathPrefix", prefix) for prefix in site.prefixes]
     mains += [Match("Exact", path) for path in site.exact]
-    for target in (*seen, MAIN_TARGET):
-        yield from _objects(target, matches[target.route_class.name])
+    for target in (*(target for target in seen if not target.is_main), MAIN_TARGET):
+        yield from _objects(target, matches[_name(target)])
 
 
-def _by_narrowed_pattern(targets: Iterable[Target]) -> dict[str, list[Route]]:
-    """The narrow rows of each pattern that has any, the first to be tried first."""
-    narrow: dict[str, list[Route]] = {}
+def _name(target: Target) -> str:
+    return (MAIN_TARGET if target.is_main else target).route_class.name
+
+
+def _by_narrowed_pattern(targets: Iterable[Target]) -> dict[str, list[tuple[str, Route]]]:
+    """The narrow rows of each pattern that has any, with their classes, the first to try first."""
+    narrow: dict[str, list[tuple[str, Route]]] = {}
     for target in targets:
         for row in target.routes:
             if row.narrow:
-                narrow.setdefault(row.pattern, []).append(row)
+                narrow.setdefault(row.pattern, []).append((_name(target), row))
     return narrow
 
 
@@ -87,11 +91,13 @@ def _owner(pattern: str, targets: Iterable[Target]) -> str:
     for target in targets:
         for row in target.routes:
             if row.pattern == pattern and not row.narrow:
-                return target.route_class.name
+                return _name(target)
     return MAIN_TARGET.route_class.name
 
 
-def _turned_round(pattern: str, narrow: list[Route], owner: str) -> Iterator[tuple[str, Match]]:
+def _turned_round(
+    pattern: str, narrow: list[tuple[str, Route]], owner: str
+) -> Iterator[tuple[str, Match]]:
     """The matches of one pattern with conditions, and the classes that they lead to.
 
     Method first, then more parameters come first everywhere. So there is a match for every set of
@@ -99,7 +105,7 @@ def _turned_round(pattern: str, narrow: list[Route], owner: str) -> Iterator[tup
     """
     path = _anchored([pattern])
     wide = _classes(narrow, owner, None)
-    for method in (None, *sorted({method for row in narrow for method in row.methods})):
+    for method in (None, *sorted({method for _, row in narrow for method in row.methods})):
         classes = _classes(narrow, owner, method)
         if method and classes == wide:
             continue
@@ -111,18 +117,18 @@ def _turned_round(pattern: str, narrow: list[Route], owner: str) -> Iterator[tup
 
 
 def _classes(
-    narrow: list[Route], owner: str, method: str | None
+    narrow: list[tuple[str, Route]], owner: str, method: str | None
 ) -> dict[frozenset[Parameter], str]:
     """The class that has a request with exactly these of the parameters that rows speak of."""
     choices: dict[str, list[tuple[Parameter, ...]]] = {}
-    for row in narrow:
+    for _, row in narrow:
         for parameter in _parameters(row):
             choice = choices.setdefault(parameter[0], [()])
             if (parameter,) not in choice:
                 choice.append((parameter,))
     sets = (frozenset(chain.from_iterable(chosen)) for chosen in product(*choices.values()))
     return {
-        there: next((row.route_class for row in narrow if _holds(row, there, method)), owner)
+        there: next((name for name, row in narrow if _holds(row, there, method)), owner)
         for there in sets
     }
 
