@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.core.defaulting import canonical_quantities, with_defaults
 
-from homeserver_operator.api.actions import Apply, Delete, Generate, Plan
+from homeserver_operator.api.actions import Apply, Delete, Generate, Plan, Reown
 from homeserver_operator.api.names import API_VERSION, PROCESS_LABEL, ROLE_LABEL
 from homeserver_operator.api.world import Object, ObjectKey, World
 
@@ -46,6 +46,8 @@ class FakeCluster:
             self._apply(apply)
         for delete in plan.deletes:
             self._delete(delete)
+        for reown in plan.reowns:
+            self._reown(reown)
 
     def create(self, order: Generate) -> None:
         key = ObjectKey("Secret", order.manifest["metadata"]["name"])
@@ -84,6 +86,12 @@ class FakeCluster:
             raise RefusedError(f"{order.key}: decided on another object")
         self.forget(order.key)
         self.references.pop(order.key, None)
+
+    def _reown(self, order: Reown) -> None:
+        metadata = self.live[order.key]["metadata"]
+        if metadata["uid"] != order.uid:
+            raise RefusedError(f"{order.key}: decided on another object")
+        metadata["ownerReferences"] = [copied(owner) for owner in order.owners]
 
     def settle(self) -> None:
         """Controllers and kubelets do their work: every pod is there, new and ready."""
