@@ -3,9 +3,10 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.core.case import as_stored
+from tests.core.case import References, as_stored
 
 from homeserver_operator.api.roles import SINGLE_RUNNER, SINGLE_WRITER, STREAMS
+from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.routes.table import CLASSES
 from homeserver_operator.validate.groups import RESERVED
 
@@ -83,9 +84,9 @@ def specs(draw: st.DrawFn, server_name: str = "wood.example") -> Spec:
     return spec
 
 
-USERS = {
-    "login": {"username": b"role", "password": b"pass-of-login"},
-    "mail": {"homeserver.yaml": b"email: {smtp_pass: word}"},
+USERS_SECRETS: References = {
+    ObjectKey("Secret", "login"): {"username": b"role", "password": b"pass-of-login"},
+    ObjectKey("Secret", "mail"): {"homeserver.yaml": b"email: {smtp_pass: word}"},
 }
 """The Secrets that these specs name."""
 

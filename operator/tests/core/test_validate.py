@@ -70,6 +70,8 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "two media repositories on a volume for one": (
         {"workers": [group("a", replicas=2, serves=["media"], runs=["mediaBackgroundJobs"])]},
         ["spec.mediaStore.volume.accessMode is ReadWriteOnce", "set ReadWriteMany"]),
+    "a database without the way in": (
+        {"postgres": {"host": "pg"}}, ["spec.postgres.credentials", "set secretName"]),
     "a key of ours in the overlay": (
         {"config": {"instance_map": {}}}, ["spec.config.instance_map", "workers[].writes"]),
     "a key of ours in a group's overlay": (
