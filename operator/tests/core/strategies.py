@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 from tests.core.case import References, as_stored
 
-from homeserver_operator.api.roles import SINGLE_RUNNER, SINGLE_WRITER, STREAMS
+from homeserver_operator.api.roles import QUARANTINED_MEDIA, SINGLE_RUNNER, SINGLE_WRITER, STREAMS
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.routes.table import CLASSES
 from homeserver_operator.validate.groups import RESERVED
@@ -13,8 +13,8 @@ from homeserver_operator.validate.groups import RESERVED
 Spec = dict[str, Any]
 
 SERVES = sorted({c.serves for c in CLASSES if c.serves} - {"media"})
-SHARDED_STREAMS = sorted(set(STREAMS) - set(SINGLE_WRITER))
-SHARDED_DUTIES = ["federationSender", "pusher"]
+SHARDED_STREAMS = sorted(set(STREAMS) - {*SINGLE_WRITER, QUARANTINED_MEDIA})
+SHARDED_DUTIES = ["federationSender", "outboundFederation", "pusher"]
 
 
 def names(longest: int) -> st.SearchStrategy[str]:
@@ -57,6 +57,8 @@ def _media(draw: st.DrawFn, made: list[Spec]) -> None:
         host = draw(st.sampled_from(hosts))
         host.setdefault("serves", []).append("media")
         host.setdefault("runs", []).append("mediaBackgroundJobs")
+        if draw(st.booleans()):
+            host.setdefault("writes", []).append(QUARANTINED_MEDIA)
 
 
 @st.composite
