@@ -36,17 +36,20 @@ def object_meta(
         "labels": object_labels(server, component) | dict(labels or {}),
     }
     if owned:
-        meta["ownerReferences"] = [
-            {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "name": server.key.name,
-                "uid": server.uid,
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ]
+        meta["ownerReferences"] = [owner_reference(server)]
     return meta
+
+
+def owner_reference(server: HomeServer) -> dict[str, Any]:
+    """What makes an object the HomeServer's, to go when it goes."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": server.key.name,
+        "uid": server.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
 
 
 def object_labels(server: HomeServer, component: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.core.defaulting import canonical_quantities, with_defaults
 
-from homeserver_operator.api.actions import Apply, Delete, Generate, Plan
+from homeserver_operator.api.actions import Apply, Delete, Generate, Plan, Reown
 from homeserver_operator.api.names import (
     API_VERSION,
     FIELD_MANAGER,
@@ -58,6 +58,8 @@ class FakeCluster:
             self._apply(apply)
         for delete in plan.deletes:
             self._delete(delete)
+        for reown in plan.reowns:
+            self._reown(reown)
 
     def create(self, order: Generate) -> None:
         key = ObjectKey("Secret", order.manifest["metadata"]["name"])
@@ -140,6 +142,12 @@ class FakeCluster:
             raise RefusedError(f"{order.key}: decided on another object")
         self.forget(order.key)
         self.references.pop(order.key, None)
+
+    def _reown(self, order: Reown) -> None:
+        metadata = self.live[order.key]["metadata"]
+        if metadata["uid"] != order.uid:
+            raise RefusedError(f"{order.key}: decided on another object")
+        metadata["ownerReferences"] = [copied(owner) for owner in order.owners]
 
     def settle(self) -> None:
         """Controllers and kubelets do their work: every pod is there, new and ready."""

@@ -9,16 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.core import case, strategies
 from tests.core.scenario import Scenario
-from tests.core.strategies import USERS, Spec, resource
+from tests.core.strategies import USERS_SECRETS, Spec, resource
 
 from homeserver_operator.api.names import REVISION_LABEL
 from homeserver_operator.api.spec import parse
-from homeserver_operator.api.world import Object, ObjectKey
+from homeserver_operator.api.world import Object
 from homeserver_operator.build import Manifests
 from homeserver_operator.topology import make_topology
 from homeserver_operator.validate.sources import generated_names
-
-USERS_SECRETS: case.References = {ObjectKey("Secret", name): data for name, data in USERS.items()}
 
 thorough = settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
