@@ -47,9 +47,9 @@ class FakeCluster:
         # Copied, so that a core that changes what it was given would be found out.
         children = {key: copied(live) for key, live in self.live.items()}
         for key, managers in self._scalers.items():
-            owned = {"f:spec": {"f:replicas": {}}}
             children[key]["metadata"]["managedFields"] = [
-                {"manager": manager, "fieldsV1": owned} for manager in sorted(managers)
+                {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+                for manager in sorted(managers)
             ]
         return World(children=children, references=dict(self.references))
 

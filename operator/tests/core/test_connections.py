@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core import case, kstatus
+from tests.core import kstatus
 from tests.core.scenario import NOW, Scenario, running
 from tests.core.worlds import usual
 
-from homeserver_operator.api.world import Object, World
+from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.pipeline import decide, report
 
 TYPE = "ConnectionBudgetExceeded"
@@ -51,7 +51,7 @@ def homeserver(groups: list[dict[str, Any]], **postgres: Any) -> Scenario:
     spec = {**loaded["spec"], "workers": groups, "postgres": postgres}
     scenario = Scenario(body={**loaded, "spec": spec})
     login = {"username": b"u", "password": b"p"}
-    scenario.cluster.references[case.ObjectKey("Secret", "login")] = login
+    scenario.cluster.references[ObjectKey("Secret", "login")] = login
     return scenario.converge()
 
 
