@@ -89,14 +89,16 @@ class FakeCluster:
         version = wanted["metadata"].pop("resourceVersion", None)
         if version is not None and live and version != live["metadata"]["resourceVersion"]:
             raise RefusedError(f"{key}: decided on another version")
-        left = self._own_replicas(key, wanted, order.manager)
+        others = self._own_replicas(key, wanted, order.manager)
         if order.manager != FIELD_MANAGER:
             assert live is not None
-            live["spec"] |= wanted.get("spec", {})
+            number = wanted.get("spec", {})
+            live["metadata"]["generation"] += not number.items() <= live["spec"].items()
+            live["spec"] |= number
             self._touch(key)
             return
         before = copied(self._ours.get(key))
-        if before and left and "replicas" not in wanted["spec"]:
+        if before and others and "replicas" not in wanted["spec"]:
             before["spec"].pop("replicas", None)
         merged = _merge(before, wanted, live or {})
         fresh = with_defaults(merged)
