@@ -64,9 +64,14 @@ class Cluster:
         }
 
 
+def is_own() -> bool:
+    """Tell whether the cluster is the rig's, to be brought up and taken down at will."""
+    return os.environ.get(CLUSTER_VARIABLE) != CURRENT
+
+
 def cluster() -> Cluster:
     """Return the cluster to use; raises RigError, with the remedy, if there is none."""
-    if os.environ.get(CLUSTER_VARIABLE) == CURRENT:
+    if not is_own():
         return _current()
     instance = Instance.from_environment()
     if not instance.ready_marker.exists():
@@ -94,7 +99,7 @@ def ensure_images(*names: str) -> dict[str, str]:
     Builds and imports what is not there yet; in a cluster that is not the rig's, they must have
     been pushed. Raises RigError if one cannot be built.
     """
-    if os.environ.get(CLUSTER_VARIABLE) == CURRENT:
+    if not is_own():
         return {name: cluster().images[name] for name in names}
     references = build_and_import(Instance.from_environment(), names)
     missing = sorted(set(names) - set(references))

@@ -33,6 +33,13 @@ namespace or in one ClusterRole. A test holds them to the kinds that the operato
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch, create, patch, delete]
+# Two that a cluster may lack; used where a HomeServer's spec.ingress.controller asks for them.
+- apiGroups: [traefik.io]
+  resources: [ingressroutes]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
 # Read, so that nothing is pruned that an old pod still mounts.
 - apiGroups: [apps]
   resources: [replicasets]

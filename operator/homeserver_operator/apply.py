@@ -35,9 +35,9 @@ async def execute(cluster: Cluster, server: Object, plan: Plan) -> str | None:
         try:
             await _write(cluster, namespace, step)
         except ApiError as error:
-            if not _final(error):
-                raise
-            return f"{step.key.kind}/{step.key.name}: {error.message}"
+            if message := _refusal(step, error):
+                return f"{step.key.kind}/{step.key.name}: {message}"
+            raise
     return None
 
 
@@ -79,15 +79,22 @@ async def _write(cluster: Cluster, namespace: str, step: Apply | Delete) -> None
             raise
 
 
-def _final(error: ApiError) -> bool:
-    """Whether asking again with the same content would get the same answer.
+def _refusal(step: Apply | Delete, error: ApiError) -> str | None:
+    """What people are told, if asking again with the same content would get the same answer.
 
     An object that was replaced under our hands answers 409 when it is missing and 422 about its uid
-    when it is another one; both end in a new look. 404 is a namespace that is going away.
+    when it is another one; both end in a new look. 404 is a namespace that is going away, or a kind
+    that the cluster does not know.
     """
+    kind = kind_of(step.key.kind)
+    if error.status == 404 and kind.comes_with:
+        return (
+            f"the cluster does not know {kind.plural} of {kind.api_version}: install the CRDs of "
+            f"{kind.comes_with}, or choose another spec.ingress.controller"
+        )
     if error.status == 422 and "metadata.uid" in error.fields:
-        return False
-    return 400 <= error.status < 500 and error.status not in _RETRIED
+        return None
+    return error.message if 400 <= error.status < 500 and error.status not in _RETRIED else None
 
 
 def _event(server: Object, event: Event) -> Object:

@@ -37,6 +37,8 @@ METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s
 STRICT: Final = ("fieldValidation", "Strict")
 WRITER: Final = (("fieldManager", names.FIELD_MANAGER), STRICT)
 
+NOT_FOUND: Final = 404
+
 WATCH_SECONDS: Final = 300
 """After this time the API server ends a watch, so that a connection never grows old."""
 
@@ -88,7 +90,7 @@ class Cluster:
         try:
             found: Object = await self._read(request)
         except ApiError as error:
-            if error.status == 404:
+            if error.status == NOT_FOUND:
                 return None
             raise
         return found
@@ -124,14 +126,21 @@ class Cluster:
     async def list(
         self, kind: ManagedKind, namespace: str, *, labels: str, limit: int = 500
     ) -> tuple[Object, ...]:
-        """List everything that carries the labels; items get the kind that lists leave out."""
+        """List everything that carries the labels; items get the kind that lists leave out.
+
+        Of a kind that a cluster may lack, and does, there are none.
+        """
         items: list[Object] = []
-        async with aclosing(self.pages(kind, namespace, labels=labels, limit=limit)) as pages:
-            async for page in pages:
-                # Who owns which field is a large part of an object, and few here ask.
-                for item in page.items if not kind.shared else ():
-                    item["metadata"].pop("managedFields", None)
-                items += page.items
+        try:
+            async with aclosing(self.pages(kind, namespace, labels=labels, limit=limit)) as pages:
+                async for page in pages:
+                    # Who owns which field is a large part of an object, and few here ask.
+                    for item in page.items if not kind.shared else ():
+                        item["metadata"].pop("managedFields", None)
+                    items += page.items
+        except ApiError as error:
+            if error.status != NOT_FOUND or not kind.comes_with:
+                raise
         return tuple({"apiVersion": kind.api_version, "kind": kind.kind, **i} for i in items)
 
     async def apply(

@@ -1,11 +1,20 @@
 """What groups of workers may claim."""
 
-from crds.tests.cases.case import Case, both, once, worker
+from typing import Any
+
+from crds.tests.cases.case import Case, Spec, both, once, spec, worker
 
 SINGLE_STREAMS = ("typing", "toDevice", "accountData", "presence", "pushRules")
 CPU = {"requests": {"cpu": "500m"}}
 
 SINGLE_DUTIES = ("backgroundTasks", "userDirectory", "appservices", "mediaBackgroundJobs")
+
+
+def bridged(**fields: Any) -> Spec:
+    """A spec with an application service and a group for it."""
+    group = worker("bridged", appservices=["bridge"], **fields)
+    return {**group, "appservices": [{"name": "bridge", "secretName": "bridge"}]}
+
 
 WORKERS = (
     Case(
@@ -64,6 +73,55 @@ WORKERS = (
         good=worker(serves=["media"], runs=["mediaBackgroundJobs"], replicas=2),
         bad=worker(serves=["sync"], runs=["mediaBackgroundJobs"]),
         says="workers[].runs: mediaBackgroundJobs needs a media process",
+    ),
+    Case(
+        sentence="one group serves sso",
+        good=spec(
+            workers=[{"name": "one", "serves": ["sso"]}, {"name": "two", "serves": ["sync"]}]
+        ),
+        bad=spec(workers=[{"name": name, "serves": ["sync", "sso"]} for name in ("one", "two")]),
+        says="workers: half-done single sign-ons are in the memory of one process",
+    ),
+    Case(
+        sentence="one process serves sso",
+        good=worker(serves=["sso", "login"], replicas=1),
+        bad=worker(serves=["login", "sso"], replicas=2),
+        says="workers[].replicas: at most 1 in a group that serves sso",
+    ),
+    Case(
+        sentence="a group of an application service serves something",
+        good=bridged(serves=["eventSending"]),
+        bad=bridged(runs=["pusher"]),
+        says="workers[].appservices: they narrow what the group serves",
+    ),
+    Case(
+        sentence="what a group serves for everybody cannot be one application service's",
+        good=bridged(serves=["client", "sync"]),
+        bad=bridged(serves=["client", "federationInbound"]),
+        says="workers[].appservices: cannot narrow sso, media, federation",
+    ),
+    Case(
+        sentence="a group is for application services that are there",
+        good=bridged(serves=["client"]),
+        bad=worker(serves=["client"], appservices=["bridge"]),
+        says="workers: a group names an application service that is not there",
+    ),
+    Case(
+        sentence="decisions on media are written where media are served",
+        good=worker(
+            serves=["media"],
+            writes=["quarantinedMediaChanges"],
+            runs=["mediaBackgroundJobs"],
+            replicas=2,
+        ),
+        bad=worker(writes=["quarantinedMediaChanges"]),
+        says="workers[].writes: quarantinedMediaChanges needs a media process",
+    ),
+    Case(
+        sentence="many processes may make the requests to other servers",
+        good=both("runs", "outboundFederation"),
+        bad=worker(runs=["outbound_federation_restricted_to"]),
+        says="spec.workers[0].runs[0]: Unsupported value",
     ),
     Case(
         sentence="a misspelt class of requests is refused",

@@ -14,6 +14,8 @@ class ManagedKind:
     `watched` kinds wake the HomeServer that owns a changed object; of `restless` ones, which change
     by themselves all the time, only those that come or go. `pruned` ones are deleted when they are
     no longer wanted. Who owns the fields of `shared` ones matters, so it is read with them.
+    `comes_with` names who brings the CRD of a kind that a cluster may lack: where it does, there
+    are no such objects.
     """
 
     kind: str
@@ -21,6 +23,7 @@ class ManagedKind:
     plural: str
     pruned: bool = True
     watched: bool = True
+    comes_with: str | None = None
     restless: bool = False
     shared: bool = False
 
@@ -52,6 +55,10 @@ MANAGED_KINDS: Final = (
         "HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers", restless=True
     ),
     ManagedKind("Ingress", "networking.k8s.io/v1", "ingresses"),
+    ManagedKind("IngressRoute", "traefik.io/v1alpha1", "ingressroutes", comes_with="Traefik"),
+    ManagedKind(
+        "HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes", comes_with="the Gateway API"
+    ),
 )
 
 REPLICA_SET: Final = ManagedKind(

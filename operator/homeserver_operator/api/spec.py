@@ -58,7 +58,10 @@ class Autoscale:
 
 @dataclass(frozen=True)
 class WorkerGroup:
-    """n workers of one shape. `replicas` None: one at first, afterwards whoever scales decides."""
+    """n workers of one shape. `replicas` None: one at first, afterwards whoever scales decides.
+
+    With `appservices` it serves only their requests.
+    """
 
     name: str
     replicas: int | None = None
@@ -66,6 +69,7 @@ class WorkerGroup:
     serves: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     runs: frozenset[str] = frozenset()
+    appservices: frozenset[str] = frozenset()
     options: ProcessOptions = ProcessOptions()
 
 
@@ -123,6 +127,8 @@ class ExternalRedis:
     password_key: str
     tls: bool
     ca: SecretRef | None
+    client_certificate: str | None = None
+    """Name of a Secret of type kubernetes.io/tls."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,66 @@ class ManagedRedis:
 
 
 @dataclass(frozen=True)
+class Gateway:
+    """The Gateway that somebody else runs, to which HTTPRoutes attach."""
+
+    name: str
+    namespace: str | None
+    section_name: str | None
+
+
+@dataclass(frozen=True)
+class CertManager:
+    """The issuer of the certificates; `kind` is "Issuer" or "ClusterIssuer"."""
+
+    issuer_name: str
+    issuer_kind: str
+
+
+@dataclass(frozen=True)
+class WellKnown:
+    """/.well-known/matrix at the server name's own host."""
+
+    enabled: bool
+    tls_secret_name: str | None
+
+
+@dataclass(frozen=True)
+class FederationHost:
+    """A host name for other servers alone."""
+
+    host: str
+    tls_secret_name: str | None
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of S3 that media are copied to. `secret_name` None: the client finds credentials."""
+
+    name: str
+    region: str | None
+    endpoint: str | None
+    prefix: str
+    secret_name: str | None
+    access_key_id_key: str
+    secret_access_key_key: str
+    store_local: bool
+    store_remote: bool
+    store_synchronous: bool
+
+
+@dataclass(frozen=True)
+class MediaStore:
+    """Where media are: always on a volume, perhaps in a bucket too."""
+
+    volume: Volume = Volume()
+    s3: Bucket | None = None
+
+
+MAX_BODY_SIZE = "50m"
+
+
+@dataclass(frozen=True)
 class Ingress:
     """How clients and other servers come in. `host` None: the server name without its port."""
 
@@ -141,10 +207,39 @@ class Ingress:
     class_name: str | None = None
     host: str | None = None
     controller: str = "ingress-nginx"
+    gateway: Gateway | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     tls_secret_name: str | None = None
+    cert_manager: CertManager | None = None
+    well_known: WellKnown | None = None
+    federation: FederationHost | None = None
     admin_api: bool = False
-    max_body_size: str = "50m"
+    max_body_size: str = MAX_BODY_SIZE
+
+
+@dataclass(frozen=True)
+class ForeignService:
+    """A Service in the HomeServer's namespace that somebody else runs."""
+
+    name: str
+    port: int
+
+
+@dataclass(frozen=True)
+class MatrixAuthenticationService:
+    """Who does the logins in Synapse's place. `service` None: its users route to it themselves."""
+
+    endpoint: str
+    secret: SecretRef
+    service: ForeignService | None = None
+
+
+@dataclass(frozen=True)
+class AppserviceRef:
+    """Where an application service's registration is."""
+
+    name: str
+    registration: SecretRef
 
 
 @dataclass(frozen=True)
@@ -194,15 +289,28 @@ class HomeServer:
     workers: tuple[WorkerGroup, ...] = ()
     postgres: Postgres = Postgres()
     redis: ExternalRedis | ManagedRedis = ManagedRedis()
-    media: Volume = Volume()
+    media: MediaStore = MediaStore()
     ingress: Ingress = Ingress()
     network: NetworkAccess = NetworkAccess()
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    authentication: MatrixAuthenticationService | None = None
+    appservices: tuple[AppserviceRef, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     config_from: tuple[SecretRef, ...] = ()
     files: tuple[UserFile, ...] = ()
     log_level: str = "INFO"
     retention: Retention = Retention()
+
+    @property
+    def server_host(self) -> str:
+        """The server name without its port: where clients and servers look for .well-known."""
+        name = self.server_name
+        return name if name.endswith("]") else name.rsplit(":", 1)[0]
+
+    @property
+    def client_host(self) -> str:
+        """The host name by which clients come in."""
+        return self.ingress.host or self.server_host
 
 
 def parse(body: Object) -> HomeServer:
@@ -224,13 +332,21 @@ def parse(body: Object) -> HomeServer:
         workers=tuple(_group(group) for group in spec.get("workers", ())),
         postgres=_postgres(spec.get("postgres", {})),
         redis=_redis(spec.get("redis", {})),
-        media=_volume(spec.get("mediaStore", {}).get("volume", {})),
+        media=_media(spec.get("mediaStore", {})),
         ingress=_ingress(spec.get("ingress", {})),
         network=_network(spec.get("networkPolicy", {})),
         secrets={
             name: SecretRef(ref["secretName"], ref["key"])
             for name, ref in spec.get("secrets", {}).items()
         },
+        authentication=_authentication(spec.get("matrixAuthenticationService")),
+        appservices=tuple(
+            AppserviceRef(
+                service["name"],
+                SecretRef(service["secretName"], service.get("key", "registration.yaml")),
+            )
+            for service in spec.get("appservices", ())
+        ),
         config=spec.get("config", {}),
         config_from=tuple(
             SecretRef(ref["secretName"], ref.get("key", "homeserver.yaml"))
@@ -269,6 +385,7 @@ def _group(spec: Mapping[str, Any]) -> WorkerGroup:
         serves=frozenset(spec.get("serves", ())),
         writes=frozenset(spec.get("writes", ())),
         runs=frozenset(spec.get("runs", ())),
+        appservices=frozenset(spec.get("appservices", ())),
         options=_options(spec),
     )
 
@@ -336,20 +453,74 @@ def _redis(spec: Mapping[str, Any]) -> ExternalRedis | ManagedRedis:
         password_key=credentials.get("passwordKey", "password"),
         tls="tls" in spec,
         ca=_certificate(spec.get("tls", {}).get("caSecret")),
+        client_certificate=spec.get("tls", {}).get("clientCertificate", {}).get("secretName"),
+    )
+
+
+def _media(spec: Mapping[str, Any]) -> MediaStore:
+    return MediaStore(
+        volume=_volume(spec.get("volume", {})),
+        s3=_bucket(spec["s3"]) if "s3" in spec else None,
+    )
+
+
+def _bucket(spec: Mapping[str, Any]) -> Bucket:
+    credentials = spec.get("credentials", {})
+    return Bucket(
+        name=spec["bucket"],
+        region=spec.get("region"),
+        endpoint=spec.get("endpoint"),
+        prefix=spec.get("prefix", ""),
+        secret_name=credentials.get("secretName"),
+        access_key_id_key=credentials.get("accessKeyIdKey", "AWS_ACCESS_KEY_ID"),
+        secret_access_key_key=credentials.get("secretAccessKeyKey", "AWS_SECRET_ACCESS_KEY"),
+        store_local=spec.get("storeLocal", True),
+        store_remote=spec.get("storeRemote", True),
+        store_synchronous=spec.get("storeSynchronous", True),
     )
 
 
 def _ingress(spec: Mapping[str, Any]) -> Ingress:
+    gateway, issuer = spec.get("gateway"), spec.get("tls", {}).get("certManager")
+    well_known, federation = spec.get("wellKnown"), spec.get("federation")
     return Ingress(
         enabled=spec.get("enabled", True),
         class_name=spec.get("className"),
         host=spec.get("host"),
         controller=spec.get("controller", "ingress-nginx"),
+        gateway=None
+        if gateway is None
+        else Gateway(gateway["name"], gateway.get("namespace"), gateway.get("sectionName")),
         annotations=spec.get("annotations", {}),
-        tls_secret_name=spec.get("tls", {}).get("secretName"),
+        tls_secret_name=_tls_secret_name(spec),
+        cert_manager=None
+        if issuer is None
+        else CertManager(issuer["issuerName"], issuer.get("issuerKind", "Issuer")),
+        well_known=None
+        if well_known is None
+        else WellKnown(well_known.get("enabled", True), _tls_secret_name(well_known)),
+        federation=None
+        if federation is None
+        else FederationHost(federation["host"], _tls_secret_name(federation)),
         admin_api=spec.get("adminApi", False),
-        max_body_size=spec.get("maxBodySize", "50m"),
+        max_body_size=spec.get("maxBodySize", MAX_BODY_SIZE),
     )
+
+
+def _authentication(spec: Mapping[str, Any] | None) -> MatrixAuthenticationService | None:
+    if spec is None:
+        return None
+    service = spec.get("service")
+    return MatrixAuthenticationService(
+        endpoint=spec["endpoint"],
+        secret=SecretRef(spec["secret"]["secretName"], spec["secret"]["key"]),
+        service=ForeignService(service["name"], service["port"]) if service else None,
+    )
+
+
+def _tls_secret_name(spec: Mapping[str, Any]) -> str | None:
+    name: str | None = spec.get("tls", {}).get("secretName")
+    return name
 
 
 def _network(spec: Mapping[str, Any]) -> NetworkAccess:

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from homeserver_operator.api.names import (
     API_VERSION,
@@ -66,8 +66,11 @@ def object_labels(server: HomeServer, component: str) -> dict[str, str]:
 
 def digest(value: Any) -> str:
     """A short hash of a JSON-like value, the same for equal values in any order of keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]
+    return hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()[:HASH_LENGTH]
+
+
+# Nothing that is hashed holds itself, and not looking for that saves a quarter of the time.
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False)
 
 
 def keyed_digest(key: bytes, content: Mapping[str, bytes]) -> str:

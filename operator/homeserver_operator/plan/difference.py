@@ -6,10 +6,10 @@ shows in the hash of the desired object, which each object carries as an annotat
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 from homeserver_operator.api.names import APPLIED_ANNOTATION
+from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.meta import digest
 
@@ -23,12 +23,6 @@ _ATOMIC_MAPS: Final = frozenset(
 
 _QUANTITIES: Final = frozenset({"requests", "limits", "target"})
 """Mappings with quantities, which come back in other words; `target` is that of a metric."""
-
-_SUFFIXES: Final[Mapping[str, int | Decimal]] = {
-    "": 1, "m": Decimal("1e-3"), "u": Decimal("1e-6"), "n": Decimal("1e-9"),
-    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
-}  # fmt: skip
 
 
 def stamp(manifest: Object) -> Object:
@@ -47,11 +41,14 @@ def stamped_alike(stamped: Object, live: Object) -> bool:
 
 def first_difference(desired: Any, live: Any, path: str = "") -> str | None:
     """The path of the first field that is not as desired, None if all are."""
+    if desired == live:
+        # Most of it is, and the interpreter compares whole trees many times faster.
+        return None
     if isinstance(desired, Mapping):
         return _mapping_difference(desired, live, path)
     if isinstance(desired, Sequence) and not isinstance(desired, str):
         return _list_difference(desired, live, path)
-    return None if desired == live else path
+    return path
 
 
 def _mapping_difference(desired: Mapping[str, Any], live: Any, path: str) -> str | None:
@@ -103,14 +100,3 @@ def _merge_key(desired: Sequence[Any]) -> str | None:
 def _same_quantity(ours: Any, theirs: Any) -> bool:
     size = quantity(ours)
     return size is not None and size == quantity(theirs)
-
-
-def quantity(value: Any) -> Decimal | None:
-    """A Kubernetes quantity ("1024Mi", "100m", 2) as a number, None if it is none."""
-    text = str(value)
-    digits = text.rstrip("numkKMGTPEi")
-    factor = _SUFFIXES.get(text[len(digits) :])
-    try:
-        return None if factor is None else Decimal(digits) * factor
-    except ArithmeticError:
-        return None

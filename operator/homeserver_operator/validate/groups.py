@@ -9,12 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from homeserver_operator.api.roles import (
-    MEDIA,
-    MEDIA_BACKGROUND_JOBS,
-    SINGLE_RUNNER,
-    SINGLE_WRITER,
-)
+from homeserver_operator.api.roles import SINGLE_RUNNER, SINGLE_WRITER, SSO
 from homeserver_operator.api.spec import HomeServer, WorkerGroup
 
 _LIKE_A_MEMBER: Final = re.compile(r"-[0-9]+$")
@@ -34,7 +29,14 @@ def problems(server: HomeServer) -> Iterator[str]:
         yield from _single(server, "writes", stream)
     for duty in SINGLE_RUNNER:
         yield from _single(server, "runs", duty)
-    yield from _media(server)
+    yield from _single(server, "serves", SSO)
+    if server.authentication:
+        for group in server.workers:
+            if SSO in group.serves:
+                yield (
+                    f"spec.workers[{group.name}].serves: Synapse has no {SSO} where "
+                    f"spec.matrixAuthenticationService does the logins: remove {SSO}"
+                )
 
 
 def _group(group: WorkerGroup) -> Iterator[str]:
@@ -56,11 +58,11 @@ def _autoscaling(group: WorkerGroup) -> Iterator[str]:
         return
     if group.replicas is not None:
         yield f"{path}: replicas and autoscale both decide the number: remove one of the two"
-    if group.writes or group.runs:
+    if group.writes or group.runs or SSO in group.serves:
         yield (
-            f"{path}.autoscale is only for groups that only serve, because each change of the "
-            "number of writers or holders of a duty restarts processes: set replicas, or move "
-            "writes and runs to a group of their own"
+            f"{path}.autoscale is only for groups that only serve, and not {SSO}, because each "
+            "change of the number of writers or holders of a duty restarts processes: set "
+            "replicas, or move these to a group of their own"
         )
     if autoscale.min_replicas > autoscale.max_replicas:
         yield (
@@ -90,37 +92,16 @@ def _single(server: HomeServer, field: str, value: str) -> Iterator[str]:
         names = ", ".join(sorted(group.name for group in groups))
         yield f"spec.workers: {names} all have {value} in {field}, but only one process can"
     for group in groups:
-        if (group.replicas or 0) > 1:
+        if at_most(group) > 1:
+            number = "autoscale.maxReplicas" if group.autoscale else "replicas"
             yield (
-                f"spec.workers[{group.name}].replicas is {group.replicas}, but only one process "
+                f"spec.workers[{group.name}].{number} is {at_most(group)}, but only one process "
                 f"can have {value} in {field}: set 1, or move {value} to a group of its own"
             )
 
 
-def _media(server: HomeServer) -> Iterator[str]:
-    media = [group for group in server.workers if MEDIA in group.serves and group.replicas != 0]
-    hosts = [group for group in server.workers if MEDIA_BACKGROUND_JOBS in group.runs]
-    if any(group not in media for group in hosts):
-        yield (
-            f"spec.workers: {MEDIA_BACKGROUND_JOBS} needs the media repository: "
-            f"add serves: [{MEDIA}] to the group that runs it, with at least one replica"
-        )
-    if media and len(hosts) != 1:
-        yield (
-            f"spec.workers: exactly one of the groups that serve {MEDIA} must have "
-            f"runs: [{MEDIA_BACKGROUND_JOBS}], else the clean-up of media runs nowhere or twice; "
-            f"{len(hosts)} have"
-        )
-    count = sum(_at_most(group) for group in media)
-    shared = server.media.access_mode == "ReadWriteMany" or server.media.existing_claim
-    if count > 1 and not shared:
-        yield (
-            f"spec.mediaStore.volume.accessMode is {server.media.access_mode}, but {count} media "
-            "repositories share the volume: set ReadWriteMany, or one replica"
-        )
-
-
-def _at_most(group: WorkerGroup) -> int:
+def at_most(group: WorkerGroup) -> int:
+    """How many processes a group has, or may come to have without an edit of the resource."""
     if group.autoscale:
         return group.autoscale.max_replicas
     return 1 if group.replicas is None else group.replicas

@@ -5,13 +5,13 @@ from typing import Any
 from hypothesis import strategies as st
 from tests.core.case import as_stored
 
-from homeserver_operator.api.roles import SINGLE_RUNNER, SINGLE_WRITER, STREAMS
-from homeserver_operator.routes.table import CLASSES
+from homeserver_operator.api.roles import SINGLE_RUNNER, SINGLE_WRITER, SSO, STREAMS
+from homeserver_operator.routes.classes import CLASSES
 from homeserver_operator.validate.groups import RESERVED
 
 Spec = dict[str, Any]
 
-SERVES = sorted({c.serves for c in CLASSES if c.serves} - {"media"})
+SERVES = sorted({c.serves for c in CLASSES if c.serves} - {"media", SSO})
 SHARDED_STREAMS = sorted(set(STREAMS) - set(SINGLE_WRITER))
 SHARDED_DUTIES = ["federationSender", "pusher"]
 
@@ -30,7 +30,7 @@ def groups(draw: st.DrawFn) -> list[Spec]:
     made: list[Spec] = [{"name": name} for name in called]
     for group in made:
         _claim(draw, group)
-    for field, singles in (("writes", SINGLE_WRITER), ("runs", SINGLE_RUNNER)):
+    for field, singles in (("writes", SINGLE_WRITER), ("runs", SINGLE_RUNNER), ("serves", [SSO])):
         for value in singles:
             hosts = [group for group in made if group.get("replicas", 1) <= 1]
             if draw(st.booleans()) and hosts:
@@ -78,7 +78,13 @@ def specs(draw: st.DrawFn, server_name: str = "wood.example") -> Spec:
         "image": ["synapse.invalid/own:1"],
         "logLevel": ["DEBUG", "ERROR"],
         "config": [{"enable_search": False}, {"max_upload_size": "9M"}],
-        "ingress": [{"enabled": False}, {"className": "outer", "adminApi": True}],
+        "ingress": [
+            {"enabled": False}, {"className": "outer", "adminApi": True}, {"wellKnown": {}},
+            {"host": "chat.example", "wellKnown": {}, "federation": {"host": "fed.example"}},
+            {"controller": "traefik"}, {"controller": "traefik-crd", "tls": {"secretName": "c"}},
+            {"controller": "haproxy-ingress", "maxBodySize": "0"},
+            {"controller": "gateway-api", "gateway": {"name": "outer"}},
+        ],
         "networkPolicy": [{"enabled": False}, {"clientsFrom": [{"podSelector": {}}]}],
         "main": [{"logLevel": "WARNING"}, {"resources": {"requests": {"memory": "1024Mi"}}}],
         "postgres": [{"host": "pg", "credentials": {"secretName": "login"}},

@@ -32,6 +32,23 @@ def test_what_nothing_wants_goes_and_data_stay(retention: str) -> None:
     }
 
 
+def test_another_controller_has_what_the_one_before_had_taken_away() -> None:
+    scenario = Scenario(body=usual())
+    scenario.converge()
+    kinds = {"Ingress", "IngressRoute", "HTTPRoute"}
+    controllers = {
+        "traefik-crd": "IngressRoute",
+        "gateway-api": "HTTPRoute",
+        "haproxy-ingress": "Ingress",
+        "traefik": "Ingress",
+    }
+    for controller, kind in controllers.items():
+        gateway = {"gateway": {"name": "outer"}} if controller == "gateway-api" else {}
+        scenario.edit(ingress={"controller": controller, **gateway})
+        scenario.converge()
+        assert {key.kind for key in scenario.cluster.live} & kinds == {kind}
+
+
 def external(scenario: Scenario) -> dict[str, Any]:
     login = {"username": b"u", "password": b"p"}
     scenario.cluster.references[ObjectKey("Secret", "login")] = login

@@ -175,7 +175,7 @@ def test_a_metrics_quantity_in_other_words_is_no_difference(
     scenario = scaled(AUTOSCALED)
     target = {"type": "AverageValue", "averageValue": value}
     metric = {"type": "Pods", "pods": {"metric": {"name": "busy"}, "target": target}}
-    autoscale = {**AUTOSCALED["autoscale"], "metrics": [metric]}
+    autoscale: dict[str, Any] = {**AUTOSCALED["autoscale"], "metrics": [metric]}
     group(scenario, {**AUTOSCALED, "autoscale": autoscale})
     scenario.converge()
     stored = scenario.cluster.live[AUTOSCALER]["spec"]["metrics"][1]["pods"]["target"]

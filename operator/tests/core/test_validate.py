@@ -54,7 +54,7 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["spec.workers[a].replicas is 3"]),
     "jobs of media without media": (
         {"workers": [group("a", runs=["mediaBackgroundJobs"])]},
-        ["mediaBackgroundJobs needs the media repository", "serves: [media]"]),
+        ["spec.workers[a].runs", "mediaBackgroundJobs needs the media repository", "add media"]),
     "media without its jobs": (
         {"workers": [group("a", serves=["media"])]}, ["exactly one", "mediaBackgroundJobs"]),
     "jobs of media twice": (
@@ -62,6 +62,13 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
                      group("b", serves=["media"], runs=["mediaBackgroundJobs"])],
          "mediaStore": {"volume": {"accessMode": "ReadWriteMany"}}},
         ["exactly one", "2 have"]),
+    "jobs of media where nobody is": (
+        {"workers": [group("a", serves=["media"]),
+                     group("b", replicas=0, serves=["media"], runs=["mediaBackgroundJobs"])]},
+        ["exactly one", "at least one replica", "0 have"]),
+    "decisions on media written without media": (
+        {"workers": [group("a", writes=["quarantinedMediaChanges"])]},
+        ["spec.workers[a].writes", "needs the media repository"]),
     "two media repositories on a volume for one": (
         {"workers": [group("a", replicas=2, serves=["media"], runs=["mediaBackgroundJobs"])]},
         ["spec.mediaStore.volume.accessMode is ReadWriteOnce", "set ReadWriteMany"]),
@@ -97,11 +104,54 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"main": {"config": {"redis": {}}}}, ["spec.main.config.redis", "set spec.redis"]),
     "an option that is gone": (
         {"config": {"worker_replication_host": "x"}}, ["worker_replication_host", "gone"]),
+    "a historical way to share duties": (
+        {"config": {"start_pushers": False, "send_federation": False, "notify_appservices": False}},
+        ["set workers[].runs: [pusher]", "set workers[].runs: [federationSender]",
+         "set workers[].runs: [appservices]"]),
+    "a historical application": (
+        {"workers": [group("a", serves=["sync"], config={"worker_app": "synapse.app.pusher"})]},
+        ["spec.workers[a].config.worker_app", "synapse.app.generic_worker"]),
+    "who goes out, by Synapse's own name": (
+        {"config": {"outbound_federation_restricted_to": ["a"]}},
+        ["set workers[].runs: [outboundFederation]"]),
+    "another store of media beside the bucket": (
+        {"mediaStore": {"s3": {"bucket": "b"}},
+         "main": {"config": {"media_storage_providers": []}}},
+        ["spec.main.config.media_storage_providers", "spec.mediaStore.s3 is set"]),
     "several problems at once": (
         {"config": {"redis": {}, "database": {}}}, ["spec.config.redis", "spec.config.database"]),
     "an annotation of ours": (
         {"ingress": {"annotations": {"nginx.ingress.kubernetes.io/use-regex": "false"}}},
         ["spec.ingress.annotations[nginx.ingress.kubernetes.io/use-regex]", "remove it"]),
+    "an annotation of ours for Traefik": (
+        {"ingress": {"controller": "traefik", "annotations": {
+            "traefik.ingress.kubernetes.io/router.priority": "7"}}},
+        ["spec.ingress.annotations[traefik.ingress.kubernetes.io/router.priority]", "remove it"]),
+    "an annotation of ours for HAProxy": (
+        {"ingress": {"controller": "haproxy-ingress", "annotations": {
+            "haproxy-ingress.github.io/path-type": "begin"}}},
+        ["spec.ingress.annotations[haproxy-ingress.github.io/path-type]", "remove it"]),
+    "an issuer twice": (
+        {"ingress": {"tls": {"secretName": "a", "certManager": {"issuerName": "b"}},
+                     "annotations": {"cert-manager.io/cluster-issuer": "c"}}},
+        ["spec.ingress.annotations[cert-manager.io/cluster-issuer]", "certManager"]),
+    "the Gateway API without a Gateway": (
+        {"ingress": {"controller": "gateway-api"}}, ["spec.ingress.gateway", "set it"]),
+    "certificates where a Gateway has them": (
+        {"ingress": {"controller": "gateway-api", "gateway": {"name": "g"},
+                     "wellKnown": {"tls": {"secretName": "a"}},
+                     "federation": {"host": "f.example", "tls": {"secretName": "b"}}}},
+        ["spec.ingress.wellKnown.tls", "spec.ingress.federation.tls", "listener"]),
+    "well-known of an IP address": (
+        {"serverName": "[fd00::1]:8448", "ingress": {"host": "a.example", "wellKnown": {}}},
+        ["spec.ingress.wellKnown", "IP address", "remove it"]),
+    "the same host for servers as for clients": (
+        {"ingress": {"federation": {"host": "rose.example"}}},
+        ["spec.ingress.federation.host", "choose another"]),
+    "one Secret for the certificates of two hosts": (
+        {"ingress": {"tls": {"secretName": "a", "certManager": {"issuerName": "b"}},
+                     "federation": {"host": "f.example", "tls": {"secretName": "a"}}}},
+        ["spec.ingress.federation.tls.secretName: a", "a Secret of its own"]),
 }  # fmt: skip
 
 
@@ -116,19 +166,23 @@ def test_an_invalid_spec_is_refused_by_field_and_remedy(title: str) -> None:
 
 
 SECRETS_IN_OVERLAYS = [
-    "macaroon_secret_key: word",
-    "form_secret: word",
-    "registration_shared_secret: word",
-    "worker_replication_secret: word",
-    "signing_key: ed25519 a word",
-    "turn_shared_secret: word",
-    "recaptcha_private_key: word",
-    "recaptcha_public_key: word",
-    "email: {smtp_pass: word}",
-    "jwt_config: {secret: word}",
-    "oidc_providers: [{client_id: i}, {client_secret: word}]",
-    "matrix_authentication_service: {secret: word}",
-    "experimental_features: {msc3861: {admin_token: word}}",
+    "macaroon_secret_key: hush",
+    "form_secret: hush",
+    "registration_shared_secret: hush",
+    "worker_replication_secret: hush",
+    "signing_key: ed25519 a hush",
+    "turn_shared_secret: hush",
+    "recaptcha_private_key: hush",
+    "recaptcha_public_key: hush",
+    "email: {smtp_pass: hush}",
+    "jwt_config: {secret: hush}",
+    "oidc_providers: [{client_id: i}, {client_secret: hush}]",
+    "matrix_authentication_service: {secret: hush}",
+    "experimental_features: {msc3861: {admin_token: hush}}",
+    "password_config: {pepper: hush}",
+    "manhole_settings: {password: hush}",
+    "oidc_providers: [{client_secret_jwt_key: {key: hush}}]",
+    "media_storage_providers: [{module: m, config: {secret_access_key: hush}}]",
 ]
 
 
@@ -146,7 +200,7 @@ def test_a_secret_in_an_overlay_is_refused_without_being_quoted(text: str, where
     assert isinstance(found, Rejected)
     assert f"{where}.{next(iter(overlay))}" in found.message
     assert "Secret" in found.message
-    assert "word" not in found.message
+    assert "hush" not in found.message
 
 
 VALID: dict[str, dict[str, Any]] = {
@@ -173,9 +227,21 @@ VALID: dict[str, dict[str, Any]] = {
         "workers": [group("a", replicas=2, serves=["media"], runs=["mediaBackgroundJobs"])],
         "mediaStore": {"volume": {"existingClaim": "c"}}},
     "a media group that sleeps": {"workers": [group("a", replicas=0, serves=["media"])]},
+    "a media group that sleeps with its jobs": {
+        "workers": [group("a", replicas=0, serves=["media"], runs=["mediaBackgroundJobs"])]},
     "an overlay of Synapse's own options": {"config": {"enable_search": False,
                                                         "email": {"smtp_host": "mail"}}},
+    "a store of media of the user's own": {
+        "config": {"media_storage_providers": [{"module": "m", "config": {"bucket": "b"}}]}},
     "an empty secret is none": {"config": {"turn_shared_secret": ""}},
+    "an annotation of a controller that is not asked": {"ingress": {
+        "controller": "traefik", "annotations": {"nginx.ingress.kubernetes.io/use-regex": "x"}}},
+    "one Secret of the user's for two hosts": {"ingress": {
+        "tls": {"secretName": "wild"}, "wellKnown": {"tls": {"secretName": "wild"}},
+        "host": "chat.rose.example", "federation": {"host": "f.rose.example"}}},
+    "well-known switched off at an IP address": {
+        "serverName": "198.51.100.1",
+        "ingress": {"host": "a.example", "wellKnown": {"enabled": False}}},
     "an annotation of another's": {"ingress": {"annotations": {"cert.invalid/issuer": "x"}}},
 }  # fmt: skip
 
@@ -203,6 +269,14 @@ MISSING: dict[str, tuple[dict[str, Any], case.References, list[str]]] = {
     "an own secret that is not there": (
         {"secrets": {"formSecret": {"secretName": "own", "key": "k"}}}, {},
         ["spec.secrets.formSecret: Secret own does not exist"]),
+    "a key of the bucket's as echo writes it": (
+        {"mediaStore": {"s3": {"bucket": "b", "credentials": {"secretName": "s3"}}}},
+        {ObjectKey("Secret", "s3"): {"AWS_ACCESS_KEY_ID": b"i", "AWS_SECRET_ACCESS_KEY": b"k\n"}},
+        ["spec.mediaStore.s3.credentials: key AWS_SECRET_ACCESS_KEY of Secret s3", "white space"]),
+    "a client's certificate without its key": (
+        {"redis": {"host": "r", "tls": {"clientCertificate": {"secretName": "c"}}}},
+        {ObjectKey("Secret", "c"): {"tls.crt": b"c"}},
+        ["spec.redis.tls.clientCertificate: Secret c has no key tls.key"]),
     "every missing one in one message": (
         {"postgres": POSTGRES, "configFrom": [{"secretName": "mail"}]}, {},
         ["Secret login", "spec.configFrom[0]: Secret mail"]),

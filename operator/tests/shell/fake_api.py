@@ -48,7 +48,10 @@ class Event(NamedTuple):
 
 
 class FakeApi:
-    """The server. `requests` lists what came in as (method, path with query)."""
+    """The server. `requests` lists what came in as (method, path with query).
+
+    `logs` is what the pods have written, by their names.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[Target, Object] = {}
@@ -56,6 +59,7 @@ class FakeApi:
         self.bodies: list[Object] = []
         self.faults: list[Fault] = []
         self.history: list[Event] = []
+        self.logs: dict[str, str] = {}
         self.compacted = 0
         self.url = ""
         self._version = 100
@@ -156,6 +160,8 @@ class FakeApi:
     async def _read(self, request: web.Request, target: Target) -> web.StreamResponse:
         if request.query.get("watch"):
             return await self._watch(request, target)
+        if target.subresource == "log":
+            return web.Response(text=self.logs.get(target.name, ""))
         if target.name:
             found = self.objects.get(target._replace(subresource=""))
             return _answer(found) if found else _status(404, "NotFound")

@@ -36,6 +36,20 @@ async def test_writes_go_in_the_plans_order_deletes_last(
     assert written == [("PATCH", "c"), ("PATCH", "s"), ("PATCH", "d"), ("DELETE", "old")]
 
 
+async def test_who_asks_for_a_kind_that_the_cluster_lacks_is_told_what_to_install(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    api.fail("PATCH", "/httproutes", 404)
+    route = new("HTTPRoute", "alpha-main")
+
+    told = await apply.execute(cluster, server, Plan(applies=(route, new("ConfigMap", "c"))))
+
+    assert told is not None
+    assert told.startswith("HTTPRoute/alpha-main: the cluster does not know httproutes")
+    assert "install the CRDs of the Gateway API" in told
+    assert api.find("ConfigMap", "c") is None
+
+
 async def test_an_object_that_was_deleted_meanwhile_is_not_made_anew(
     api: FakeApi, cluster: Cluster, server: Object
 ) -> None:

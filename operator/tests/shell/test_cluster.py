@@ -254,3 +254,16 @@ async def test_a_watch_from_a_version_too_old_says_so(api: FakeApi, cluster: Clu
             pass
 
     assert caught.value.status == 410
+
+
+async def test_of_a_kind_that_the_cluster_lacks_there_is_nothing(
+    api: FakeApi, cluster: Cluster
+) -> None:
+    api.fail("GET", "/httproutes", 404)
+    assert await cluster.list(BY_KIND["HTTPRoute"], NAMESPACE, labels="") == ()
+
+
+async def test_a_kind_of_kubernetes_own_is_never_lacking(api: FakeApi, cluster: Cluster) -> None:
+    api.fail("GET", "/ingresses", 404)
+    with pytest.raises(ApiError):
+        await cluster.list(BY_KIND["Ingress"], NAMESPACE, labels="")

@@ -224,3 +224,32 @@ async def test_a_namespaced_watch_stays_in_its_namespace(
         await eventually(lambda: api.watching == 1)
 
     assert all(f"/namespaces/{NAMESPACE}/" in path for _, path in api.requests)
+
+
+async def test_a_kind_that_the_cluster_lacks_costs_no_more_than_a_look_now_and_then(
+    api: FakeApi, cluster: Cluster, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once it is there, everyone is woken: who waits for it need not wait for the resync."""
+    api.fail("GET", "/httproutes", 404, times=3)
+    woken = Woken()
+    watch = ChildWatch(
+        cluster,
+        BY_KIND["HTTPRoute"],
+        None,
+        wake=woken.keys.append,
+        missed=woken.miss,
+        metrics=Metrics(),
+        absent_pause=0.05,
+    )
+    task = asyncio.create_task(watch.run())
+    try:
+        await asyncio.wait_for(watch.synced.wait(), 5)
+        assert not woken.missed
+        await eventually(lambda: woken.missed == 1)
+        await api.put(child("HTTPRoute", "r"))
+        await eventually(lambda: woken.keys == [ALPHA])
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    assert len([path for _, path in api.requests if "limit=1" in path]) == 4
+    assert caplog.text == ""

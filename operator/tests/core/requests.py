@@ -1,0 +1,83 @@
+"""Requests of all kinds, and what the route table says of each."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote
+
+from tests.core import ownership
+from tests.core.deciding import decide
+
+from homeserver_operator.api.names import MAIN
+from homeserver_operator.routes import Target
+from homeserver_operator.routes.table import Route
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it stands on the wire; the query without its question mark."""
+
+    path: str
+    method: str = "GET"
+    query: str = ""
+
+    def values(self, name: str) -> list[str]:
+        """The decoded values of a query parameter."""
+        return parse_qs(self.query, keep_blank_values=True).get(name, [])
+
+
+def class_of(targets: Iterable[Target], request: Request) -> str:
+    """The class that gets a request."""
+    query = parse_qs(request.query, keep_blank_values=True)
+    first = {name: values[0] for name, values in query.items()}
+    workers = [target for target in targets if not target.is_main]
+    target = decide(workers, request.method, request.path, first)
+    return target.route_class.name if target else MAIN
+
+
+HOSTILE = (
+    "typing",
+    "tags",
+    "m.room.name",
+    "%21r%3Ax",
+    "sync",
+    "receipt",
+    "$",
+    "@u:x",
+    "..a",
+    "%23",
+)
+"""Tails that users may choose: words of rows, encoded and plain ids."""
+
+
+def corpus(targets: Iterable[Target]) -> list[Request]:
+    """Real paths, plain and percent-encoded, with hostile tails, methods and queries."""
+    paths = sorted(path for path in ownership.samples() if path.startswith("/_matrix"))
+    plain = [Request(path) for path in paths]
+    encoded = [Request(quote(path, safe="/%.:")) for path in paths]
+    tailed = [
+        Request(f"{path.rstrip('/')}/{HOSTILE[index % len(HOSTILE)]}")
+        for index, path in enumerate(paths)
+    ]
+    narrow = [row for target in targets for row in target.routes if row.narrow]
+    split = [
+        Request(path, method, query)
+        for path in paths
+        if any(re.fullmatch(row.pattern, path) for row in narrow)
+        for method in ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS")
+        for query in _queries(narrow)
+    ]
+    return list(dict.fromkeys([*plain, *encoded, *tailed, *split]))
+
+
+def _queries(narrow: Iterable[Route]) -> list[str]:
+    """The parameters that rows ask for: missing, empty, there, look-alikes, and all together."""
+    names = {row.without_query for row in narrow if row.without_query}
+    names |= {row.query[0] for row in narrow if row.query}
+    queries = ["", "timeout=30000"]
+    for name in sorted(names):
+        queries += [f"{name}=", f"no{name}=1", f"{name}=s72594_4483_1934&timeout=0"]
+    queries += [f"{row.query[0]}={quote(value)}" for row in narrow if row.query
+                for value in ("@bridge_1:maple.example", "@robot:maple.example")]  # fmt: skip
+    together = "&".join(f"{name}=%40bridge_2%3Amaple.example" for name in sorted(names))
+    return list(dict.fromkeys([*queries, together]))
