@@ -5,7 +5,13 @@ from typing import Any
 from hypothesis import strategies as st
 from tests.core.case import as_stored
 
-from homeserver_operator.api.roles import SINGLE_RUNNER, SINGLE_WRITER, SSO, STREAMS
+from homeserver_operator.api.roles import (
+    SHARED_BY_ALL,
+    SINGLE_RUNNER,
+    SINGLE_WRITER,
+    SSO,
+    STREAMS,
+)
 from homeserver_operator.routes.classes import CLASSES
 from homeserver_operator.validate.groups import RESERVED
 
@@ -72,7 +78,8 @@ def _autoscale(draw: st.DrawFn, made: list[Spec]) -> None:
 def specs(draw: st.DrawFn, server_name: str = "wood.example") -> Spec:
     """A whole spec."""
     spec: Spec = {"serverName": server_name}
-    if found := draw(groups()):
+    found = draw(groups())
+    if found:
         spec["workers"] = found
     options: dict[str, list[Any]] = {
         "image": ["synapse.invalid/own:1"],
@@ -93,16 +100,35 @@ def specs(draw: st.DrawFn, server_name: str = "wood.example") -> Spec:
         "configFrom": [[{"secretName": "mail"}]],
         "files": [[{"name": "extra", "secretName": "login"}]],
         "secrets": [{"formSecret": {"secretName": "login", "key": "password"}}],
+        "appservices": [[{"name": "irc", "secretName": "irc"}]],
     }  # fmt: skip
     for field, values in options.items():
         if draw(st.integers(0, 3)) == 0:
             spec[field] = draw(st.sampled_from(values))
+    if "appservices" in spec:
+        _dedicate(draw, found)
+    if not any(SSO in group.get("serves", ()) for group in found) and draw(st.integers(0, 3)) == 0:
+        secret = {"secretName": "login", "key": "password"}
+        spec["matrixAuthenticationService"] = {"endpoint": "http://mas/", "secret": secret}
     return spec
+
+
+def _dedicate(draw: st.DrawFn, made: list[Spec]) -> None:
+    """Let the application service have a group of its own."""
+    able = [
+        group for group in made if group.get("serves") and not SHARED_BY_ALL & {*group["serves"]}
+    ]
+    if able:
+        draw(st.sampled_from(able))["appservices"] = ["irc"]
 
 
 USERS = {
     "login": {"username": b"role", "password": b"pass-of-login"},
     "mail": {"homeserver.yaml": b"email: {smtp_pass: word}"},
+    "irc": {
+        "registration.yaml": b"{id: irc, url: null, as_token: a, hs_token: h, sender_localpart: i, "
+        b"namespaces: {users: [{regex: '@irc_.*', exclusive: true}]}}"
+    },
 }
 """The Secrets that these specs name."""
 

@@ -17,6 +17,7 @@ from tests.core.synapse_pod import POD, parsed, pod, settings
 from homeserver_operator.api.names import HTTP_PORT, METRICS_PORT, REPLICATION_PORT
 from homeserver_operator.api.roles import STREAMS
 from homeserver_operator.topology import Process
+from homeserver_runtime import configuration
 
 PROCESSES = [
     (name, process.name) for name in case.names() for process in case.load(name).topology.processes
@@ -127,6 +128,10 @@ def test_a_duty_is_done_by_those_who_run_it_and_by_nobody_else(name: str, duty: 
             ("config-overlays", "daisy-0", "email.email_smtp_pass", "word of mail"),
             ("config-overlays", "clover", "registration.enable_registration", False),
             ("config-overlays", "clover", "server.presence_enabled", False),
+            ("matrix-authentication-service", "main", "mas.enabled", True),
+            ("matrix-authentication-service", "clover", "mas.enabled", True),
+            ("matrix-authentication-service", "main", "auth.password_enabled_for_login", False),
+            ("single-sign-on", "gate-0", "cas.cas_enabled", True),
             ("ingress-options", "main", "server.public_baseurl", "https://chat.ivy.example/"),
             ("gateway-api", "main", "server.serve_server_wellknown", True),
             ("gateway-api", "clover", "server.serve_server_wellknown", False),
@@ -201,6 +206,25 @@ def test_listeners(name: str, process: str, expected: list[tuple[int, list[str]]
         for listener in listeners
     ]
     assert found == expected
+
+
+@pytest.mark.parametrize("process", ["main", "people", "bridged", "notifier-0"])
+def test_every_process_loads_the_application_services(process: str) -> None:
+    """By Synapse's own loader, from the copies that the pod mounts."""
+    with pod("application-services", process) as (launch, paths):
+        settings = configuration.assemble(launch, paths)
+        loaded = synapse_config.appservices("hazel.example", settings["app_service_config_files"])
+    assert {service.id: service.token for service in loaded} == {
+        "irc": "token of irc",
+        "reminders": "token of reminders",
+    }
+
+
+def test_the_secret_shared_with_the_authentication_service_is_read_from_its_copy() -> None:
+    with pod("matrix-authentication-service", "clover") as (launch, paths):
+        configuration.write_pgpass(launch, paths)
+        finished = configuration.write_finished(configuration.assemble(launch, paths), paths)
+        assert synapse_config.load(finished, secrets=False).mas.secret() == "word of tansy's logins"
 
 
 @pytest.mark.parametrize("process", ["main", "clover", "daisy-0"])

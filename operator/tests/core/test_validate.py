@@ -29,6 +29,8 @@ def group(name: str, **fields: Any) -> dict[str, Any]:
 
 
 BY_REQUESTS = {"maxReplicas": 3, "metrics": [{"type": "Pods"}]}
+IRC = {"name": "irc", "secretName": "irc"}
+MAS = {"endpoint": "http://mas/", "secret": {"secretName": "mas", "key": "shared"}}
 
 INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "two groups of one name": (
@@ -118,6 +120,38 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"mediaStore": {"s3": {"bucket": "b"}},
          "main": {"config": {"media_storage_providers": []}}},
         ["spec.main.config.media_storage_providers", "spec.mediaStore.s3 is set"]),
+    "the option that an application service's registration replaces": (
+        {"config": {"app_service_config_files": ["/files/x.yaml"]}},
+        ["spec.config.app_service_config_files", "set spec.appservices"]),
+    "the section that the authentication service's field replaces": (
+        {"config": {"matrix_authentication_service": {"enabled": True}}},
+        ["spec.config.matrix_authentication_service", "set spec.matrixAuthenticationService"]),
+    "what came before the authentication service": (
+        {"config": {"experimental_features": {"msc3861": {"enabled": True}}}},
+        ["spec.config.experimental_features.msc3861", "set spec.matrixAuthenticationService"]),
+    "two groups that serve single sign-on": (
+        {"workers": [group("a", serves=["sso"]), group("b", serves=["sso"])]},
+        ["a, b all have sso in serves"]),
+    "several processes that serve single sign-on": (
+        {"workers": [group("a", replicas=2, serves=["sso"])]},
+        ["spec.workers[a].replicas is 2", "sso", "set 1"]),
+    "single sign-on beside the authentication service": (
+        {"workers": [group("a", serves=["sso"])], "matrixAuthenticationService": MAS},
+        ["spec.workers[a].serves", "remove sso"]),
+    "a group for an application service that is not there": (
+        {"workers": [group("a", serves=["client"], appservices=["irc"])]},
+        ["spec.workers[a].appservices names irc", "add it to spec.appservices"]),
+    "a group for an application service that serves nothing": (
+        {"workers": [group("a", runs=["pusher"], appservices=["irc"])], "appservices": [IRC]},
+        ["spec.workers[a].appservices", "set serves"]),
+    "a group for an application service with what is everybody's": (
+        {"workers": [group("a", serves=["media", "client"], appservices=["irc"],
+                           runs=["mediaBackgroundJobs"])], "appservices": [IRC]},
+        ["spec.workers[a].appservices cannot narrow media", "another group"]),
+    "a group for an application service with the name of a replication Service": (
+        {"workers": [group("a-0-e1", serves=["client"], appservices=["irc"])],
+         "appservices": [IRC]},
+        ["spec.workers[a-0-e1].name", "choose another ending"]),
     "several problems at once": (
         {"config": {"redis": {}, "database": {}}}, ["spec.config.redis", "spec.config.database"]),
     "an annotation of ours": (
@@ -177,8 +211,6 @@ SECRETS_IN_OVERLAYS = [
     "email: {smtp_pass: hush}",
     "jwt_config: {secret: hush}",
     "oidc_providers: [{client_id: i}, {client_secret: hush}]",
-    "matrix_authentication_service: {secret: hush}",
-    "experimental_features: {msc3861: {admin_token: hush}}",
     "password_config: {pepper: hush}",
     "manhole_settings: {password: hush}",
     "oidc_providers: [{client_secret_jwt_key: {key: hush}}]",
@@ -226,6 +258,7 @@ VALID: dict[str, dict[str, Any]] = {
     "several media repositories on a claim of the user's": {
         "workers": [group("a", replicas=2, serves=["media"], runs=["mediaBackgroundJobs"])],
         "mediaStore": {"volume": {"existingClaim": "c"}}},
+    "single sign-on in one process": {"workers": [group("a", replicas=1, serves=["sso"])]},
     "a media group that sleeps": {"workers": [group("a", replicas=0, serves=["media"])]},
     "a media group that sleeps with its jobs": {
         "workers": [group("a", replicas=0, serves=["media"], runs=["mediaBackgroundJobs"])]},
@@ -277,6 +310,11 @@ MISSING: dict[str, tuple[dict[str, Any], case.References, list[str]]] = {
         {"redis": {"host": "r", "tls": {"clientCertificate": {"secretName": "c"}}}},
         {ObjectKey("Secret", "c"): {"tls.crt": b"c"}},
         ["spec.redis.tls.clientCertificate: Secret c has no key tls.key"]),
+    "a registration that is not there": (
+        {"appservices": [IRC]}, {}, ["spec.appservices[irc]: Secret irc does not exist"]),
+    "a secret of the authentication service without its key": (
+        {"matrixAuthenticationService": MAS}, {ObjectKey("Secret", "mas"): {"other": b"x"}},
+        ["spec.matrixAuthenticationService.secret: Secret mas has no key shared"]),
     "every missing one in one message": (
         {"postgres": POSTGRES, "configFrom": [{"secretName": "mail"}]}, {},
         ["Secret login", "spec.configFrom[0]: Secret mail"]),
@@ -301,6 +339,11 @@ def test_what_is_missing_is_named_and_looked_for_again(title: str) -> None:
         pytest.param(b"- word", ["must hold a YAML mapping"], id="a list"),
         pytest.param(b"redis: {password: word}", ["sets redis", "spec.redis"], id="a key of ours"),
         pytest.param(b"form_secret: word", ["sets form_secret", "spec.secrets"], id="our secret"),
+        pytest.param(
+            b"experimental_features: {msc3861: {admin_token: word}}",
+            ["sets experimental_features.msc3861", "spec.matrixAuthenticationService"],
+            id="what came before the authentication service",
+        ),
     ],
 )
 def test_a_secret_of_config_from_is_refused_without_being_quoted(
@@ -313,6 +356,75 @@ def test_a_secret_of_config_from_is_refused_without_being_quoted(
     assert "word" not in found.message
     for text in words:
         assert text in found.message
+
+
+def registered(**registrations: bytes) -> ValidHomeServer | Rejected:
+    """What comes of these registrations, by name of the application service."""
+    references: case.References = {
+        ObjectKey("Secret", name): {"registration.yaml": text}
+        for name, text in registrations.items()
+    }
+    services = [{"name": name, "secretName": name} for name in registrations]
+    return outcome(body(appservices=services), references)
+
+
+def registration(**changed: str) -> bytes:
+    """A valid registration but for what is changed; an empty text leaves the key out."""
+    texts = {
+        "id": "irc", "url": "null", "as_token": "word-as", "hs_token": "word-hs",
+        "sender_localpart": "irc", "namespaces": "{}",
+    } | changed  # fmt: skip
+    return "".join(f"{key}: {text}\n" for key, text in texts.items() if text).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(b"as_token: [word", ["is not YAML at line"], id="no YAML"),
+        pytest.param(b"- word", ["must hold a YAML mapping"], id="a list"),
+        *(
+            pytest.param(registration(**{key: ""}), [f"has no {key}", "copy"], id=f"no {key}")
+            for key in ("id", "as_token", "hs_token", "sender_localpart")
+        ),
+        pytest.param(registration(id="7"), ["has no id, or it is no text"], id="a number"),
+        pytest.param(registration(url=""), ["has no url", "or null"], id="no address"),
+        pytest.param(registration(url="[word]"), ["has no url"], id="a list as address"),
+        pytest.param(registration(namespaces=""), ["has no namespaces"], id="no namespaces"),
+        pytest.param(registration(namespaces="{users: word}"), ["has no namespaces"],
+                     id="namespaces that are no list"),
+        pytest.param(registration(namespaces="{rooms: [{regex: word}]}"), ["exclusive"],
+                     id="a namespace that does not say whether it is exclusive"),
+        pytest.param(registration(namespaces="{users: [{regex: '(word', exclusive: true}]}"),
+                     ["has no namespaces"], id="a namespace that is no regular expression"),
+    ],
+)  # fmt: skip
+def test_a_registration_is_refused_without_being_quoted(text: bytes, words: list[str]) -> None:
+    found = registered(irc=text)
+    assert isinstance(found, Rejected)
+    assert found.retry_after, "users' Secrets are not watched"
+    assert found.message.startswith("spec.appservices[irc]: key registration.yaml of Secret irc")
+    assert "word" not in found.message
+    for part in words:
+        assert part in found.message
+
+
+@pytest.mark.parametrize("field", ["id", "as_token"])
+def test_two_application_services_that_synapse_cannot_tell_apart_are_refused(field: str) -> None:
+    other = {"id": "mail", "as_token": "word-other"}
+    del other[field]
+    found = registered(irc=registration(), mail=registration(**other))
+    assert isinstance(found, Rejected)
+    assert f"irc, mail have the same {field}" in found.message
+    assert "word" not in found.message
+
+
+def test_registrations_that_differ_are_taken() -> None:
+    users = "{users: [{regex: '@irc_.*', exclusive: true}], aliases: [], rooms: []}"
+    other = registration(id="mail", as_token="word-other", url="http://mail")
+    found = registered(irc=registration(namespaces=users), mail=other)
+    assert isinstance(found, ValidHomeServer)
+    assert found.registrations["irc"].user_patterns == ("@irc_.*",)
+    assert found.registrations["mail"].user_patterns == ()
 
 
 def test_a_generated_secret_that_is_gone_is_not_forgotten() -> None:
