@@ -47,9 +47,9 @@ class FakeCluster:
         # Copied, so that a core that changes what it was given would be found out.
         children = {key: copied(live) for key, live in self.live.items()}
         for key, managers in self._scalers.items():
-            owned: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
             children[key]["metadata"]["managedFields"] = [
-                {"manager": manager, "fieldsV1": owned} for manager in sorted(managers)
+                {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+                for manager in sorted(managers)
             ]
         return World(children=children, references=dict(self.references))
 
@@ -91,14 +91,16 @@ class FakeCluster:
         version = wanted["metadata"].pop("resourceVersion", None)
         if version is not None and live and version != live["metadata"]["resourceVersion"]:
             raise RefusedError(f"{key}: decided on another version")
-        left = self._own_replicas(key, wanted, order.manager)
+        others = self._own_replicas(key, wanted, order.manager)
         if order.manager != FIELD_MANAGER:
             assert live is not None
-            live["spec"] |= wanted.get("spec", {})
+            number = wanted.get("spec", {})
+            live["metadata"]["generation"] += not number.items() <= live["spec"].items()
+            live["spec"] |= number
             self._touch(key)
             return
         before = copied(self._ours.get(key))
-        if before and left and "replicas" not in wanted["spec"]:
+        if before and others and "replicas" not in wanted["spec"]:
             before["spec"].pop("replicas", None)
         merged = _merge(before, wanted, live or {})
         fresh = with_defaults(merged)
