@@ -1,7 +1,5 @@
 """`kubectl homeserver status`: how a homeserver fares, on one page."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import textwrap

@@ -1,7 +1,5 @@
 """`kubectl homeserver verify`: whether requests reach the processes that the table names."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
