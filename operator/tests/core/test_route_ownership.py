@@ -100,7 +100,7 @@ def test_whatever_a_worker_can_answer_has_a_row() -> None:
         # Synapse mounts the pages of SSO even where there is none.
         if variant != "mas" or class_of(path) != "sso"
     ]
-    assert missed == []
+    assert not missed, "\n".join(missed)
 
 
 def test_every_row_is_reached_by_a_real_servlet() -> None:
@@ -192,7 +192,10 @@ def test_the_installed_synapse_registers_what_the_data_say(
     ).stdout  # fmt: skip
     if request.config.getoption("--update-golden"):
         ownership.FILE.write_text(printed)
-    assert printed.splitlines() == ownership.FILE.read_text().splitlines()
+    now, told = printed.splitlines(), ownership.FILE.read_text().splitlines()
+    changed = [f"- {line}" for line in told if line not in now]
+    changed += [f"+ {line}" for line in now if line not in told]
+    assert not changed, "\n".join(changed)
 
 
 def test_the_map_that_synapse_makes_of_itself_has_the_same_endpoints() -> None:
