@@ -35,11 +35,12 @@ class Kubectl:
     def wait_established(self, crd: str) -> None:
         """Wait until the API server serves a CRD; fails the test after 30 s.
 
-        Not by `kubectl wait`: it gives up on a CRD that has no conditions at all yet.
+        Not by `kubectl wait`: it gives up on a CRD that has no conditions at all yet, of which this
+        template makes an error, too.
         """
         condition = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
         deadline = time.monotonic() + 30
-        while self.run("get", "crd", crd, f"--output={condition}") != "True":
+        while self.attempt("get", "crd", crd, f"--output={condition}").stdout != "True":
             assert time.monotonic() < deadline, f"CRD {crd} is not established after 30 s"
             time.sleep(0.1)
 
