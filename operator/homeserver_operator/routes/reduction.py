@@ -20,7 +20,8 @@ class Capabilities:
 
     `hash_by` tells for each key of the table what the proxy hashes by, a key that is missing is not
     hashed by at all. `read_timeout`: the time that a class needs can be said, or the proxy waits
-    that long anyway. `body_size`: the largest body can be said.
+    that long anyway. `body_size`: the largest body can be said. `longest_query` bounds the pattern
+    of a query parameter's value, in characters.
     """
 
     methods: bool
@@ -29,6 +30,7 @@ class Capabilities:
     read_timeout: bool
     body_size: bool
     hash_by: Mapping[HashKey, str] = field(default_factory=dict)
+    longest_query: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,5 +92,9 @@ def _unsaid(row: Route, can: Capabilities) -> Iterator[str]:
         yield "telling methods apart"
     if row.without_query and not can.without_query:
         yield f"telling requests without {row.without_query} apart"
-    if row.query and not can.query:
+    if row.query and not (can.query and _fits(row.query[1], can.longest_query)):
         yield f"telling requests by {row.query[0]} apart"
+
+
+def _fits(pattern: str, longest: int | None) -> bool:
+    return longest is None or len(pattern) <= longest

@@ -16,6 +16,7 @@ from homeserver_operator.api.spec import ForeignService, parse
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.edge import build_edge, edge_reductions
 from homeserver_operator.build.services import build_client_service, build_main_service
+from homeserver_operator.routes import Target
 from homeserver_operator.routes.dialects import CAPABILITIES, gateway_api
 from homeserver_operator.routes.table import Route
 
@@ -257,6 +258,33 @@ def test_http_routes_keep_within_the_bounds_of_their_kind() -> None:
         for rule in rules:
             for match in rule["matches"]:
                 assert len(match["path"]["value"]) <= gateway_api.LONGEST_PATH
+
+
+def with_users(pattern: str) -> tuple[Target, ...]:
+    """The targets, where users of an application service match the pattern."""
+    (bridged,) = (target for target in EVERYONE if target.appservices)
+    rows = tuple(dataclasses.replace(row, query=("user_id", pattern)) for row in bridged.routes)
+    changed = dataclasses.replace(bridged, routes=rows)
+    return (changed, *(target for target in EVERYONE if target is not bridged))
+
+
+def test_users_that_a_gateway_cannot_be_told_go_where_everybody_goes() -> None:
+    long = with_users("@" + "x" * 1100)
+    server = dialects.server("gateway-api")
+    assert "maple-for-bridged" not in {o["metadata"]["name"] for o in build_edge(server, long)}
+    whats = {reduction.what for reduction in edge_reductions(server, long)}
+    assert "telling requests by user_id apart" in whats
+    longest = with_users("x" * (gateway_api.CAN.longest_query or 0))
+    assert "maple-for-bridged" in {o["metadata"]["name"] for o in build_edge(server, longest)}
+
+
+def test_no_letter_of_a_registration_ends_an_expression_of_traefiks() -> None:
+    users = with_users("@a`.*")
+    matcher = dialects.matcher(dialects.READERS["traefik-crd"], users)
+    theirs = Request("/_matrix/client/v3/sync", query="user_id=%40a%60b")
+    assert matcher.service_of(theirs) == "maple-for-bridged"
+    others = Request("/_matrix/client/v3/sync", query="user_id=%40ab&since=s1")
+    assert matcher.service_of(others) == "maple-sync"
 
 
 def test_a_gateway_is_named_as_precisely_as_its_owner_does() -> None:

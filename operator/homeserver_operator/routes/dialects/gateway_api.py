@@ -21,8 +21,15 @@ LONGEST_PATH: Final = 1024
 MOST_MATCHES_OF_A_RULE: Final = 64
 MOST_MATCHES: Final = 128
 
+_VALUE: Final = "^(?:{})$"
+
 CAN: Final = Capabilities(
-    methods=True, without_query=True, query=True, read_timeout=True, body_size=False
+    methods=True,
+    without_query=True,
+    query=True,
+    read_timeout=True,
+    body_size=False,
+    longest_query=1024 - len(_VALUE.format("")),
 )
 
 PathType = Literal["RegularExpression", "PathPrefix", "Exact"]
@@ -138,7 +145,7 @@ def _parameters(row: Route) -> Iterator[Parameter]:
         yield row.without_query, ".+"
     if row.query:
         name, value = row.query
-        yield name, f"^(?:{value})$"
+        yield name, _VALUE.format(value)
 
 
 def _holds(row: Route, there: frozenset[Parameter], method: str | None) -> bool:
@@ -146,7 +153,7 @@ def _holds(row: Route, there: frozenset[Parameter], method: str | None) -> bool:
         return False
     if row.without_query and any(name == row.without_query for name, _ in there):
         return False
-    return row.query is None or (row.query[0], f"^(?:{row.query[1]})$") in there
+    return row.query is None or (row.query[0], _VALUE.format(row.query[1])) in there
 
 
 def _joined(patterns: Iterable[str]) -> Iterator[Match]:

@@ -76,7 +76,9 @@ def _conditions(row: Route) -> Iterator[str]:
         yield f"!QueryRegexp(`{row.without_query}`, `.`)"
     if row.query:
         name, pattern = row.query
-        yield f"QueryRegexp(`{name}`, `^(?:{pattern})$`)"
+        # A registration may hold any letter; this one would end the expression.
+        value = pattern.replace("`", r"\x60")
+        yield f"QueryRegexp(`{name}`, `^(?:{value})$`)"
 
 
 def _any(alternatives: list[str]) -> str:
