@@ -21,7 +21,7 @@ from homeserver_operator.api.names import (
     MANAGED_BY_LABEL,
     REVISION_LABEL,
 )
-from homeserver_operator.api.world import Object
+from homeserver_operator.api.world import Object, ObjectKey
 from homeserver_operator.build import build
 from homeserver_operator.build.images import settle_images
 
@@ -162,6 +162,10 @@ def test_what_pods_mount_exists(name: str) -> None:
         for volume in volumes.values():
             key = named_object(volume)
             assert key is None or key.name in theirs or key in objects(name), (where, key)
+        for variable in (v for c in spec["containers"] for v in c.get("env", ())):
+            if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+                secret = objects(name)[ObjectKey("Secret", reference["name"])]
+                assert reference["key"] in secret["data"], where
         mounts = [m for container in spec["containers"] for m in container["volumeMounts"]]
         assert {mount["name"] for mount in mounts} == set(volumes), where
         assert len({mount["mountPath"] for mount in mounts}) == len(mounts), where

@@ -85,6 +85,29 @@ def test_content_that_a_pod_still_mounts_is_kept() -> None:
     assert not {key for key in maps if "-main-" in key.name} <= set(scenario.cluster.live)
 
 
+def test_a_key_in_a_pods_environment_is_kept_as_long_as_the_pod() -> None:
+    scenario = Scenario(body=usual())
+    key = ObjectKey("Secret", "bucket")
+    scenario.cluster.references[key] = {"AWS_ACCESS_KEY_ID": b"i", "AWS_SECRET_ACCESS_KEY": b"old"}
+    scenario.edit(mediaStore={"s3": {"bucket": "hive", "credentials": {"secretName": "bucket"}}})
+    scenario.converge()
+    (copy,) = [k for k in scenario.cluster.live if k.name.startswith("rosebud-s3-")]
+    old = {k: o for k, o in scenario.cluster.live.items() if k.kind == "Pod" and "media" in k.name}
+    before = scenario.templates()
+    scenario.cluster.references[key] = {"AWS_ACCESS_KEY_ID": b"i", "AWS_SECRET_ACCESS_KEY": b"new"}
+    scenario.converge()
+    after = scenario.templates()
+    assert {n for n in before if before[n] != after[n]} == {"rosebud-media-0"}
+    assert copy not in scenario.cluster.live
+    scenario.cluster.references[key] = {"AWS_ACCESS_KEY_ID": b"i", "AWS_SECRET_ACCESS_KEY": b"old"}
+    scenario.step()
+    scenario.cluster.live |= old
+    scenario.cluster.references[key] = {"AWS_ACCESS_KEY_ID": b"i", "AWS_SECRET_ACCESS_KEY": b"new"}
+    scenario.step()
+    scenario.step()
+    assert copy in scenario.cluster.live, "a pod that restarts its container reads it again"
+
+
 def test_nothing_is_written_over_a_namesake_of_somebody_else() -> None:
     scenario = running("shared-class")
     key = ObjectKey("Service", "aster-sync")
