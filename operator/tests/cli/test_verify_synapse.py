@@ -12,7 +12,7 @@ import pytest
 import yaml
 from aiohttp import web
 from tests.processes import RuntimeProcess, Site, ending
-from tests.services import LOOPBACK, free_port
+from tests.services import LOOPBACK, free_port, wait_until
 from tests.shell.fake_api import FakeApi
 from tests.shell.objects import pod
 
@@ -104,6 +104,7 @@ def processes(site: Site) -> Iterator[dict[str, RuntimeProcess]]:
             settings |= {"enable_media_repo": True, "media_store_path": str(site.directory)}
         # Whoever may register is the one case in which Synapse writes before it knows who asks.
         settings |= {"enable_registration": True, "enable_registration_without_verification": True}
+        settings |= {"background_updates": {"sleep_enabled": False}}
         file.write_text(yaml.safe_dump(settings))
     with ending(*found.values()):
         for process in found.values():
@@ -142,6 +143,11 @@ async def verify(controller: Controller, api: FakeApi, kubeconfig: Path) -> int:
     return running.result()
 
 
+def is_set_up(site: Site) -> bool:
+    """Whether Synapse is done with what it does to a new database."""
+    return bool(site.query("SELECT count(*) = 0 FROM background_updates")[0])
+
+
 def content(site: Site) -> dict[str, str]:
     """A hash of every table that holds something of users or of other servers."""
     listed = "SELECT string_agg(tablename, ' ') FROM pg_tables WHERE schemaname = 'public'"
@@ -160,6 +166,7 @@ async def test_a_homeserver_whose_requests_go_where_they_belong(
     kubeconfig: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    await asyncio.to_thread(wait_until, lambda: is_set_up(site), what="Synapse's first updates")
     before = content(site)
 
     status = await verify(controller, api, kubeconfig)
