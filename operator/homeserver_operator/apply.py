@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from homeserver_operator.api import names
-from homeserver_operator.api.actions import Apply, Delete, Event, Plan
+from homeserver_operator.api.actions import Apply, Event, Plan, Reown, Step
 from homeserver_operator.api.world import Object
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.resources import EVENT, HOMESERVER, kind_of
@@ -29,8 +29,7 @@ async def execute(cluster: Cluster, server: Object, plan: Plan) -> str | None:
     Later steps stand on earlier ones (a workload on its ConfigMap), so nothing is skipped.
     """
     namespace = server["metadata"]["namespace"]
-    steps: tuple[Apply | Delete, ...] = (*plan.applies, *plan.deletes)
-    for step in steps:
+    for step in plan.steps:
         log.info("%s %s/%s: %s", type(step).__name__.lower(), *step.key, step.reason)
         try:
             await _write(cluster, namespace, step)
@@ -63,7 +62,7 @@ async def events(cluster: Cluster, server: Object, posted: Iterable[Event]) -> N
             log.warning("event %s was not posted: %s", event.reason, error)
 
 
-async def _write(cluster: Cluster, namespace: str, step: Apply | Delete) -> None:
+async def _write(cluster: Cluster, namespace: str, step: Step) -> None:
     kind = kind_of(step.key.kind)
     if isinstance(step, Apply):
         metadata = step.manifest["metadata"]
@@ -72,6 +71,12 @@ async def _write(cluster: Cluster, namespace: str, step: Apply | Delete) -> None
         manifest = {**step.manifest, "metadata": metadata}
         await cluster.apply(kind, namespace, manifest, manager=step.manager)
         return
+    if isinstance(step, Reown):
+        metadata = {"uid": step.uid, "ownerReferences": list(step.owners)}
+        if step.version is not None:
+            metadata["resourceVersion"] = step.version
+        await cluster.merge_metadata(kind, namespace, step.key.name, metadata)
+        return
     try:
         await cluster.delete(kind, namespace, step.key.name, uid=step.uid)
     except ApiError as error:
@@ -79,7 +84,7 @@ async def _write(cluster: Cluster, namespace: str, step: Apply | Delete) -> None
             raise
 
 
-def _refusal(step: Apply | Delete, error: ApiError) -> str | None:
+def _refusal(step: Step, error: ApiError) -> str | None:
     """What people are told, if asking again with the same content would get the same answer.
 
     An object that was replaced under our hands answers 409 when it is missing and 422 about its uid

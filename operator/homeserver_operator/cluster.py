@@ -19,6 +19,7 @@ from homeserver_operator.resources import path_of
 from homeserver_operator.transport import (
     APPLY_PATCH,
     JSON,
+    MERGE_PATCH,
     REQUEST_TIMEOUT,
     ApiError,
     Credentials,
@@ -156,6 +157,18 @@ class Cluster:
         path = path_of(kind, namespace, manifest["metadata"]["name"], *filter(None, [subresource]))
         query = (("fieldManager", manager), STRICT, ("force", "true"))
         request = Request("PATCH", path, "apply", kind.kind, query, manifest, APPLY_PATCH)
+        return await self._write(request)
+
+    async def merge_metadata(
+        self, kind: ManagedKind, namespace: str, name: str, metadata: Mapping[str, Any]
+    ) -> Object:
+        """Replace these fields of an object's metadata, whoever owns them, and nothing else.
+
+        With uid and resourceVersion among them, only of that very object: else ApiError 409.
+        """
+        path = path_of(kind, namespace, name)
+        body = {"metadata": metadata}
+        request = Request("PATCH", path, "patch", kind.kind, WRITER, body, MERGE_PATCH)
         return await self._write(request)
 
     async def create(self, kind: ManagedKind, namespace: str, manifest: Object) -> Object:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from synapse.module_api import ModuleApi
 
 
-class _ServerResource(DirectServeJsonResource):  # type: ignore[misc] - Synapse's are untyped here
+class _ServerResource(DirectServeJsonResource):  # type: ignore[misc]
     """Answers with CORS headers, as the client's part of .well-known does."""
 
     isLeaf = True  # noqa: N815 - Twisted's name

@@ -6,6 +6,11 @@ from crds.tests.cases.case import Case, Spec, both, once, spec, worker
 
 SINGLE_STREAMS = ("typing", "toDevice", "accountData", "presence", "pushRules")
 CPU = {"requests": {"cpu": "500m"}}
+NOT_SCALED: dict[str, Spec] = {
+    "writes": {"serves": ["sync"], "writes": ["events"]},
+    "runs something": {"runs": ["federationSender"]},
+    "serves single sign-on": {"serves": ["sso"]},
+}
 
 SINGLE_DUTIES = ("backgroundTasks", "userDirectory", "appservices", "mediaBackgroundJobs")
 
@@ -175,10 +180,7 @@ WORKERS = (
             bad=worker(**claims, autoscale={"maxReplicas": 3, "metrics": [{"type": "Pods"}]}),
             says="workers[].autoscale: only for groups that only serve",
         )
-        for does, claims in {
-            "writes": {"serves": ["sync"], "writes": ["events"]},
-            "runs something": {"runs": ["federationSender"]},
-        }.items()
+        for does, claims in NOT_SCALED.items()
     ),
     Case(
         sentence="an autoscaler's bounds are in order",

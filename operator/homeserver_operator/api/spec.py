@@ -418,12 +418,12 @@ def _postgres(spec: Mapping[str, Any]) -> Postgres:
     connections = spec.get("connections", {})
     server: ExternalPostgres | ManagedPostgres
     if "host" in spec:
-        credentials = spec["credentials"]
+        credentials = spec.get("credentials", {})
         server = ExternalPostgres(
             host=spec["host"],
             port=spec.get("port", 5432),
             database=spec.get("database", "synapse"),
-            secret_name=credentials["secretName"],
+            secret_name=credentials.get("secretName", ""),
             username_key=credentials.get("usernameKey", "username"),
             password_key=credentials.get("passwordKey", "password"),
             ssl_mode=spec.get("sslMode"),

@@ -14,7 +14,7 @@ from homeserver_operator.build import stores
 from homeserver_operator.build.autoscalers import build_autoscalers
 from homeserver_operator.build.content import build_config_map, build_copies
 from homeserver_operator.build.deployments import build_deployment
-from homeserver_operator.build.disruption import build_budgets
+from homeserver_operator.build.disruption import build_budgets, default_spread
 from homeserver_operator.build.edge import build_edge, edge_reductions
 from homeserver_operator.build.images import Images, with_defaults
 from homeserver_operator.build.meta import object_meta
@@ -164,6 +164,7 @@ def _synapse(
                     pull_policy=images.pull_policy,
                     mounts=mounts,
                     shares=[name for name, groups in shared.items() if process.group in groups],
+                    spread=default_spread(spec, topology, process),
                 ),
             ),
             images,

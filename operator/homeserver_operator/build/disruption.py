@@ -25,15 +25,15 @@ def build_budgets(server: HomeServer, topology: Topology) -> Iterator[dict[str, 
             yield _budget(server, group)
 
 
-def spread(server: HomeServer, process: Process) -> tuple[Mapping[str, Any], ...]:
+def default_spread(
+    server: HomeServer, topology: Topology, process: Process
+) -> tuple[Mapping[str, Any], ...]:
     """Where a process's pods go by default: to nodes without others of the group, if there are.
 
-    A group that only serves has it whatever its number, because scaling must restart nobody. Of a
-    sharded group the first member has none, so that a second one does not restart it: it is the
-    others that keep away.
+    A group that only serves has it whatever its number, because scaling must restart nobody. That
+    of a sharded group comes with its second member, whose name restarts the first in any case.
     """
-    first = f"{process.group}-0"
-    if process.is_main or process.name == first:
+    if process.named and not _several(topology.of_group(process.group)):
         return ()
     return (
         {

@@ -19,6 +19,7 @@ from homeserver_operator.api.names import (
     ROLE_LABEL,
     WORKER_GROUP_LABEL,
 )
+from homeserver_operator.api.roles import OUTBOUND_FEDERATION
 from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.build.stores import POSTGRES, REDIS
@@ -27,9 +28,6 @@ from homeserver_operator.topology import Topology
 Rule = dict[str, Any]
 
 _SYNAPSE: Final = {"key": ROLE_LABEL, "operator": "In", "values": ["main", "worker"]}
-
-OUTBOUND_FEDERATION: Final = "outboundFederation"
-"""The duty whose holders alone reach other servers, where any group has it."""
 
 
 def build_network_policies(server: HomeServer, topology: Topology) -> Iterator[dict[str, Any]]:

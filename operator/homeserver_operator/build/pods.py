@@ -19,7 +19,6 @@ from homeserver_operator.api.names import (
     WORKER_GROUP_LABEL,
 )
 from homeserver_operator.api.spec import HomeServer, Scheduling
-from homeserver_operator.build.disruption import spread
 from homeserver_operator.build.meta import digest, object_labels
 from homeserver_operator.render import paths
 from homeserver_operator.topology import Process
@@ -130,8 +129,12 @@ def process_template(
     pull_policy: str,
     mounts: Mounts,
     shares: Sequence[str],
+    spread: tuple[Mapping[str, Any], ...],
 ) -> dict[str, Any]:
-    """The pod template of one Synapse process, labelled with its own revision."""
+    """The pod template of one Synapse process, labelled with its own revision.
+
+    `spread` is where its pods go unless the user says so.
+    """
     volumes, volume_mounts = synapse_volumes(
         {paths.CONFIG: mounts.config[process.name]},
         _readable(mounts.copies, process),
@@ -155,17 +158,17 @@ def process_template(
         user=RUNTIME_USER,
         containers=[synapse],
         volumes=volumes,
-        scheduling=_scheduling(server, process),
+        scheduling=_scheduling(process, spread),
         grace=60,
     )
     return with_revision(process_labels(server, process, shares), spec)
 
 
-def _scheduling(server: HomeServer, process: Process) -> Scheduling:
+def _scheduling(process: Process, spread: tuple[Mapping[str, Any], ...]) -> Scheduling:
     asked = process.options.scheduling
     if asked.topology_spread_constraints is not None:
         return asked
-    return replace(asked, topology_spread_constraints=spread(server, process))
+    return replace(asked, topology_spread_constraints=spread)
 
 
 def with_revision(labels: Mapping[str, str], spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The plugin's way to the cluster: the user's kubeconfig, and reads alone."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from collections.abc import AsyncIterator

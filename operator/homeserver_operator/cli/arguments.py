@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _routes(commands.add_parser("routes", help="which request goes to which process"))
+    _status(commands.add_parser("status", help="how a homeserver fares, on one page"))
     _verify(
         commands.add_parser(
             "verify",
@@ -56,6 +57,14 @@ def _routes(command: argparse.ArgumentParser) -> None:
         help="where one request goes and why, such as 'GET /_matrix/client/v3/sync?since=s1'",
     )
     command.add_argument("--wide", action="store_true", help="with the patterns of each class")
+    _common(command)
+
+
+def _status(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Prints conditions, groups and pods. Exit status 1 if the homeserver is not ready."
+    )
+    command.add_argument("name", metavar="NAME", help="a HomeServer of the cluster")
     _common(command)
 
 

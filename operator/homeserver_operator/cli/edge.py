@@ -3,8 +3,6 @@
 The one place of the plugin that knows how targets are made and what a dialect leaves out.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from homeserver_operator.api.names import MAIN

@@ -1,7 +1,5 @@
 """Sends sample requests through a homeserver's way in. It reads statuses and error codes alone."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

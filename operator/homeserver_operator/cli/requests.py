@@ -1,7 +1,5 @@
 """A request as far as routing looks at it, and the row of the table that it falls to."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`kubectl homeserver routes`: who answers which request, and why."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 from collections.abc import Iterator

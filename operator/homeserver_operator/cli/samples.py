@@ -4,8 +4,6 @@ Whatever a pattern leaves open becomes a word that is no valid id of anything, s
 which needs no credentials looks nothing up, asks no other server and writes nothing.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Which group answered each sample request, read from the pods' own request logs."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Mapping

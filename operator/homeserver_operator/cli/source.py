@@ -1,7 +1,5 @@
 """The HomeServer that a command is about: from a file, or from the cluster."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the answers to sample requests say about the routes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum

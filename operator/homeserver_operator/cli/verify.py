@@ -1,7 +1,5 @@
 """`kubectl homeserver verify`: whether requests reach the processes that the table names."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
@@ -41,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
 async def _verify(options: argparse.Namespace) -> tuple[str, list[Finding], str]:
     async with connect(options) as access:
         edge = make_edge(parsed(await access.homeserver(options.name)))
+        if not (options.url or edge.server.ingress.enabled):
+            raise CliError("the HomeServer has no Ingress: name its way in with --url")
         url = options.url or f"https://{edge.host}"
         probes = [*samples(edge.told)]
         mark, started = secrets.token_hex(4), time.monotonic()

@@ -15,6 +15,7 @@ from homeserver_operator.plan import preflight, scaling
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
 from homeserver_operator.plan.mounted import mounted_content
 from homeserver_operator.plan.preflight import Preflight
+from homeserver_operator.plan.retention import reowned
 from homeserver_operator.validate.sources import generated_names
 
 
@@ -41,7 +42,7 @@ def make_plan(server: HomeServer, manifests: Manifests, world: World) -> Outlook
     else:
         applies = tuple(_differences(wanted, world))
         deletes = tuple(_unwanted(server, wanted, world))
-    return Outlook(Plan(applies, deletes), check)
+    return Outlook(Plan(applies, deletes, tuple(reowned(server, world))), check)
 
 
 def _key(manifest: Object) -> ObjectKey:

@@ -4,12 +4,12 @@ Each process gets only what it reads, so that its bytes change exactly when its 
 Kubernetes objects, no secrets: those are named by path.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from homeserver_operator.api.canonical import canonical
 from homeserver_operator.render.homeserver_yaml import render_homeserver
 from homeserver_operator.render.launcher_yaml import render_launcher
 from homeserver_operator.render.log_yaml import render_log
@@ -61,12 +61,12 @@ def to_yaml(document: Any) -> str:
 def _to_yaml(document: Mapping[str, object], written: dict[str, str]) -> str:
     """The same text, made of its entries', and what was `written` before is not written again.
 
-    Processes share most entries, JSON tells equal ones, and YAML takes many times longer.
+    Processes share most entries, JSON tells which, and YAML takes many times longer.
     """
     texts = []
     for key, value in sorted(document.items()):
         entry = {key: value}
-        known = json.dumps(entry, sort_keys=True)
+        known = canonical(entry)
         if known not in written:
             written[known] = to_yaml(entry)
         texts.append(written[known])

@@ -40,36 +40,43 @@ class Reduction:
 
 
 def reduce_targets(targets: tuple[Target, ...], can: Capabilities) -> tuple[Target, ...]:
-    """The targets with the rows that can be said.
-
-    Narrow rows that lead to main are left out as well: the wide row's class answers these too.
-    """
+    """The targets with the rows that can be said, and that say more than that main has the rest."""
+    workers = {row.pattern for target in targets if not target.is_main for row in target.routes}
     return tuple(
         dataclasses.replace(
             target,
             routes=tuple(
-                row for row in target.routes if not (row.narrow and target.is_main)
-                and not list(_unsaid(row, can))
+                row
+                for row in target.routes
+                if not any(_unsaid(row, can))
+                and (not target.is_main or (row.narrow and row.pattern in workers))
             ),
         )
         for target in targets
-    )  # fmt: skip
+    )
 
 
 def reductions(targets: tuple[Target, ...], can: Capabilities) -> tuple[Reduction, ...]:
     """What is lost of the targets that workers answer, in the order of the classes."""
+    otherwise = {
+        row.pattern: target.groups for target in targets for row in target.routes if not row.narrow
+    }
     classes: dict[str, list[str]] = {}
     for target in targets:
         if not target.is_main:
-            for what in dict.fromkeys(_lost(target, can)):
+            for what in dict.fromkeys(_lost(target, can, otherwise)):
                 classes.setdefault(what, []).append(target.route_class.name)
     return tuple(Reduction(what, tuple(names)) for what, names in classes.items())
 
 
-def _lost(target: Target, can: Capabilities) -> Iterator[str]:
-    yield from target.dropped
+def _lost(
+    target: Target, can: Capabilities, otherwise: Mapping[str, tuple[str, ...]]
+) -> Iterator[str]:
     for row in target.routes:
-        yield from _unsaid(row, can)
+        # Where the same processes answer the wide row, nobody notices.
+        if otherwise.get(row.pattern) != target.groups:
+            yield from _unsaid(row, can)
+    yield from target.dropped
     key = target.route_class.hash_by
     if key and not target.single and can.hash_by.get(key) != key:
         instead = can.hash_by.get(key)

@@ -34,8 +34,8 @@ def connection_budget(server: HomeServer, topology: Topology, world: World) -> C
         "TooManyPools",
         f"{pods} pods may run at once (rollouts and autoscalers' maxima included) and open up to "
         f"{pool} connections each; with {RESERVED} reserved for administrators that is {needed}, "
-        f"but PostgreSQL's max_connections was {limit} when a process last started: "
-        f"{_remedies(server, pods, limit, needed)}",
+        f"but PostgreSQL's max_connections was {limit} when a process last started (only the next "
+        f"start of one shows another value): {_remedies(server, pods, limit, needed)}",
     )
 
 
@@ -67,10 +67,8 @@ def _wanted(server: HomeServer, process: Process, world: World) -> int:
 
 def _max_connections(world: World) -> int | None:
     """What the pod that started last was told: it alone may have seen a raised limit."""
-    pods = sorted(
-        (pod for pod in world.of_kind("Pod").values() if _is_synapse(pod)), key=_started
-    )  # fmt: skip
-    for pod in reversed(pods):
+    pods = filter(_is_synapse, world.of_kind("Pod").values())
+    for pod in sorted(pods, key=_started, reverse=True):
         state: Any = world.states.get(pod["metadata"]["name"], {}).get("database")
         limit = state.get("max_connections") if isinstance(state, dict) else None
         # Whatever listens in a pod may answer anything.

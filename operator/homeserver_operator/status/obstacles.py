@@ -68,7 +68,7 @@ def _rollout_obstacle(
         return _preflight_obstacle(outlook)
     if outlook and not outlook.plan.empty:
         # Said before it is done, so that whoever waits for Ready never sees yesterday's.
-        count = len(outlook.plan.applies) + len(outlook.plan.deletes)
+        count = len(outlook.plan.steps)
         return Obstacle("Applying", f"writing {count} objects", people=False)
     missing = [item for item in all_progress if not item.done]
     if not missing:

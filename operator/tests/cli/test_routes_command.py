@@ -55,12 +55,12 @@ def test_a_class_with_its_groups_its_service_and_what_is_lost(
 
 
 @pytest.mark.parametrize(
-    ("route_class", "groups", "processes", "service"),
+    ("route_class", "expected"),
     [
-        ("client", ["rooms"], "2", "oak-client"),
-        ("typing", ["typist"], "1", "oak-typing"),
-        ("login", ["main"], "1", "oak-main"),
-        ("main", ["main"], "1", "oak-main"),
+        ("client", (["rooms"], "2", "oak-client")),
+        ("typing", (["typist"], "1", "oak-typing")),
+        ("login", (["main"], "1", "oak-main")),
+        ("main", (["main"], "1", "oak-main")),
     ],
     ids=["serves", "writes", "nobody is awake", "the rest"],
 )
@@ -68,13 +68,11 @@ def test_who_answers(
     file: str,
     capsys: pytest.CaptureFixture[str],
     route_class: str,
-    groups: list[str],
-    processes: str,
-    service: str,
+    expected: tuple[list[str], str, str],
 ) -> None:
     main(["routes", "-f", file, "-o", "json"])
     entry = entries(capsys)[route_class]
-    assert (entry["groups"], entry["processes"], entry["service"]) == (groups, processes, service)
+    assert (entry["groups"], entry["processes"], entry["service"]) == expected
 
 
 def test_the_table_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

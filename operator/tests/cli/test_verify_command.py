@@ -161,3 +161,12 @@ async def test_a_homeserver_that_nobody_reaches(
     stage.synapse.url = "http://127.0.0.1:1"
     assert await stage.verify() == 2
     assert "http://127.0.0.1:1 does not answer" in capsys.readouterr().err
+
+
+async def test_a_homeserver_without_a_way_in(
+    api: FakeApi, kubeconfig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await api.put({**EVERY_CLASS, "spec": {**EVERY_CLASS["spec"], "ingress": {"enabled": False}}})
+    arguments = ["verify", "maple", "--kubeconfig", str(kubeconfig)]
+    assert await asyncio.to_thread(main, arguments) == 2
+    assert "has no Ingress: name its way in with --url" in capsys.readouterr().err

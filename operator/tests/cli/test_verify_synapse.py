@@ -55,8 +55,8 @@ IDLE = re.compile(".*(lock|position|stream_pos|background_updates|scheduled).*")
 class Controller:
     """An Ingress controller that follows the table; `broken` sends everything to the worker."""
 
-    def __init__(self, edge: Edge, ports: dict[str, int]) -> None:
-        self.edge, self.ports, self.broken, self.url = edge, ports, False, ""
+    def __init__(self, edge: Edge, processes: dict[str, RuntimeProcess]) -> None:
+        self.edge, self.processes, self.broken, self.url = edge, processes, False, ""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -78,7 +78,7 @@ class Controller:
         group = GENERIC if self.broken else found[0].groups[0] if found else MAIN
         async with self._session.request(
             incoming.method,
-            f"http://{LOOPBACK}:{self.ports[group]}{incoming.path_qs}",
+            f"http://{LOOPBACK}:{self.processes[group].client_port}{incoming.path_qs}",
             headers=incoming.headers,
             data=await incoming.read(),
             allow_redirects=False,
@@ -126,20 +126,17 @@ async def controller(
             names.HOMESERVER_LABEL: "birch", names.WORKER_GROUP_LABEL: group,
         }  # fmt: skip
         await api.put(found)
-    ports = {group: process.client_port for group, process in processes.items()}
-    async with Controller(edge, ports) as front:
+    async with Controller(edge, processes) as front:
         yield front
 
 
-async def verify(
-    controller: Controller, api: FakeApi, kubeconfig: Path, processes: dict[str, RuntimeProcess]
-) -> int:
+async def verify(controller: Controller, api: FakeApi, kubeconfig: Path) -> int:
     arguments = ["verify", "birch", "--url", controller.url, "-o", "json"]
     running = asyncio.create_task(
         asyncio.to_thread(main, [*arguments, "--kubeconfig", str(kubeconfig)])
     )
     while not running.done():
-        for group, process in processes.items():
+        for group, process in controller.processes.items():
             api.logs[f"birch-{group}"] = process.log
         await asyncio.wait([running], timeout=0.5)
     return running.result()
@@ -150,7 +147,7 @@ def content(site: Site) -> dict[str, str]:
     listed = "SELECT string_agg(tablename, ' ') FROM pg_tables WHERE schemaname = 'public'"
     tables = sorted(t for t in str(site.query(listed)[0]).split() if not IDLE.fullmatch(t))
     hashes = " || ' ' || ".join(
-        f"(SELECT coalesce(md5(string_agg(t::text, '' ORDER BY t::text)), '-') FROM {table} t)"
+        f"(SELECT coalesce(md5(string_agg(t::text, '' ORDER BY t::text)), '-') FROM {table} t)"  # noqa: S608 - names from PostgreSQL itself
         for table in tables
     )
     return dict(zip(tables, str(site.query(f"SELECT {hashes}")[0]).split(), strict=True))
@@ -158,7 +155,6 @@ def content(site: Site) -> dict[str, str]:
 
 async def test_a_homeserver_whose_requests_go_where_they_belong(
     site: Site,
-    processes: dict[str, RuntimeProcess],
     controller: Controller,
     api: FakeApi,
     kubeconfig: Path,
@@ -166,7 +162,7 @@ async def test_a_homeserver_whose_requests_go_where_they_belong(
 ) -> None:
     before = content(site)
 
-    status = await verify(controller, api, kubeconfig, processes)
+    status = await verify(controller, api, kubeconfig)
 
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     wrong = [e for e in found["endpoints"] if e["verdict"] != "ok"]
@@ -176,7 +172,7 @@ async def test_a_homeserver_whose_requests_go_where_they_belong(
     assert content(site) == before
 
     controller.broken = True
-    assert await verify(controller, api, kubeconfig, processes) == 1
+    assert await verify(controller, api, kubeconfig) == 1
     found = json.loads(capsys.readouterr().out)
     wrong = [e for e in found["endpoints"] if e["verdict"] not in {"ok", "off"}]
     assert {e["class"] for e in wrong} >= {"main", "media", "typing", "push-rules", "receipts"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.core.defaulting import canonical_quantities, with_defaults
 
-from homeserver_operator.api.actions import Apply, Delete, Generate, Plan
+from homeserver_operator.api.actions import Apply, Delete, Generate, Plan, Reown
 from homeserver_operator.api.names import (
     API_VERSION,
     FIELD_MANAGER,
@@ -47,9 +47,9 @@ class FakeCluster:
         # Copied, so that a core that changes what it was given would be found out.
         children = {key: copied(live) for key, live in self.live.items()}
         for key, managers in self._scalers.items():
-            owned: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
             children[key]["metadata"]["managedFields"] = [
-                {"manager": manager, "fieldsV1": owned} for manager in sorted(managers)
+                {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+                for manager in sorted(managers)
             ]
         return World(children=children, references=dict(self.references))
 
@@ -58,6 +58,8 @@ class FakeCluster:
             self._apply(apply)
         for delete in plan.deletes:
             self._delete(delete)
+        for reown in plan.reowns:
+            self._reown(reown)
 
     def create(self, order: Generate) -> None:
         key = ObjectKey("Secret", order.manifest["metadata"]["name"])
@@ -89,14 +91,16 @@ class FakeCluster:
         version = wanted["metadata"].pop("resourceVersion", None)
         if version is not None and live and version != live["metadata"]["resourceVersion"]:
             raise RefusedError(f"{key}: decided on another version")
-        left = self._own_replicas(key, wanted, order.manager)
+        others = self._own_replicas(key, wanted, order.manager)
         if order.manager != FIELD_MANAGER:
             assert live is not None
-            live["spec"] |= wanted.get("spec", {})
+            number = wanted.get("spec", {})
+            live["metadata"]["generation"] += not number.items() <= live["spec"].items()
+            live["spec"] |= number
             self._touch(key)
             return
         before = copied(self._ours.get(key))
-        if before and left and "replicas" not in wanted["spec"]:
+        if before and others and "replicas" not in wanted["spec"]:
             before["spec"].pop("replicas", None)
         merged = _merge(before, wanted, live or {})
         fresh = with_defaults(merged)
@@ -140,6 +144,12 @@ class FakeCluster:
             raise RefusedError(f"{order.key}: decided on another object")
         self.forget(order.key)
         self.references.pop(order.key, None)
+
+    def _reown(self, order: Reown) -> None:
+        metadata = self.live[order.key]["metadata"]
+        if metadata["uid"] != order.uid:
+            raise RefusedError(f"{order.key}: decided on another object")
+        metadata["ownerReferences"] = [copied(owner) for owner in order.owners]
 
     def settle(self) -> None:
         """Controllers and kubelets do their work: every pod is there, new and ready."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from tests.core.deciding import targets_of
+from tests.core.deciding import decide, targets_of
 from tests.core.matchers import Matcher
 from tests.core.matchers.gateway import GatewayMatcher
 from tests.core.matchers.haproxy import HAProxyMatcher
 from tests.core.matchers.nginx import NginxMatcher
 from tests.core.matchers.traefik import TraefikMatcher
-from tests.core.requests import Request, class_of
+from tests.core.requests import Request
 from tests.core.worlds import BRIDGE_SECRET, EVERY_CLASS, with_bridge
 
 from homeserver_operator.api.names import MAIN
@@ -39,7 +39,8 @@ class Reader:
         said = reduce_targets(everyone, CAPABILITIES[self.controller])
         if self.decodes:
             request = dataclasses.replace(request, path=unquote(request.path))
-        return f"maple-{class_of(said, request)}"
+        found = decide(said, request.method, request.path, request.parameters)
+        return f"maple-{MAIN if found is None or found.is_main else found.route_class.name}"
 
 
 READERS = {
@@ -55,11 +56,8 @@ READERS = {
     ),
 }
 
-BODY = with_bridge(EVERY_CLASS)
-"""Every class is some worker's, and there are narrow rows of each kind."""
 
-
-def server(controller: str, body: Object = BODY, **ingress: Any) -> HomeServer:
+def server(controller: str, body: Object = EVERY_CLASS, **ingress: Any) -> HomeServer:
     """A HomeServer that is served by a controller."""
     more: dict[str, Any] = {"gateway": {"name": "outer"}} if controller == "gateway-api" else {}
     spec = body["spec"]
@@ -67,8 +65,9 @@ def server(controller: str, body: Object = BODY, **ingress: Any) -> HomeServer:
     return parse({**body, "spec": {**spec, "ingress": chosen}})
 
 
-def everyone(body: Object = BODY) -> tuple[Target, ...]:
-    """The targets of a homeserver."""
+def everyone() -> tuple[Target, ...]:
+    """The targets of a homeserver whose workers answer every class, and a bridge of its own."""
+    body = with_bridge(EVERY_CLASS, serves=("sync", "initialSync", "client"))
     return targets_of(body, BRIDGE_SECRET)
 
 

@@ -1,4 +1,4 @@
-"""Requests of all kinds, and what the route table says of each."""
+"""Requests of all kinds, to try the dialects with."""
 
 import re
 from collections.abc import Iterable
@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, quote
 
 from tests.core import ownership
-from tests.core.deciding import decide
 
-from homeserver_operator.api.names import MAIN
 from homeserver_operator.routes import Target
 from homeserver_operator.routes.table import Route
 
@@ -21,18 +19,17 @@ class Request:
     method: str = "GET"
     query: str = ""
 
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query, decoded; of several values of one name the first."""
+        return {name: values[0] for name, values in self._query().items()}
+
     def values(self, name: str) -> list[str]:
         """The decoded values of a query parameter."""
-        return parse_qs(self.query, keep_blank_values=True).get(name, [])
+        return self._query().get(name, [])
 
-
-def class_of(targets: Iterable[Target], request: Request) -> str:
-    """The class that gets a request."""
-    query = parse_qs(request.query, keep_blank_values=True)
-    first = {name: values[0] for name, values in query.items()}
-    workers = [target for target in targets if not target.is_main]
-    target = decide(workers, request.method, request.path, first)
-    return target.route_class.name if target else MAIN
+    def _query(self) -> dict[str, list[str]]:
+        return parse_qs(self.query, keep_blank_values=True)
 
 
 HOSTILE = (
@@ -50,9 +47,12 @@ HOSTILE = (
 """Tails that users may choose: words of rows, encoded and plain ids."""
 
 
+OPEN = ("/_matrix/", "/_synapse/client/", "/_synapse/admin/")
+
+
 def corpus(targets: Iterable[Target]) -> list[Request]:
     """Real paths, plain and percent-encoded, with hostile tails, methods and queries."""
-    paths = sorted(path for path in ownership.samples() if path.startswith("/_matrix"))
+    paths = sorted(path for path in ownership.samples() if path.startswith(OPEN))
     plain = [Request(path) for path in paths]
     encoded = [Request(quote(path, safe="/%.:")) for path in paths]
     tailed = [
@@ -77,7 +77,7 @@ def _queries(narrow: Iterable[Route]) -> list[str]:
     queries = ["", "timeout=30000"]
     for name in sorted(names):
         queries += [f"{name}=", f"no{name}=1", f"{name}=s72594_4483_1934&timeout=0"]
-    queries += [f"{row.query[0]}={quote(value)}" for row in narrow if row.query
-                for value in ("@bridge_1:maple.example", "@robot:maple.example")]  # fmt: skip
-    together = "&".join(f"{name}=%40bridge_2%3Amaple.example" for name in sorted(names))
+    queries += ["user_id=%40bridge_1%3Amaple.example", "user_id=@robot:maple.example"]
+    queries += ["full_state=true", "full_state=true&since=s1", "full_state=truex"]
+    together = "user_id=%40bridge_2%3Amaple.example&since=s1&full_state=true"
     return list(dict.fromkeys([*queries, together]))

@@ -3,23 +3,25 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.core.case import as_stored
+from tests.core.case import References, as_stored
 
 from homeserver_operator.api.roles import (
+    QUARANTINED_MEDIA,
     SHARED_BY_ALL,
     SINGLE_RUNNER,
     SINGLE_WRITER,
     SSO,
     STREAMS,
 )
+from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.routes.classes import CLASSES
 from homeserver_operator.validate.groups import RESERVED
 
 Spec = dict[str, Any]
 
 SERVES = sorted({c.serves for c in CLASSES if c.serves} - {"media", SSO})
-SHARDED_STREAMS = sorted(set(STREAMS) - set(SINGLE_WRITER))
-SHARDED_DUTIES = ["federationSender", "pusher"]
+SHARDED_STREAMS = sorted(set(STREAMS) - {*SINGLE_WRITER, QUARANTINED_MEDIA})
+SHARDED_DUTIES = ["federationSender", "outboundFederation", "pusher"]
 
 
 def names(longest: int) -> st.SearchStrategy[str]:
@@ -63,6 +65,8 @@ def _media(draw: st.DrawFn, made: list[Spec]) -> None:
         host = draw(st.sampled_from(hosts))
         host.setdefault("serves", []).append("media")
         host.setdefault("runs", []).append("mediaBackgroundJobs")
+        if draw(st.booleans()):
+            host.setdefault("writes", []).append(QUARANTINED_MEDIA)
 
 
 def _autoscale(draw: st.DrawFn, made: list[Spec]) -> None:
@@ -122,10 +126,10 @@ def _dedicate(draw: st.DrawFn, made: list[Spec]) -> None:
         draw(st.sampled_from(able))["appservices"] = ["irc"]
 
 
-USERS = {
-    "login": {"username": b"role", "password": b"pass-of-login"},
-    "mail": {"homeserver.yaml": b"email: {smtp_pass: word}"},
-    "irc": {
+USERS_SECRETS: References = {
+    ObjectKey("Secret", "login"): {"username": b"role", "password": b"pass-of-login"},
+    ObjectKey("Secret", "mail"): {"homeserver.yaml": b"email: {smtp_pass: word}"},
+    ObjectKey("Secret", "irc"): {
         "registration.yaml": b"{id: irc, url: null, as_token: a, hs_token: h, sender_localpart: i, "
         b"namespaces: {users: [{regex: '@irc_.*', exclusive: true}]}}"
     },

@@ -1,5 +1,6 @@
 """Every dialect decides every request as the table does, as its controller reads it."""
 
+import dataclasses
 import functools
 
 import pytest
@@ -12,6 +13,7 @@ from tests.core.requests import Request, corpus
 from tests.core.test_routes import generated_path
 
 from homeserver_operator.api.names import MAIN
+from homeserver_operator.routes import Target
 from homeserver_operator.routes.exposure import sites
 from homeserver_operator.routes.reduction import Capabilities, reduce_targets, reductions
 
@@ -41,29 +43,29 @@ def test_every_request_goes_where_the_table_says(reader: Reader) -> None:
 NAMES = sorted(target.route_class.name for target in EVERYONE)
 ROWS = sorted({row for target in EVERYONE for row in target.routes}, key=str)
 
-BRIDGED, OTHERS = "user_id=%40bridge_1%3Amaple.example", "user_id=%40me%3Ax"
-QUERIES = ["", "since=", "since=s1", BRIDGED, OTHERS, f"since=s1&{BRIDGED}", f"{BRIDGED}&since="]
-
 requests = st.builds(
     Request,
     st.sampled_from(ROWS).flatmap(generated_path),
     st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE"]),
-    st.sampled_from(QUERIES),
+    st.sampled_from(["", "since=", "since=s1", "user_id=%40bridge_1%3Amaple.example",
+                     "user_id=%40me%3Ax", "since=s1&user_id=@bridge_1:maple.example",
+                     "user_id=@bridge_1:maple.example&since=", "full_state=true",
+                     "since=s1&full_state=true", "user_id=@bridge_1:maple.example&full_state=true",
+                     ]),
 )  # fmt: skip
 
 
 @given(
     st.sampled_from(sorted(READERS)),
     st.sets(st.sampled_from(NAMES), max_size=4).map(frozenset),
-    st.lists(requests, min_size=1, max_size=8),
+    requests,
 )
 def test_so_it_does_whoever_answers_and_whatever_users_choose(
-    name: str, mains: frozenset[str], made: list[Request]
+    name: str, mains: frozenset[str], request: Request
 ) -> None:
     """Any of the classes may be main's, so that narrow rows lose their wide one and vice versa."""
     reader, found = READERS[name], dialects.given_to_main(EVERYONE, mains)
-    for request in made:
-        assert matcher(reader, mains).service_of(request) == reader.expected(found, request)
+    assert matcher(reader, mains).service_of(request) == reader.expected(found, request)
 
 
 @every_reader
@@ -121,19 +123,36 @@ NOTHING = Capabilities(
 )
 
 
-def test_what_is_lost_is_told_by_class() -> None:
-    found: dict[str, set[str]] = {}
-    for reduction in reductions(EVERYONE, NOTHING):
+def lost(found: tuple[Target, ...]) -> dict[str, set[str]]:
+    """What is lost of each class where nothing but paths can be said."""
+    classes: dict[str, set[str]] = {}
+    for reduction in reductions(found, NOTHING):
         for name in reduction.route_classes:
-            found.setdefault(name, set()).add(reduction.what)
+            classes.setdefault(name, set()).add(reduction.what)
+    return classes
+
+
+def test_what_is_lost_is_told_by_class() -> None:
+    apart = tuple(
+        dataclasses.replace(target, groups=(target.route_class.name,))
+        for target in EVERYONE
+        if not target.is_main
+    )
+    found = lost(apart)
     assert found["typing"] == {"waiting 60 s for an answer"}
     assert found["initial-sync"] == {
         "telling requests without since apart",
+        "telling requests by full_state apart",
         "hashing by user",
         "waiting 600 s for an answer",
     }
     assert "telling methods apart" in found["client"]
     assert "telling requests by user_id apart" in found["for-bridged"]
+
+
+def test_nothing_is_lost_where_the_same_processes_answer_anyway() -> None:
+    """In this topology one group has both parts of /sync."""
+    assert lost(EVERYONE)["initial-sync"] == {"hashing by user", "waiting 600 s for an answer"}
 
 
 def test_nothing_is_lost_of_classes_that_nobody_claims() -> None:
@@ -150,9 +169,11 @@ def test_one_process_needs_no_hashing() -> None:
 def test_what_cannot_be_said_is_left_to_the_wide_row() -> None:
     left = [row for t in reduce_targets(EVERYONE, NOTHING) for row in t.routes]
     assert not [row for row in left if row.narrow]
-    assert {row for t in EVERYONE for row in t.routes if not row.narrow} == set(left)
+    wide = {row for t in EVERYONE for row in t.routes if not row.narrow and not t.is_main}
+    assert wide == set(left)
 
 
 def test_the_corpus_reaches_every_class() -> None:
     reached = {READERS["traefik-crd"].expected(EVERYONE, request) for request in CORPUS}
-    assert reached == {f"maple-{name}" for name in (*NAMES, MAIN)}
+    answering = {target.route_class.name for target in EVERYONE if not target.is_main}
+    assert reached == {f"maple-{name}" for name in (*answering, MAIN)}

@@ -76,24 +76,35 @@ def test_single_processes_and_stores_are_left_where_they_are() -> None:
     assert spread(scenario).keys() == {"sync", "client"}
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        pytest.param({"serves": ["sync"]}, id="a group that only serves"),
-        pytest.param({"serves": ["media"], "runs": ["mediaBackgroundJobs"]}, id="media"),
-    ],
-)
-def test_a_second_process_restarts_no_first_one(fields: dict[str, Any]) -> None:
-    media = {"volume": {"accessMode": "ReadWriteMany"}}
-    spec = {**usual()["spec"], "mediaStore": media}
-    alone = {"name": "bee", "replicas": 1, **fields}
-    scenario = running(body={**usual(), "spec": {**spec, "workers": [alone]}})
+def test_all_members_of_a_sharded_group_keep_to_different_nodes() -> None:
+    found = spread(homeserver(name="bee", writes=["events"], replicas=3))
+    assert found.keys() == {"bee-0", "bee-1", "bee-2"}
+
+
+def test_a_second_process_of_a_group_that_only_serves_restarts_no_first_one() -> None:
+    alone = {"name": "bee", "replicas": 1, "serves": ["sync"]}
+    scenario = homeserver(**alone)
     before = scenario.templates()
     scenario.edit(workers=[{**alone, "replicas": 2}])
-    after = scenario.converge().templates()
-    assert {name: after[name] for name in before} == before
+    assert scenario.converge().templates() == before
     pods = scenario.cluster.world.of_kind("Pod").values()
     assert sum("bee" in pod["metadata"]["name"] for pod in pods) == 2
+
+
+SHARDED = [("writes", "events"), ("writes", "receipts"), ("runs", "federationSender"),
+           ("runs", "pusher"), ("runs", "outboundFederation")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "claim"), SHARDED)
+def test_a_second_member_restarts_the_first_by_its_configuration_already(
+    field: str, claim: str
+) -> None:
+    """Or spread, which comes with the second member, would restart it for its own sake."""
+    alone = {"name": "bee", "replicas": 1, field: [claim], "topologySpreadConstraints": []}
+    scenario = homeserver(**alone)
+    before = scenario.templates()["rosebud-bee-0"]
+    scenario.edit(workers=[{**alone, "replicas": 2}])
+    assert scenario.converge().templates()["rosebud-bee-0"] != before
 
 
 @pytest.mark.parametrize("own", [[], [{"maxSkew": 2, "topologyKey": "zone"}]])

@@ -71,22 +71,30 @@ def test_the_second_manager_takes_the_number_before_the_first_lets_go() -> None:
     assert {first.uid, second.uid} == {scenario.cluster.live[KEY]["metadata"]["uid"]}
 
 
-CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
-    "ours to nobody's": (OURS, LEFT_OUT, 3),
-    "ours to an autoscaler's": (MEASURED, AUTOSCALED, 3),
-    "nobody's to ours": (LEFT_OUT, OURS, 3),
-    "an autoscaler's to ours": (AUTOSCALED, MEASURED, 3),
+CHANGES: dict[str, tuple[list[dict[str, Any]], int]] = {
+    "ours to nobody's": ([OURS, LEFT_OUT], 3),
+    "ours to an autoscaler's": ([MEASURED, AUTOSCALED], 3),
+    "nobody's to ours": ([LEFT_OUT, OURS], 3),
+    "an autoscaler's to ours": ([AUTOSCALED, MEASURED], 3),
+    "ours, handed over, and to another number of ours": (
+        [MEASURED, AUTOSCALED, {**MEASURED, "replicas": 4}], 4),
+    "ours, handed over, and to the same number of ours": ([MEASURED, AUTOSCALED, MEASURED], 3),
+    "ours, handed over, taken back, and handed over again": (
+        [OURS, LEFT_OUT, OURS, LEFT_OUT], 3),
     "none at all to an autoscaler's, which none would switch off": (
-        {**MEASURED, "replicas": 0}, AUTOSCALED, 1),
+        [{**MEASURED, "replicas": 0}, AUTOSCALED], 1),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_an_operator_may_die_after_any_write_of_a_change_of_hands(change: str) -> None:
-    before, after, expected = CHANGES[change]
+    (first, *then, after), expected = CHANGES[change]
     count = 0
     while True:
-        scenario = scaled(before)
+        scenario = scaled(first)
+        for wanted in then:
+            group(scenario, wanted)
+            scenario.converge()
         group(scenario, after)
         plan = scenario.decide().plan
         scenario.cluster.execute(Plan(applies=plan.applies[:count]))

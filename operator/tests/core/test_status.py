@@ -207,7 +207,7 @@ def test_a_database_for_evaluation_says_so(name: str, told: bool) -> None:
             "ingress-options",
             (
                 "ingress-nginx is not told, for lack of words: hashing by user, only by access "
-                "token (routes: sync); hashing by room (routes: event-sending)"
+                "token (routes: sync, initial-sync); hashing by room (routes: event-sending)"
             ),
         ),
     ],

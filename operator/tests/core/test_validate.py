@@ -97,6 +97,8 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"workers": [group("a", serves=["media"], runs=["mediaBackgroundJobs"]),
                      group("b", serves=["media"], autoscale={**BY_REQUESTS, "maxReplicas": 2})]},
         ["spec.mediaStore.volume.accessMode is ReadWriteOnce, but 3 media"]),
+    "a database without the way in": (
+        {"postgres": {"host": "pg"}}, ["spec.postgres.credentials", "set secretName"]),
     "a key of ours in the overlay": (
         {"config": {"instance_map": {}}}, ["spec.config.instance_map", "workers[].writes"]),
     "a key of ours in a group's overlay": (

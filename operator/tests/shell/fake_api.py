@@ -155,6 +155,8 @@ class FakeApi:
             "PUT": self._replace,
             "DELETE": self._remove,
         }
+        if request.content_type == "application/merge-patch+json":
+            return await self._merge_metadata(target, body["metadata"])
         return await writes[request.method](target, body)
 
     async def _read(self, request: web.Request, target: Target) -> web.StreamResponse:
@@ -248,6 +250,16 @@ class FakeApi:
         elif live and "status" in live:
             body = {**body, "status": live["status"]}
         return _answer(await self._store(at, body), 200 if live else 201)
+
+    async def _merge_metadata(self, target: Target, metadata: Object) -> web.Response:
+        live = self.objects.get(target)
+        if live is None:
+            return _status(404, "NotFound")
+        for condition in ("uid", "resourceVersion"):
+            if metadata.get(condition) not in {None, live["metadata"][condition]}:
+                return _status(409, "Conflict", f"{condition} is another")
+        body = {**live, "metadata": {**live["metadata"], **metadata}}
+        return _answer(await self._store(target, body))
 
     async def _replace(self, target: Target, body: Object) -> web.Response:
         live = self.objects.get(target)

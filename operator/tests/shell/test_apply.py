@@ -7,7 +7,7 @@ from tests.shell.fake_api import FakeApi
 from tests.shell.objects import NAMESPACE, child, homeserver
 
 from homeserver_operator import apply
-from homeserver_operator.api.actions import Apply, Delete, Event, Plan
+from homeserver_operator.api.actions import Apply, Delete, Event, Plan, Reown
 from homeserver_operator.api.world import Object, ObjectKey
 from homeserver_operator.cluster import ApiError, Cluster
 
@@ -48,6 +48,25 @@ async def test_who_asks_for_a_kind_that_the_cluster_lacks_is_told_what_to_instal
     assert told.startswith("HTTPRoute/alpha-main: the cluster does not know httproutes")
     assert "install the CRDs of the Gateway API" in told
     assert api.find("ConfigMap", "c") is None
+
+
+async def test_owner_references_are_replaced_and_nothing_else(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    live = await api.put({**child("Secret", "key"), "data": {"a": "b"}})
+    owners = ({"kind": "HomeServer", "name": "alpha", "uid": server["metadata"]["uid"]},)
+    uid, version = live["metadata"]["uid"], live["metadata"]["resourceVersion"]
+    key = ObjectKey("Secret", "key")
+
+    plan = Plan(reowns=(Reown(key, uid, version, owners, "retention"),))
+    assert await apply.execute(cluster, server, plan) is None
+
+    found = api.find("Secret", "key")
+    assert found is not None
+    assert found["data"] == {"a": "b"}
+    assert found["metadata"]["ownerReferences"] == list(owners)
+    with pytest.raises(ApiError, match="Conflict"):
+        await apply.execute(cluster, server, plan)
 
 
 async def test_an_object_that_was_deleted_meanwhile_is_not_made_anew(

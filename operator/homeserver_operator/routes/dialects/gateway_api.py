@@ -9,6 +9,7 @@ compete with the same expression under fewer conditions.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, product
 from typing import Final, Literal
 
 from homeserver_operator.routes import MAIN_TARGET, Target
@@ -27,17 +28,18 @@ CAN: Final = Capabilities(
 PathType = Literal["RegularExpression", "PathPrefix", "Exact"]
 
 
+Parameter = tuple[str, str]
+"""Name of a query parameter and an expression for its value."""
+
+
 @dataclass(frozen=True)
 class Match:
-    """One way in which a request matches: all of its conditions hold.
-
-    `query` are names of parameters and expressions for their values.
-    """
+    """One way in which a request matches: all of its conditions hold."""
 
     path_type: PathType
     path: str
     method: str | None = None
-    query: tuple[tuple[str, str], ...] = ()
+    query: tuple[Parameter, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,29 +56,33 @@ class RouteRules:
 
 def compile_rules(targets: tuple[Target, ...], site: Site) -> Iterator[RouteRules]:
     """The rules of every class that workers answer, and those of main, which has the rest."""
-    seen = tuple(t for t in site.of(reduce_targets(targets, CAN)) if not t.is_main)
-    matches: dict[str, list[Match]] = {target.route_class.name: [] for target in seen}
-    mains = matches.setdefault(MAIN_TARGET.route_class.name, [])
+    seen = site.of(reduce_targets(targets, CAN))
+    matches: dict[str, list[Match]] = {_name(target): [] for target in (*seen, MAIN_TARGET)}
     split = _by_narrowed_pattern(seen)
     for pattern, narrow in split.items():
         for name, match in _turned_round(pattern, narrow, _owner(pattern, seen)):
             matches[name].append(match)
     for target in seen:
         wide = [row.pattern for row in target.routes if row.pattern not in split]
-        matches[target.route_class.name] += _joined(wide)
+        matches[_name(target)] += _joined(wide)
+    mains = matches[MAIN_TARGET.route_class.name]
     mains += [Match("PathPrefix", prefix) for prefix in site.prefixes]
     mains += [Match("Exact", path) for path in site.exact]
-    for target in (*seen, MAIN_TARGET):
-        yield from _objects(target, matches[target.route_class.name])
+    for target in (*(target for target in seen if not target.is_main), MAIN_TARGET):
+        yield from _objects(target, matches[_name(target)])
 
 
-def _by_narrowed_pattern(targets: Iterable[Target]) -> dict[str, list[Route]]:
-    """The narrow rows of each pattern that has any, the first to be tried first."""
-    narrow: dict[str, list[Route]] = {}
+def _name(target: Target) -> str:
+    return (MAIN_TARGET if target.is_main else target).route_class.name
+
+
+def _by_narrowed_pattern(targets: Iterable[Target]) -> dict[str, list[tuple[str, Route]]]:
+    """The narrow rows of each pattern that has any, with their classes, the first to try first."""
+    narrow: dict[str, list[tuple[str, Route]]] = {}
     for target in targets:
         for row in target.routes:
             if row.narrow:
-                narrow.setdefault(row.pattern, []).append(row)
+                narrow.setdefault(row.pattern, []).append((_name(target), row))
     return narrow
 
 
@@ -85,32 +91,62 @@ def _owner(pattern: str, targets: Iterable[Target]) -> str:
     for target in targets:
         for row in target.routes:
             if row.pattern == pattern and not row.narrow:
-                return target.route_class.name
+                return _name(target)
     return MAIN_TARGET.route_class.name
 
 
-def _turned_round(pattern: str, narrow: Iterable[Route], owner: str) -> Iterator[tuple[str, Match]]:
+def _turned_round(
+    pattern: str, narrow: list[tuple[str, Route]], owner: str
+) -> Iterator[tuple[str, Match]]:
     """The matches of one pattern with conditions, and the classes that they lead to.
 
-    More conditions come first everywhere, so a row that the parameter of a later one could outweigh
-    is there with that parameter, too.
+    Method first, then more parameters come first everywhere. So there is a match for every set of
+    parameters that may be there, less those that lead where fewer parameters lead anyway.
     """
     path = _anchored([pattern])
-    missing = next((row.without_query for row in narrow if row.without_query), None)
-    there = ((missing, ".+"),) if missing else ()
-    unconditional = False
-    for row in narrow:
-        query = ((row.query[0], f"^(?:{row.query[1]})$"),) if row.query else ()
-        for method in sorted(row.methods) or (None,):
-            if there:
-                name = owner if row.without_query else row.route_class
-                yield name, Match("RegularExpression", path, method, query + there)
-            # After a row for all that lack the parameter, only those that have it are left.
-            if not unconditional:
-                yield row.route_class, Match("RegularExpression", path, method, query)
-        unconditional |= not row.methods and not row.query
-    if not unconditional:
-        yield owner, Match("RegularExpression", path)
+    wide = _classes(narrow, owner, None)
+    for method in (None, *sorted({method for _, row in narrow for method in row.methods})):
+        classes = _classes(narrow, owner, method)
+        if method and classes == wide:
+            continue
+        for there, name in classes.items():
+            fewer = {classes[there - {parameter}] for parameter in there}
+            if fewer != {name}:
+                query = tuple(sorted(there))
+                yield name, Match("RegularExpression", path, method, query)
+
+
+def _classes(
+    narrow: list[tuple[str, Route]], owner: str, method: str | None
+) -> dict[frozenset[Parameter], str]:
+    """The class that has a request with exactly these of the parameters that rows speak of."""
+    choices: dict[str, list[tuple[Parameter, ...]]] = {}
+    for _, row in narrow:
+        for parameter in _parameters(row):
+            choice = choices.setdefault(parameter[0], [()])
+            if (parameter,) not in choice:
+                choice.append((parameter,))
+    sets = (frozenset(chain.from_iterable(chosen)) for chosen in product(*choices.values()))
+    return {
+        there: next((name for name, row in narrow if _holds(row, there, method)), owner)
+        for there in sets
+    }
+
+
+def _parameters(row: Route) -> Iterator[Parameter]:
+    if row.without_query:
+        yield row.without_query, ".+"
+    if row.query:
+        name, value = row.query
+        yield name, f"^(?:{value})$"
+
+
+def _holds(row: Route, there: frozenset[Parameter], method: str | None) -> bool:
+    if row.methods and method not in row.methods:
+        return False
+    if row.without_query and any(name == row.without_query for name, _ in there):
+        return False
+    return row.query is None or (row.query[0], f"^(?:{row.query[1]})$") in there
 
 
 def _joined(patterns: Iterable[str]) -> Iterator[Match]:

@@ -5,7 +5,7 @@ can be said. Traefik cannot hash by what the table hashes by, waits for answers 
 take, and lets bodies of any size through.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,21 +41,22 @@ class RouteRules:
 def compile_rules(targets: tuple[Target, ...], site: Site) -> Iterator[RouteRules]:
     """One set of rules per class that workers answer, and one for main, which has the rest."""
     seen = site.of(reduce_targets(targets, CAN))
+    # Of several narrow rows of one pattern the first wins, as in the table.
     narrow = [row for target in seen for row in target.routes if row.narrow]
+    first = {row: NARROW_PRIORITY + len(narrow) - place for place, row in enumerate(narrow)}
     for target in seen:
         if not target.is_main:
-            yield RouteRules(target, tuple(_rules(target, narrow, site.host)))
+            yield RouteRules(target, tuple(_rules(target, first, site.host)))
     mains = [f"PathPrefix(`{prefix}/`)" for prefix in site.prefixes]
     mains += [f"Path(`{path}`)" for path in site.exact]
-    yield RouteRules(MAIN_TARGET, (_rule(site.host, [_any(mains)], MAIN_PRIORITY),))
+    rules = [rule for t in seen if t.is_main for rule in _rules(t, first, site.host)]
+    yield RouteRules(MAIN_TARGET, (*rules, _rule(site.host, [_any(mains)], MAIN_PRIORITY)))
 
 
-def _rules(target: Target, narrow: list[Route], host: str) -> Iterator[Rule]:
+def _rules(target: Target, priorities: Mapping[Route, int], host: str) -> Iterator[Rule]:
     for row in target.routes:
         if row.narrow:
-            # Of several narrow rows of one pattern the first wins, as in the table.
-            first = len(narrow) - narrow.index(row)
-            yield _rule(host, [_path(row), *_conditions(row)], NARROW_PRIORITY + first)
+            yield _rule(host, [_path(row), *_conditions(row)], priorities[row])
     if wide := [_path(row) for row in target.routes if not row.narrow]:
         yield _rule(host, [_any(wide)], WORKER_PRIORITY)
 
