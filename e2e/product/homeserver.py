@@ -39,6 +39,11 @@ class RunningHomeServer:
         """The host name by which clients come in."""
         return str(self.resource["spec"]["ingress"]["host"])
 
+    @property
+    def server_name(self) -> str:
+        """What its users' names end in."""
+        return str(self.resource["spec"]["serverName"])
+
     def apply(self, resource: Object) -> None:
         """`kubectl apply` of a changed resource; raises KubectlError with the server's words."""
         self.kube.apply(resource)

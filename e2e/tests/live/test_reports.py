@@ -26,7 +26,7 @@ async def test_an_application_service_receives_each_event_once(live: Live) -> No
         account = {"type": "m.login.application_service", "username": puppet}
         await bridge.ask("POST", f"{CLIENT}/register", account)
         room = await alice.create_room("a bridged room")
-        acting = f"?user_id={quote(f'@{puppet}:{live.full.host}')}"
+        acting = f"?user_id={quote(f'@{puppet}:{live.full.server_name}')}"
         await bridge.ask("POST", f"{CLIENT}/join/{quote(room)}{acting}", {})
         said = [await alice.send(room, text) for text in ("one", "two", "three", LAST)]
 
@@ -92,7 +92,7 @@ async def test_a_missed_message_is_told_by_mail(live: Live) -> None:
         # With an address comes, by default, a pusher for it.
         await administrator.ask(
             "PUT",
-            f"/_synapse/admin/v2/users/{quote(f'@{bob.name}:{live.full.host}')}",
+            f"/_synapse/admin/v2/users/{quote(f'@{bob.name}:{live.full.server_name}')}",
             {
                 "password": bob.password,
                 "threepids": [{"medium": "email", "address": address}],

@@ -92,12 +92,12 @@ async def _send_all(live: Live) -> dict[str, tuple[Sample, Answer]]:
         values = {
             "room": room,
             "spare": await alice.create_room("a room to leave"),
-            "alias": f"#{secrets.token_hex(4)}:{live.full.host}",
+            "alias": f"#{secrets.token_hex(4)}:{live.full.server_name}",
             "event": await alice.send(room, "a word"),
             "user": alice.id,
             "peer": bob.id,
             "device": alice.device,
-            "server": live.full.host,
+            "server": live.full.server_name,
             "media": (await alice.upload(picture())).rpartition("/")[2],
         }
         requests = {f"e2e-{i}": sample.filled(values) for i, sample in enumerate(samples())}

@@ -98,14 +98,9 @@ def bring_up(installation: Installation, domain: str, directory: Path) -> Live:
     # The large one first: all of its processes become ready together, and so late.
     for server in (full, small):
         server.apply(server.resource)
-    paths = {
-        class_of(path): path
-        for path in (sample.path.translate(BARE) for sample in reversed(samples()))
-    }
     for server in (full, small):
         server.wait_ready(seconds=STARTS)
-    wait_answering(installation.cluster.ingress, full.host, paths.values())
-    wait_answering(installation.cluster.ingress, small.host)
+    _wait_answering(full, small)
     log = installation.cluster.audit_log
     return Live(
         full,
@@ -116,6 +111,17 @@ def bring_up(installation: Installation, domain: str, directory: Path) -> Live:
         pods=full.pods(),
         audit=Audit(log) if log else None,
     )
+
+
+def _wait_answering(full: RunningHomeServer, small: RunningHomeServer) -> None:
+    """Until the ingress controller knows all of it: servers remember for long who was not there."""
+    ingress = full.installation.cluster.ingress
+    paths = {class_of(path): path for path in (s.path.translate(BARE) for s in samples()[::-1])}
+    wait_answering(ingress, full.host, paths.values())
+    wait_answering(ingress, small.host)
+    for server in (full, small):
+        wait_answering(ingress, server.server_name, ["/.well-known/matrix/server"])
+        wait_answering(ingress, _federation_host(server), ["/_matrix/federation/v1/version"])
 
 
 def take_away(live: Live) -> None:
@@ -144,9 +150,15 @@ def _registration(url: str) -> Object:
 
 
 def _tls(authority: Authority, server: RunningHomeServer) -> Object:
-    certificate, key = authority.server(server.name, [f"DNS:{server.host}"])
+    hosts = {server.server_name, server.host, _federation_host(server)}
+    certificate, key = authority.server(server.name, [f"DNS:{host}" for host in sorted(hosts)])
     content = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
     return _secret(f"{server.name}-tls", "kubernetes.io/tls", content)
+
+
+def _federation_host(server: RunningHomeServer) -> str:
+    ingress = server.resource["spec"]["ingress"]
+    return str(ingress.get("federation", ingress)["host"])
 
 
 def _secret(name: str, type_: str, content: dict[str, str]) -> Object:
