@@ -28,7 +28,7 @@ def test_what_nothing_wants_goes_and_data_stay(retention: str) -> None:
     }
     assert not {key for key in gone if key.kind == "PersistentVolumeClaim"}
     assert {key.name for key in gone if key.kind == "Ingress"} == {
-        f"rosebud-{name}" for name in ("sync", "client", "media")
+        f"rosebud-{name}" for name in ("sync", "initial-sync", "client", "devices", "media")
     }
 
 

@@ -34,6 +34,8 @@ def everything(variant: str) -> tuple[Target, ...]:
     return targets_of(EVERY_CLASS)
 
 
+SINCE = {"since": "s1"}
+
 STREAMLESS = {each.name for each in CLASSES if each.stream and each.stream not in STREAMS}
 """Classes of streams that no worker can be told to write yet."""
 
@@ -50,7 +52,7 @@ def test_who_gets_a_request_can_answer_it(path: str) -> None:
     """Neither 404 nor 405 M_UNRECOGNIZED, unless from every process, and no 500."""
     for variant in VARIANTS:
         for method in METHODS:
-            target = decide(everything(variant), method, path, {"since": "s1"})
+            target = decide(everything(variant), method, path, SINCE)
             able = answering(method, path, variant)
             if (target and target.route_class.name in STREAMLESS) or not able:
                 continue
@@ -94,11 +96,11 @@ def test_whatever_a_worker_can_answer_has_a_row() -> None:
         if not kept.match(path)
         for variant in VARIANTS
         if set("wr") & set(answering(method, path, variant))
-        if decide(everything(variant), method, path, {"since": "s1"}) is None
+        if decide(everything(variant), method, path, SINCE) is None
         # Synapse mounts the pages of SSO even where there is none.
         if variant != "mas" or class_of(path) != "sso"
     ]
-    assert missed == []
+    assert not missed, "\n".join(missed)
 
 
 def test_every_row_is_reached_by_a_real_servlet() -> None:
@@ -174,7 +176,7 @@ def test_what_the_document_offers_to_workers_goes_to_the_group_that_serves_it(
         return
     assert found
     for method, path in found:
-        for query in ({}, {"since": "s1"}):
+        for query in ({}, SINCE):
             target = decide(everything("usual"), method, path, query)
             assert target, f"{method} {path}"
             assert target.route_class.name in BY_HEADING[heading], f"{method} {path}"
@@ -190,37 +192,45 @@ def test_the_installed_synapse_registers_what_the_data_say(
     ).stdout  # fmt: skip
     if request.config.getoption("--update-golden"):
         ownership.FILE.write_text(printed)
-    assert printed.splitlines() == ownership.FILE.read_text().splitlines()
+    now, told = printed.splitlines(), ownership.FILE.read_text().splitlines()
+    changed = [f"- {line}" for line in told if line not in now]
+    changed += [f"+ {line}" for line in now if line not in told]
+    assert not changed, "\n".join(changed)
 
 
 def test_the_map_that_synapse_makes_of_itself_has_the_same_endpoints() -> None:
-    """Both ways: a method and path that goes to a worker is listed, and a listed one has a row.
+    """Both ways: what goes to a worker is listed, and what is listed goes to a worker.
 
-    Synapse's script knows no SSO, no media, no admin API, and of push rules no writer.
+    Synapse's script knows no SSO, no media, no admin API, no keys of its own server, and of push
+    rules no writer.
     """
     listed = workers_map()
     assert len(listed) > 100
-    here = [
-        (method, path)
-        for method, path in ownership.requests()
-        if path.startswith(("/_matrix/client", "/_matrix/federation", "/_matrix/key"))
-        if "/media/" not in path and "saml2" not in path
-    ]
-    routed = {
-        row: decide(everything("usual"), *row, {"since": "s1"})
-        for row in here
-        if class_of(row[1]) != "sso" and stream_of(*row) != "pushRules"
-    }
-    assert [row for row, target in routed.items() if target and not listed_in(listed, *row)] == []
-    assert [row for row, target in routed.items() if not target and listed_in(listed, *row)] == []
+    routed = set()
+    for servlet in ownership.servlets():
+        if not servlet.regex.startswith(
+            ("^/_matrix/client", "^/_matrix/federation", "^/_matrix/key")
+        ):
+            continue
+        found = [decide(everything("usual"), servlet.method, p, SINCE) for p in servlet.samples]
+        if any(found) and stream_of(servlet.method, servlet.samples[0]) != "pushRules":
+            assert all(found), servlet.regex
+            if {target.route_class.name for target in found if target} & {"sso", "media"}:
+                continue
+            routed.add((servlet.method, in_the_map(servlet.regex)))
+    own_keys = ("GET", in_the_map("^/_matrix/key/v2/server(/(?P<key_id>[^/]*))?$"))
+    assert {row for row in routed - {own_keys} if not {row, ("*", row[1])} & listed} == set()
+    patterns = {pattern for _method, pattern in routed}
+    assert {row for row in listed if row not in routed and row[0] != "*"} == set()
+    assert {row for row in listed if row[0] == "*" and row[1] not in patterns} == set()
 
 
-def listed_in(listed: list[tuple[str, str]], method: str, path: str) -> bool:
-    wanted = {"*", "GET" if method == "HEAD" else method}
-    return any(given in wanted and re.match(pattern, path) for given, pattern in listed)
+def in_the_map(regex: str) -> str:
+    """A pattern as Synapse's script prints it."""
+    return re.sub(r"\(\?P<[^>]+?>(.+?)\)", ".*", regex)
 
 
-def workers_map() -> list[tuple[str, str]]:
+def workers_map() -> set[tuple[str, str]]:
     """What Synapse's script prints for a worker (methods, patterns): it builds one in memory."""
     with pod("single-generic-worker", "clover") as (launch, paths):
         settings: dict[str, Any] = configuration.assemble(launch, paths)
@@ -233,4 +243,4 @@ def workers_map() -> list[tuple[str, str]]:
             check=True, capture_output=True, text=True, cwd=file.parent,
         ).stdout  # fmt: skip
     lines = (line.split() for line in printed.splitlines() if not line.startswith("#"))
-    return [(words[0] if len(words) == 2 else "*", words[-1]) for words in lines if words]
+    return {(words[0] if len(words) == 2 else "*", words[-1]) for words in lines if words}
