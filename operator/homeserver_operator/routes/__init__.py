@@ -68,3 +68,4 @@ def shared_classes(topology: Topology) -> dict[str, tuple[str, ...]]:
         for target in targets(topology)
         if len(target.groups) > 1
     }
+
