@@ -52,10 +52,18 @@ class Site:
 
 def delegated_to(server: HomeServer) -> str | None:
     """What /.well-known/matrix/server tells other servers; None if it is not to be answered."""
-    if server.ingress.well_known is None or not server.ingress.well_known.enabled:
+    if not _well_known_is_served(server):
         return None
     federation = server.ingress.federation
     return f"{federation.host if federation else server.client_host}:{HTTPS_PORT}"
+
+
+def _well_known_is_served(server: HomeServer) -> bool:
+    """Unasked where it is at the clients' host anyway: other servers would try port 8448 else."""
+    ingress = server.ingress
+    if ingress.well_known is None:
+        return ingress.enabled and server.server_name == server.client_host
+    return ingress.well_known.enabled
 
 
 def synapses_answer(server: HomeServer) -> str:

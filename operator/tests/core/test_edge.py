@@ -18,6 +18,7 @@ from homeserver_operator.build.edge import build_edge, edge_reductions
 from homeserver_operator.build.services import build_client_service, build_main_service
 from homeserver_operator.routes import Target
 from homeserver_operator.routes.dialects import CAPABILITIES, gateway_api
+from homeserver_operator.routes.exposure import delegated_to
 from homeserver_operator.routes.table import Route
 
 EVERYONE = dialects.everyone()
@@ -179,6 +180,23 @@ def test_well_known_is_answered_at(name: str, ingress: dict[str, Any], hosts: se
             if reader.matcher(_of_host(objects, host), host).service_of(Request(path))
         }
         assert answering == hosts
+
+
+@pytest.mark.parametrize(
+    ("name", "ingress", "told"),
+    [
+        pytest.param("oak.example", {}, "oak.example:443", id="unasked, at its own name"),
+        pytest.param("oak.example", {"wellKnown": {"enabled": False}}, None, id="a website"),
+        pytest.param("oak.example", {"host": "c.example"}, None, id="another host, unasked"),
+        pytest.param("oak.example", {"host": "c.example", "wellKnown": {}}, "c.example:443",
+                     id="another host"),
+        pytest.param("oak.example:8448", {}, None, id="who is given a port asks nobody"),
+        pytest.param("oak.example", {"enabled": False}, None, id="no way in"),
+    ],
+)  # fmt: skip
+def test_other_servers_are_told(name: str, ingress: dict[str, Any], told: str | None) -> None:
+    server = dialects.server("ingress-nginx", **ingress)
+    assert delegated_to(dataclasses.replace(server, server_name=name)) == told
 
 
 @pytest.mark.parametrize("name", dialects.READERS)
