@@ -43,7 +43,7 @@ def build_client_service(server: HomeServer, target: Target) -> dict[str, Any]:
     selector = (
         {WORKER_GROUP_LABEL: target.groups[0]}
         if len(target.groups) == 1
-        else {f"{SHARES_LABEL_PREFIX}{target.claim}": "true"}
+        else {f"{SHARES_LABEL_PREFIX}{target.claim_label}": "true"}
     )
     service = _service(server, client_service_name(server, name), "client", selector, HTTP_PORT)
     return _for_controller(server, service, single=target.single)

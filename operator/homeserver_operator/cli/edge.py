@@ -3,6 +3,8 @@
 The one place of the plugin that knows how targets are made and what a dialect leaves out.
 """
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from homeserver_operator.api.names import MAIN
@@ -13,6 +15,7 @@ from homeserver_operator.cli.output import CliError
 from homeserver_operator.routes import Target, targets
 from homeserver_operator.routes.dialects import CAPABILITIES
 from homeserver_operator.routes.reduction import Capabilities, reduce_targets, reductions
+from homeserver_operator.routes.table import Route
 from homeserver_operator.topology import Process, Topology, make_topology
 from homeserver_operator.validate import INVALID_SPEC, Rejected, ValidHomeServer, validate
 
@@ -27,8 +30,16 @@ class Edge:
 
     @property
     def told(self) -> tuple[Target, ...]:
-        """Without the rows whose conditions the Ingress cannot tell: their wide rows have all."""
-        return reduce_targets(self.wanted, self._can)
+        """Without the rows whose conditions the Ingress cannot tell: their wide rows have all.
+
+        What goes to main needs no words in an Ingress, but is told here all the same.
+        """
+        return tuple(
+            dataclasses.replace(told, routes=(*told.routes, *_wide(told, wanted)))
+            for told, wanted in zip(
+                reduce_targets(self.wanted, self._can), self.wanted, strict=True
+            )
+        )
 
     @property
     def host(self) -> str:
@@ -55,6 +66,10 @@ class Edge:
     @property
     def _can(self) -> Capabilities:
         return CAPABILITIES[self.server.ingress.controller]
+
+
+def _wide(told: Target, wanted: Target) -> Iterator[Route]:
+    return (row for row in wanted.routes if not row.narrow and row not in told.routes)
 
 
 def make_edge(server: HomeServer) -> Edge:

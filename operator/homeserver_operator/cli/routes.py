@@ -57,7 +57,7 @@ def trace(edge: Edge, request: Request) -> dict[str, Any]:
         "service": edge.service(target),
         "why": _reason(edge, target),
     }
-    if wanted != told and wanted:
+    if wanted and (told is None or wanted[1] != told[1]):
         entry["notSaid"] = (
             f"the Ingress cannot tell {describe(wanted[1])}, which would lead to "
             f"{', '.join(wanted[0].groups)}"
@@ -97,9 +97,12 @@ def _reason(edge: Edge, target: Target | None) -> str:
             if value
         ]
         return f"no group with processes has {' or '.join(claims)}, so the main process has it"
-    if route_class.stream and edge.topology.writers.get(route_class.stream):
-        return f"{groups} writes {route_class.stream}"
-    return f"{groups} serves {route_class.serves}"
+    if target.service:
+        return "spec.matrixAuthenticationService names it for logins"
+    if target.appservices:
+        return f"{groups} is there for {', '.join(target.appservices)} alone"
+    wrote = route_class.stream == target.claim and edge.topology.writers.get(target.claim)
+    return f"{groups} {'writes' if wrote else 'serves'} {target.claim}"
 
 
 def _table(found: list[dict[str, Any]], *, wide: bool) -> str:

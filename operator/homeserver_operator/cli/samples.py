@@ -26,6 +26,7 @@ _TAILS: Final = {
     "/_matrix/media/": "v3/config",
     "/_matrix/client/v1/media/": "config",
     "/_matrix/federation/v1/media/": "download/verify",
+    "/_synapse/client/pick_username/": "check",
 }
 """What there is below a prefix that a row takes whole, and cannot be guessed from it."""
 
@@ -107,7 +108,8 @@ def _texts(pattern: str, chosen: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
     alternatives, optional = group[1].split("|"), group[2]
     if version := next((known for known in _VERSIONS if known in alternatives), None):
         alternatives = [version]
-    if optional and ".*" in group[1]:
+    below = pattern[: group.start()] + group[1].partition(".*")[0]
+    if optional and ".*" in group[1] and below not in _TAILS:
         # Below it anything may be, also what Synapse would ask another server for.
         alternatives = []
     for alternative in [*alternatives, *([""] if optional else [])]:

@@ -23,8 +23,8 @@ class Target:
     """Where a route class goes: the worker groups that answer it, or main when there are none.
 
     `routes` are its rows. `single`: one process answers, so that its Service's address serves
-    better than those of pods. `claim` is what its groups have in common, in the words of a label:
-    classes that go together share it.
+    better than those of pods. `claim` is the word of `serves` or `writes` by which its groups have
+    the class: classes that go together share it.
 
     `service` is a Service of the user's that answers in place of any process of ours, for the
     Matrix Authentication Service's compatibility layer: there are no groups then, and no Service is
@@ -46,6 +46,11 @@ class Target:
     def is_main(self) -> bool:
         """Whether the class falls to the main process."""
         return self.groups == (MAIN,)
+
+    @property
+    def claim_label(self) -> str:
+        """The claim as labels are written: deviceLists becomes device-lists."""
+        return re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", self.claim)
 
     @property
     def has_own_service(self) -> bool:
@@ -123,7 +128,7 @@ def _target(route_class: RouteClass, topology: Topology, routes: tuple[Route, ..
     if claim := _claim(route_class, topology):
         word, members = claim
         groups = tuple(sorted({process.group for process in members}))
-        return Target(route_class, groups, _single(members), routes, claim=_as_label(word))
+        return Target(route_class, groups, _single(members), routes, claim=word)
     return Target(route_class, (MAIN,), single=True, routes=routes)
 
 
@@ -146,15 +151,10 @@ def _single(members: Iterable[Process]) -> bool:
     return len(processes) == 1 and processes[0].named
 
 
-def _as_label(word: str) -> str:
-    """A word of the resource as labels are written: deviceLists becomes device-lists."""
-    return re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", word)
-
-
 def shared_claims(found: Iterable[Target]) -> dict[str, tuple[str, ...]]:
     """What several groups claim together, and these groups.
 
     A Service selects by equality only, so the pods of these groups carry a label for it: one for
     what they claim, not for each class that follows from it, so that a new class restarts nobody.
     """
-    return {target.claim: target.groups for target in found if len(target.groups) > 1}
+    return {target.claim_label: target.groups for target in found if len(target.groups) > 1}

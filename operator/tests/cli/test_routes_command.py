@@ -51,7 +51,7 @@ def test_a_class_with_its_groups_its_service_and_what_is_lost(
     assert sync["processes"] == "scaled"
     assert sync["service"] == "oak-sync"
     assert "/_matrix/client/(r0|v3|unstable)/sync" in sync["rows"]
-    assert sync["notSaid"] == ["hash by user (only by the Authorization header)"]
+    assert sync["notSaid"] == ["hashing by user, only by access token"]
 
 
 @pytest.mark.parametrize(
