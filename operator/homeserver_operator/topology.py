@@ -7,6 +7,7 @@ of 1.163.2), nothing of YAML, routes or Kubernetes objects.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from homeserver_operator.api.groups import ProcessOptions, WorkerGroup
 from homeserver_operator.api.names import MAIN, MASTER
 from homeserver_operator.api.roles import (
     MEDIA,
@@ -16,7 +17,7 @@ from homeserver_operator.api.roles import (
     SSO,
     STREAMS,
 )
-from homeserver_operator.api.spec import HomeServer, ProcessOptions, WorkerGroup
+from homeserver_operator.api.spec import HomeServer
 
 
 @dataclass(frozen=True)

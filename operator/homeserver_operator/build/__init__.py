@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeserver_operator.api.names import POSTGRES_PORT, REDIS_PORT
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.api.world import Object
 from homeserver_operator.build import stores
 from homeserver_operator.build.autoscalers import build_autoscalers

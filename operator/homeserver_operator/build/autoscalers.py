@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from homeserver_operator.api.groups import Autoscale
 from homeserver_operator.api.names import WORKER_GROUP_LABEL
-from homeserver_operator.api.spec import Autoscale, HomeServer
+from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.build.deployments import deployment_name
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.topology import Topology

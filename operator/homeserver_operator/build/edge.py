@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from homeserver_operator.api.spec import MAX_BODY_SIZE, HomeServer
+from homeserver_operator.api.access import MAX_BODY_SIZE
+from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.http_route import build_http_routes
 from homeserver_operator.build.ingress import build_ingresses

@@ -20,7 +20,8 @@ from homeserver_operator.api.names import (
     WORKER_GROUP_LABEL,
 )
 from homeserver_operator.api.roles import OUTBOUND_FEDERATION
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.build.stores import POSTGRES, REDIS
 from homeserver_operator.topology import Topology

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from homeserver_operator.api.groups import Scheduling
 from homeserver_operator.api.names import (
     HTTP_PORT,
     METRICS_PORT,
@@ -18,7 +19,7 @@ from homeserver_operator.api.names import (
     SHARES_LABEL_PREFIX,
     WORKER_GROUP_LABEL,
 )
-from homeserver_operator.api.spec import HomeServer, Scheduling
+from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.build.meta import digest, object_labels
 from homeserver_operator.render import paths
 from homeserver_operator.topology import Process

@@ -22,7 +22,8 @@ from homeserver_operator.api.roles import (
     PUSHER,
     STREAMS,
 )
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.render import paths
 from homeserver_operator.render.caches import cache_settings
 from homeserver_operator.render.media import media_settings, readable

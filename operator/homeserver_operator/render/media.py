@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from homeserver_operator.api.roles import MEDIA_BACKGROUND_JOBS
-from homeserver_operator.api.spec import Bucket, HomeServer
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import Bucket
 from homeserver_operator.topology import Process, Topology
 
 MEDIA_KEYS: Final = frozenset(

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from homeserver_operator.api.names import MAIN
-from homeserver_operator.api.spec import ForeignService, HomeServer
+from homeserver_operator.api.references import ForeignService
+from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.routes.classes import CLASSES, MAS, RouteClass
 from homeserver_operator.routes.dedicated import dedicated_class, dedicated_routes
 from homeserver_operator.routes.table import ROUTES, Route

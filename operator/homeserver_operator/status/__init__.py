@@ -9,7 +9,8 @@ from typing import Any
 
 from homeserver_operator.api.actions import Event
 from homeserver_operator.api.names import ROLE_LABEL
-from homeserver_operator.api.spec import ExternalPostgres, HomeServer
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.routes.reduction import Reduction
 from homeserver_operator.status.conditions import (

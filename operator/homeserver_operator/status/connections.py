@@ -8,7 +8,8 @@ connection fails requests, and it does so on the busiest day.
 from typing import Any, Final
 
 from homeserver_operator.api.names import ROLE_LABEL
-from homeserver_operator.api.spec import ExternalPostgres, HomeServer
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build.deployments import deployment_name
 from homeserver_operator.status.conditions import CONNECTION_BUDGET_EXCEEDED, Condition

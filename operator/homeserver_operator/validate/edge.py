@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Final
 
-from homeserver_operator.api.spec import HomeServer, Ingress
+from homeserver_operator.api.access import Ingress
+from homeserver_operator.api.spec import HomeServer
 
 _NGINX: Final = "nginx.ingress.kubernetes.io/"
 _TRAEFIK: Final = "traefik.ingress.kubernetes.io/"

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from homeserver_operator.api.groups import WorkerGroup
 from homeserver_operator.api.roles import SINGLE_RUNNER, SINGLE_WRITER, SSO
-from homeserver_operator.api.spec import HomeServer, WorkerGroup
+from homeserver_operator.api.spec import HomeServer
 
 _LIKE_A_MEMBER: Final = re.compile(r"-[0-9]+$")
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer, SecretRef
+from homeserver_operator.api.references import SecretRef
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.validate import appservices
 

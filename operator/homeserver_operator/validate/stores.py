@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from homeserver_operator.api.spec import ExternalPostgres, HomeServer
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres
 
 
 def problems(server: HomeServer) -> Iterator[str]:

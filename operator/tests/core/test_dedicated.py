@@ -15,7 +15,7 @@ from tests.core.worlds import (
     with_mas,
 )
 
-from homeserver_operator.api.spec import ForeignService
+from homeserver_operator.api.references import ForeignService
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.routes import Target
 

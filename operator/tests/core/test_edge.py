@@ -12,7 +12,8 @@ from tests.core.requests import Request
 from tests.core.worlds import EVERY_CLASS, usual
 
 from homeserver_operator.api.kinds import BY_KIND
-from homeserver_operator.api.spec import ForeignService, parse
+from homeserver_operator.api.references import ForeignService
+from homeserver_operator.api.spec import parse
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.edge import build_edge, edge_reductions
 from homeserver_operator.build.services import build_client_service, build_main_service

@@ -10,7 +10,7 @@ from tests.core.network import Endpoint, connects
 
 from homeserver_operator.api.names import HOMESERVER_LABEL, PROCESS_LABEL, ROLE_LABEL
 from homeserver_operator.api.roles import OUTBOUND_FEDERATION
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.network_policies import build_network_policies
 from homeserver_operator.topology import Process, Topology
