@@ -14,7 +14,14 @@ _NOT_FOUND: Final = 404
 _NOT_ALLOWED: Final = 405
 _SERVER_ERROR: Final = 500
 
-_MAY_BE_OFF: Final = ("/_matrix/client/unstable/", "/_matrix/client/v3/login/sso/", "/_synapse/")
+_MAY_BE_OFF: Final = (
+    "/_matrix/client/unstable/",
+    "/_matrix/client/v3/login/cas/",
+    "/_matrix/client/v3/login/sso/",
+    "/_matrix/federation/unstable/",
+    "/_matrix/saml2/",
+    "/_synapse/",
+)
 """Features of a homeserver's own choice: where they are off, no process knows them."""
 
 
