@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/homeserver-operator
+ROUNDS ?= 3
 SOURCES := operator runtime e2e crds helm docs
 
 .PHONY: help demo test check soak bench up down format golden reference clean
@@ -26,8 +27,8 @@ check: .venv/ready ## The fast part: format, lint, types, layers, unit tests.
 	PYTHONPATH=operator:runtime $(BIN)/lint-imports --no-cache
 	$(PYTEST) -q -n 2 --dist worksteal -m "not apiserver and not synapse and not cluster and not soak"
 
-soak: .venv/ready ## What takes longer; writes a dated report under docs/measurements/.
-	$(BIN)/python -m e2e.suite --soak
+soak: .venv/ready ## What takes longer, ROUNDS times; writes a dated report under docs/measurements/.
+	$(BIN)/python -m e2e.suite --soak --rounds $(ROUNDS)
 
 bench: .venv/ready ## The benchmarks, printed.
 	$(BIN)/python -m e2e.bench

@@ -1,4 +1,6 @@
-"""Everything that needs the real cluster, from `up` to `down`: `python -m e2e.suite [--soak]`.
+"""Everything that needs the real cluster, from `up` to `down`: `python -m e2e.suite`.
+
+`--soak [--rounds N]` also runs what takes longer, each test N times, and writes a report.
 
 First the demonstration, as a newcomer runs it; then the tests; in the end nothing is left but the
 cache, whatever happened. Against a cluster of one's own (HOMESERVER_E2E_CLUSTER=current) that
@@ -8,7 +10,6 @@ cluster stays up.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,11 +26,14 @@ def main() -> int:
     """Run it all; 0 if everything passed."""
     parser = argparse.ArgumentParser(prog="python -m e2e.suite", description=__doc__)
     parser.add_argument("--soak", action="store_true", help="longer, repeated, with a report")
-    soak = parser.parse_args().soak
+    parser.add_argument(
+        "--rounds", type=int, default=SOAK_ROUNDS, help=f"with --soak: of each test ({SOAK_ROUNDS})"
+    )
+    options = parser.parse_args()
     try:
-        return _soak() if soak else _test()
+        return _soak(options.rounds) if options.soak else _test()
     finally:
-        if os.environ.get(api.CLUSTER_VARIABLE) != api.CURRENT:
+        if api.is_own():
             _run("e2e.cluster", "down")
 
 
@@ -37,14 +41,16 @@ def _test() -> int:
     return _demo() or _pytest("cluster and not soak")
 
 
-def _soak() -> int:
-    from e2e.soak.report import write_report  # noqa: PLC0415 - only when there is one to write
+def _soak(rounds: int) -> int:
+    from e2e.bench.machine import load  # noqa: PLC0415 - only when there is a report to write
+    from e2e.soak.report import write_report  # noqa: PLC0415 - likewise
 
+    notes = [f"rounds: {rounds}", f"load average at the start: {load():.1f}"]
     failed = _demo()
-    notes = [f"demonstration: {'failed' if failed else 'passed'}", f"{SOAK_ROUNDS} rounds"]
+    notes.append(f"demonstration: {'failed' if failed else 'passed'}")
     with tempfile.TemporaryDirectory() as directory:
         junit = Path(directory) / "junit.xml"
-        failed |= _pytest("cluster or soak", f"--junit-xml={junit}", f"--count={SOAK_ROUNDS}")
+        failed |= _pytest("cluster or soak", f"--junit-xml={junit}", f"--count={rounds}")
         print(write_report("soak", junit, notes))
     return failed
 

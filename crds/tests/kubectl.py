@@ -35,13 +35,17 @@ class Kubectl:
     def wait_established(self, crd: str) -> None:
         """Wait until the API server serves a CRD; fails the test after 30 s.
 
-        Not by `kubectl wait`: it gives up on a CRD that has no conditions at all yet.
+        Neither by `kubectl wait` nor by its JSONPath: both give up on a CRD that has no conditions
+        at all yet.
         """
-        condition = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
         deadline = time.monotonic() + 30
-        while self.run("get", "crd", crd, f"--output={condition}") != "True":
+        while not self._is_established(crd):
             assert time.monotonic() < deadline, f"CRD {crd} is not established after 30 s"
             time.sleep(0.1)
+
+    def _is_established(self, crd: str) -> bool:
+        conditions = self.get("crd", crd).get("status", {}).get("conditions") or ()
+        return any((item["type"], item["status"]) == ("Established", "True") for item in conditions)
 
     def dry_run(self, *objects: dict[str, Any]) -> subprocess.CompletedProcess[str]:
         """Create the objects on trial: all checks of the server, unknown fields refused."""

@@ -12,7 +12,7 @@ from crds.tests.schema import load, root, walk
 from crds.tests.test_rules import homeserver
 from homeserver_operator.api import roles
 from homeserver_operator.api.spec import parse
-from homeserver_operator.routes.table import CLASSES
+from homeserver_operator.routes.classes import CLASSES
 from homeserver_operator.validate.groups import RESERVED
 
 SCHEMAS = {node.path: node.schema for node in walk(root(load()))}
@@ -38,8 +38,14 @@ def test_the_rules_and_the_operator_know_the_same_single_roles_and_reserved_name
         for rule in SCHEMAS[path]["x-kubernetes-validations"]
     )
     quoted = set(re.findall(r"'(\w+)'", group))
-    expected = {*roles.SINGLE_WRITER, *roles.SINGLE_RUNNER, *RESERVED}
-    assert quoted - {roles.MEDIA, roles.MEDIA_BACKGROUND_JOBS} == expected
+    expected = {*roles.SINGLE_WRITER, *roles.SINGLE_RUNNER, *roles.SHARED_BY_ALL, *RESERVED}
+    others = {roles.MEDIA_BACKGROUND_JOBS, roles.QUARANTINED_MEDIA, "cpu", "memory"}
+    assert quoted - others == expected
+
+
+def test_every_duty_that_a_group_can_run_is_known_by_name() -> None:
+    sharded = {roles.FEDERATION_SENDER, roles.PUSHER, roles.OUTBOUND_FEDERATION}
+    assert words("runs") == {*roles.SINGLE_RUNNER, roles.MEDIA_BACKGROUND_JOBS, *sharded}
 
 
 def stored(kubectl: Kubectl, fields: dict[str, Any], name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from e2e.bench import memory, readiness, rig, start, writes
+from e2e.bench import core, memory, readiness, rig, start, writes
 from e2e.bench.machine import machine, revision
 from e2e.bench.table import Measurement, table
 from e2e.cluster import debian
@@ -40,11 +40,17 @@ def _memory(options: Options) -> Iterator[Measurement]:
     return memory.measure(options.homeservers)
 
 
+def _core(options: Options) -> Iterator[Measurement]:
+    """How long the operator thinks about a large homeserver, and about many."""
+    return core.measure(options.runs)
+
+
 BENCHMARKS: dict[str, Benchmark] = {
     "start": _start,
     "ready": _ready,
     "writes": _writes,
     "memory": _memory,
+    "core": _core,
 }
 
 

@@ -32,7 +32,7 @@ def own_instance() -> Instance:
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """A cluster with the images of the present sources; raises RigError."""
-    if os.environ.get(api.CLUSTER_VARIABLE) == api.CURRENT:
+    if not api.is_own():
         yield ready_cluster()
         return
     instance = own_instance()

@@ -8,23 +8,28 @@ from dataclasses import dataclass, field
 
 from e2e.bench.machine import load
 
-HEADINGS = ("what", "median", "min", "max", "n", "unit", "load")
+HEADINGS = ("what", "median", "min", "max", "aim", "n", "unit", "load")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Values of one quantity. `load` is the load average when the last of them was taken."""
+    """Values of one quantity. `load` is the load average when the last of them was taken.
+
+    `aim` is what the median shall not exceed, None where nothing is promised.
+    """
 
     what: str
     unit: str
     values: Sequence[float]
+    aim: float | None = None
     load: float = field(default_factory=load)
 
     def row(self) -> tuple[str, ...]:
         """The cells under HEADINGS."""
         shown = (statistics.median(self.values), min(self.values), max(self.values))
         numbers = (_number(value) for value in shown)
-        return (self.what, *numbers, str(len(self.values)), self.unit, f"{self.load:.1f}")
+        aim = "" if self.aim is None else f"≤ {_number(self.aim)}"
+        return (self.what, *numbers, aim, str(len(self.values)), self.unit, f"{self.load:.1f}")
 
 
 def table(measurements: Sequence[Measurement]) -> str:

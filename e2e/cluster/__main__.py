@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="bring the cluster up, with all images")
     up.add_argument("--no-images", action="store_true", help="leave out the product's images")
+    up.add_argument("--registry", action="store_true", help="with a registry to push images to")
     up.set_defaults(run=_up)
 
     down = commands.add_parser("down", help="take the cluster and its data away")
@@ -72,6 +73,11 @@ def _up(arguments: argparse.Namespace) -> int:
     bringup.up(instance)
     if not arguments.no_images:
         bringup.images(instance, _pushable())
+    if arguments.registry:
+        registry = bringup.registry(instance)
+        say(
+            f"registry {registry.host}, trusted with SSL_CERT_FILE={registry.authority.certificate}"
+        )
     say('use it with: eval "$(python3 -m e2e.cluster env)"')
     return 0
 

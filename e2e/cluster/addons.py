@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 TRAEFIK_REQUIREMENTS = HERE / "traefik-requirements.txt"
 STATUS_PORT = 9080
+DOMAIN = "example.org"
+"""Names under it lead to the ingress controller, for pods too."""
 
 
 def manifests(instance: Instance) -> str:
@@ -26,6 +28,8 @@ def manifests(instance: Instance) -> str:
         "base_image": images.reference(images.IMAGES["base"]),
         "coredns_image": images.reference(images.IMAGES["coredns"]),
         "dns_address": instance.dns_address,
+        "domain": DOMAIN,
+        "ingress_address": instance.node_address,
         "volumes": str(instance.volumes),
     }
     files = sorted((HERE / "manifests").glob("*.yaml"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2e.cluster import gobuild, images
+from e2e.cluster import addons, gobuild, images
 from e2e.cluster.bringup import Cluster as LocalCluster
 from e2e.cluster.bringup import images as build_and_import
 from e2e.cluster.instance import Instance
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CLUSTER_VARIABLE = "HOMESERVER_E2E_CLUSTER"
 REGISTRY_VARIABLE = "HOMESERVER_E2E_REGISTRY"
 INGRESS_VARIABLE = "HOMESERVER_E2E_INGRESS"
+DOMAIN_VARIABLE = "HOMESERVER_E2E_DOMAIN"
 CURRENT = "current"
 
 
@@ -32,7 +33,7 @@ class Cluster:
     """Paths and addresses; `images` maps a name such as ``runtime`` to what a pod names.
 
     They are the images of the present sources: `ensure_images` sees to it that the cluster has
-    them.
+    them. Names under `domain` lead pods to the ingress controller.
     """
 
     kubeconfig: Path
@@ -40,6 +41,7 @@ class Cluster:
     helm: Path
     ingress: str
     images: Mapping[str, str]
+    domain: str | None = None
     audit_log: Path | None = None
     access_log: Path | None = None
     logs: Path | None = None
@@ -51,6 +53,7 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """Return what a shell needs to use the cluster; PATH is what goes in front of its own."""
         optional = {
+            DOMAIN_VARIABLE: self.domain,
             "HOMESERVER_E2E_AUDIT_LOG": self.audit_log,
             "HOMESERVER_E2E_ACCESS_LOG": self.access_log,
             "HOMESERVER_E2E_LOGS": self.logs,
@@ -59,14 +62,19 @@ class Cluster:
             "KUBECONFIG": str(self.kubeconfig),
             "PATH": ":".join(dict.fromkeys((str(self.kubectl.parent), str(self.helm.parent)))),
             INGRESS_VARIABLE: self.ingress,
-            **{name: str(path) for name, path in optional.items() if path},
+            **{name: str(value) for name, value in optional.items() if value},
             **{f"HOMESERVER_E2E_IMAGE_{k.upper()}": ref for k, ref in self.images.items()},
         }
 
 
+def is_own() -> bool:
+    """Tell whether the cluster is the rig's, to be brought up and taken down at will."""
+    return os.environ.get(CLUSTER_VARIABLE) != CURRENT
+
+
 def cluster() -> Cluster:
     """Return the cluster to use; raises RigError, with the remedy, if there is none."""
-    if os.environ.get(CLUSTER_VARIABLE) == CURRENT:
+    if not is_own():
         return _current()
     instance = Instance.from_environment()
     if not instance.ready_marker.exists():
@@ -82,6 +90,7 @@ def cluster() -> Cluster:
             for name, image in images.IMAGES.items()
             if image.pushed and image.available
         },
+        domain=addons.DOMAIN,
         audit_log=local.server.audit_log,
         access_log=instance.access_log,
         logs=instance.logs,
@@ -94,7 +103,7 @@ def ensure_images(*names: str) -> dict[str, str]:
     Builds and imports what is not there yet; in a cluster that is not the rig's, they must have
     been pushed. Raises RigError if one cannot be built.
     """
-    if os.environ.get(CLUSTER_VARIABLE) == CURRENT:
+    if not is_own():
         return {name: cluster().images[name] for name in names}
     references = build_and_import(Instance.from_environment(), names)
     missing = sorted(set(names) - set(references))
@@ -116,6 +125,7 @@ def _current() -> Cluster:
             for name, image in images.IMAGES.items()
             if image.pushed and image.available
         },
+        domain=os.environ.get(DOMAIN_VARIABLE),
     )
 
 

@@ -140,6 +140,9 @@ class ApiServer:
             f"--cluster-signing-key-file={pki.directory / 'ca.key'}",
             f"--service-account-private-key-file={pki.service_account_key}",
             "--use-service-account-credentials",
+            # The default of 20 requests per second is the pace of all that happens here.
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
             "--leader-elect=false",
             "--secure-port=0",
         ]

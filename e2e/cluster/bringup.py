@@ -14,6 +14,7 @@ from e2e.cluster.images import IMAGES, Image, reference
 from e2e.cluster.kubectl import Kubectl
 from e2e.cluster.node import NODE_NAME, Node
 from e2e.cluster.progress import elapsed, run_logged, say, step, wait_until
+from e2e.cluster.registry import Registry
 from e2e.cluster.teardown import daemons, tear_down
 
 if TYPE_CHECKING:
@@ -83,6 +84,19 @@ class Cluster:
             self._wait_for_node()
             for image in imports:
                 image.result()
+
+    def start_registry(self) -> None:
+        """Start the registry that stands for a user's own, and wait until it answers."""
+        wanted, running = self.node.registry, self.server.daemons
+        wanted.prepare()
+        self._start("registry", wanted.command())
+        wait_until(
+            wanted.answers,
+            what="readiness of the registry",
+            seconds=30,
+            log=running.log("registry"),
+            alive=lambda: running.alive("registry"),
+        )
 
     def import_images(self, wanted: Iterable[Image]) -> None:
         """Import these images' archives into containerd, those that it does not hold yet."""
@@ -157,6 +171,15 @@ def up(instance: Instance) -> None:
         Cluster.of(instance).start()
         instance.ready_marker.touch()
     say(f"cluster {instance.name} is up after {elapsed(time.monotonic() - started)}")
+
+
+def registry(instance: Instance) -> Registry:
+    """Start the registry of an instance that is up, and wait until it answers."""
+    gobuild.binaries(gobuild.REGISTRY)
+    with cache.locked(instance.lock):
+        cluster = Cluster.of(instance)
+        cluster.start_registry()
+    return cluster.node.registry
 
 
 def images(instance: Instance, names: Iterable[str]) -> dict[str, str]:

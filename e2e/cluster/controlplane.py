@@ -10,6 +10,7 @@ import shutil
 import socket
 import tempfile
 from contextlib import ExitStack
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -32,11 +33,15 @@ class ControlPlane:
     Without the controller manager nothing makes service accounts, collects garbage, starts pods
     or fills the aggregated roles view, edit and admin; the ServiceAccount admission plugin is off
     then, so that pods can be created. With it, `start` also waits for the default namespace's
-    service account, which every pod needs.
+    service account, which every pod needs. Nobody forwards what is sent to a Service; with a
+    `service_network` of the loopback interface, a test can listen at the Service's own address.
     """
 
-    def __init__(self, controller_manager: bool = False) -> None:
+    def __init__(
+        self, controller_manager: bool = False, service_network: str = "198.19.0.0/20"
+    ) -> None:
         self._controller_manager = controller_manager
+        self._service_network = ip_network(service_network)
         self._server: ApiServer | None = None
 
     def __enter__(self) -> Self:
@@ -82,8 +87,8 @@ class ControlPlane:
     def start(self) -> None:
         """Start the servers and wait until they are ready (about 5 s).
 
-        Installs what is missing first. Raises RigError, with the end of a server's log, if one does
-        not come up.
+        Installs and builds what is missing first. Raises RigError, with the end of a server's log,
+        if one does not come up.
         """
         debian.install_missing(debian.CONTROL_PLANE)
         programs = gobuild.binaries(gobuild.KUBERNETES)
@@ -98,8 +103,8 @@ class ControlPlane:
             daemons=_daemons(directory),
             address=LOOPBACK,
             port=port,
-            service_network="198.19.0.0/20",
-            service_address="198.19.0.1",
+            service_network=str(self._service_network),
+            service_address=str(self._service_network[1]),
             etcd_port=etcd_port,
             etcd_peer_port=etcd_peer_port,
             service_accounts=self._controller_manager,

@@ -51,15 +51,25 @@ def require_root() -> None:
 
 def install_missing(packages: dict[str, str]) -> None:
     """Install those packages whose program is absent; does nothing at all if none is."""
-    missing = sorted(name for name, evidence in packages.items() if not _there(evidence))
-    if not missing:
+    if not _missing(packages):
         return
     require_root()
+    # Tests start several of us side by side, and dpkg lets one install at a time.
+    with cache.locked("apt"):
+        if missing := _missing(packages):
+            _install(missing)
+
+
+def _missing(packages: dict[str, str]) -> list[str]:
+    return sorted(name for name, evidence in packages.items() if not _there(evidence))
+
+
+def _install(missing: list[str]) -> None:
     if not shutil.which("apt-get"):
         raise RigError(f"not Debian, and these programs are missing: {', '.join(missing)}")
     log = cache.log_file("apt")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    options = ("-q", "-y", "--no-install-recommends")
+    options = ("-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600")
     with step(f"installing {', '.join(missing)}"), _no_services():
         for command in (
             ["apt-get", "-q", "update"],

@@ -1,4 +1,4 @@
-"""Builds the Go programs from pinned modules: Kubernetes, CoreDNS, Helm, the volume provisioner.
+"""Builds the Go programs from pinned modules: Kubernetes, CoreDNS, Helm, a registry and others.
 
 Which versions is said in the go.mod files below `go/` and nowhere else.
 """
@@ -60,8 +60,11 @@ PROVISIONER = GoModule(
     directory="provisioner", packages=("github.com/rancher/local-path-provisioner",)
 )
 KWOK = GoModule(directory="kwok", packages=("sigs.k8s.io/kwok/cmd/kwok",))
+REGISTRY = GoModule(
+    directory="registry", packages=("github.com/distribution/distribution/v3/cmd/registry",)
+)
 
-MODULES = (KUBERNETES, TOOLS, PROVISIONER, KWOK)
+MODULES = (KUBERNETES, TOOLS, PROVISIONER, KWOK, REGISTRY)
 
 
 def version(module: GoModule) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2e.cluster import images
+from e2e.cluster.registry import Registry
 
 if TYPE_CHECKING:
     from e2e.cluster.apiserver import ApiServer
@@ -37,6 +38,10 @@ class Node:
     @property
     def containerd_root(self) -> Path:
         return self.instance.state / "containerd"
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.instance, self.server.authority)
 
     @property
     def _configuration(self) -> Path:
@@ -118,6 +123,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.devmapper", "io.containerd.sna
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
   stream_server_address = "{self.instance.node_address}"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{self.registry.hosts}"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{CNI_PLUGINS}"
     conf_dir = "{self._configuration / "cni"}"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from e2e.cluster import api
 from e2e.cluster.progress import RigError, say
 from e2e.product.conversation import MESSAGES, Outcome, converse
 from e2e.product.http import wait_answering
@@ -21,6 +22,8 @@ from e2e.product.requests import Request, answered
 from e2e.product.routes import class_of
 
 NAMESPACE = "homeserver-demo"
+USE_THE_RIG = '\n  eval "$(.venv/bin/python -m e2e.cluster env)"'
+END_THE_RIG = "\n  make down          (the cluster; built images stay cached)"
 
 
 class Stages:
@@ -88,15 +91,15 @@ def _summary(
     for title, seconds in stages.seconds:
         say(f"  {seconds:>7.1f} s  {title}")
     kube = f"kubectl -n {installation.namespace}"
+    # A cluster of the user's own is theirs to keep, and their shell knows it.
+    use, end = (USE_THE_RIG, END_THE_RIG) if api.is_own() else ("", "")
     say(f"""
-look further
-  eval "$(.venv/bin/python -m e2e.cluster env)"
+look further{use}
   {kube} get homeserver {name}
   {kube} get deployments,pods,services,ingresses
   {kube} describe homeserver {name}
   {kube} logs deployment/{name}-persister-0
-clean up
-  make down          (the cluster; built images stay cached)
+clean up{end}
   {kube} delete homeserver {name}     (only the homeserver; its data stay)""")
 
 

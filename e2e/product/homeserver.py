@@ -10,6 +10,7 @@ from e2e.product.installation import Installation
 from e2e.product.kube import Kube, Object, eventually
 
 PROCESS_LABEL = "homeserver-operator.io/process"
+GROUP_LABEL = "homeserver-operator.io/group"
 ROLE_LABEL = "homeserver-operator.io/role"
 
 CONVERGES = 240.0
@@ -37,6 +38,11 @@ class RunningHomeServer:
     def host(self) -> str:
         """The host name by which clients come in."""
         return str(self.resource["spec"]["ingress"]["host"])
+
+    @property
+    def server_name(self) -> str:
+        """What its users' names end in."""
+        return str(self.resource["spec"]["serverName"])
 
     def apply(self, resource: Object) -> None:
         """`kubectl apply` of a changed resource; raises KubectlError with the server's words."""
@@ -67,11 +73,13 @@ class RunningHomeServer:
             {},
         )
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, *, seconds: float = CONVERGES) -> None:
         """Wait until the present generation is Ready."""
-        self.wait("Ready", "True")
+        self.wait("Ready", "True", seconds=seconds)
 
-    def wait(self, type_: str, status: str, reason: str | None = None) -> Object:
+    def wait(
+        self, type_: str, status: str, reason: str | None = None, *, seconds: float = CONVERGES
+    ) -> Object:
         """Wait for a condition of the present generation and return it; raises WaitError."""
         return eventually(
             lambda: self.condition(type_),
@@ -79,7 +87,7 @@ class RunningHomeServer:
                 seen.get("status") == status and (reason is None or seen.get("reason") == reason)
             ),
             what=f"{type_}={status} {reason or ''} of {self.name}",
-            seconds=CONVERGES,
+            seconds=seconds,
         )
 
     def pods(self) -> dict[str, frozenset[str]]:
@@ -99,3 +107,8 @@ class RunningHomeServer:
             identity = f"{pod['metadata']['uid']}/{restarts}"
             found[process] = found.get(process, frozenset()) | {identity}
         return found
+
+    def addresses(self, group: str) -> set[str]:
+        """The addresses of a worker group's pods."""
+        selector = f"homeserver-operator.io/homeserver={self.name},{GROUP_LABEL}={group}"
+        return {pod["status"]["podIP"] for pod in self.kube.list("pods", selector)}

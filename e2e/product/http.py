@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Iterable
 
 from e2e.product.kube import eventually
 
@@ -30,13 +31,13 @@ def status(ingress: str, host: str, path: str) -> int:
         connection.close()
 
 
-def wait_answering(ingress: str, host: str) -> None:
+def wait_answering(ingress: str, host: str, paths: Iterable[str] = PATHS) -> None:
     """Wait until Synapse, and not the ingress controller, answers on every path.
 
     Controllers learn of ready pods a moment after the API server does.
     """
     eventually(
-        lambda: {path: status(ingress, host, path) for path in PATHS},
+        lambda: {path: status(ingress, host, path) for path in paths},
         lambda seen: not _NOBODY & set(seen.values()),
         what="an answer through the Ingress",
         seconds=60,

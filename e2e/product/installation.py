@@ -32,7 +32,7 @@ def ready_cluster() -> Cluster:
     Raises RigError.
     """
     os.environ["PATH"] = debian.PATH
-    if os.environ.get(api.CLUSTER_VARIABLE) != api.CURRENT:
+    if api.is_own():
         bringup.up(Instance.from_environment())
     api.ensure_images(*IMAGES)
     return api.cluster()

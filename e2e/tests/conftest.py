@@ -33,6 +33,10 @@ def running(installation: Installation) -> RunningHomeServer:
     resource = example()
     # The demonstration's homeserver may still be there, and one host can lead to one only.
     resource["spec"]["ingress"]["host"] = "matrix.e2e.example.org"
+    # All users come from one address, from which Synapse takes a login in five minutes.
+    unlimited = {"per_second": 1000, "burst_count": 1000}
+    resource["spec"]["config"]["rc_login"] = {"address": unlimited}
+    resource["spec"]["config"]["rc_registration"] = unlimited
     server = RunningHomeServer(installation, resource)
     server.apply(server.resource)
     server.wait_ready()

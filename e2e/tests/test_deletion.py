@@ -26,7 +26,10 @@ def test_data_and_secrets_outlive_the_homeserver_and_serve_its_successor(
     volumes = {claim["metadata"]["uid"] for claim in kube.list("pvc", selector)}
 
     kube.delete("homeserver", homeserver.name)
-    for kind in ("deployments", "services", "ingresses", "configmaps", "serviceaccounts", "pods"):
+    for kind in (
+        *("deployments", "services", "ingresses", "configmaps", "serviceaccounts", "pods"),
+        *("networkpolicies", "poddisruptionbudgets"),
+    ):
         eventually(
             lambda kind=kind: [item["metadata"]["name"] for item in kube.list(kind, selector)],  # type: ignore[misc]
             lambda left: left == [],

@@ -20,6 +20,8 @@ CHILDREN = [
     ("service", "example-main"),
     ("service", "example-persister-0-e1"),
     ("ingress", "example-sync"),
+    ("poddisruptionbudget", "example-sync"),
+    ("networkpolicy", "example-replication"),
     ("serviceaccount", "example"),
 ]
 

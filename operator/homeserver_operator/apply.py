@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from homeserver_operator.api import names
-from homeserver_operator.api.actions import Apply, Delete, Event, Plan
+from homeserver_operator.api.actions import Apply, Event, Plan, Reown, Step
 from homeserver_operator.api.world import Object
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.resources import EVENT, HOMESERVER, kind_of
@@ -29,15 +29,14 @@ async def execute(cluster: Cluster, server: Object, plan: Plan) -> str | None:
     Later steps stand on earlier ones (a workload on its ConfigMap), so nothing is skipped.
     """
     namespace = server["metadata"]["namespace"]
-    steps: tuple[Apply | Delete, ...] = (*plan.applies, *plan.deletes)
-    for step in steps:
+    for step in plan.steps:
         log.info("%s %s/%s: %s", type(step).__name__.lower(), *step.key, step.reason)
         try:
             await _write(cluster, namespace, step)
         except ApiError as error:
-            if not _final(error):
-                raise
-            return f"{step.key.kind}/{step.key.name}: {error.message}"
+            if message := _refusal(step, error):
+                return f"{step.key.kind}/{step.key.name}: {message}"
+            raise
     return None
 
 
@@ -63,13 +62,20 @@ async def events(cluster: Cluster, server: Object, posted: Iterable[Event]) -> N
             log.warning("event %s was not posted: %s", event.reason, error)
 
 
-async def _write(cluster: Cluster, namespace: str, step: Apply | Delete) -> None:
+async def _write(cluster: Cluster, namespace: str, step: Step) -> None:
     kind = kind_of(step.key.kind)
     if isinstance(step, Apply):
         metadata = step.manifest["metadata"]
         if step.uid is not None:
             metadata = {**metadata, "uid": step.uid}
-        await cluster.apply(kind, namespace, {**step.manifest, "metadata": metadata})
+        manifest = {**step.manifest, "metadata": metadata}
+        await cluster.apply(kind, namespace, manifest, manager=step.manager)
+        return
+    if isinstance(step, Reown):
+        metadata = {"uid": step.uid, "ownerReferences": list(step.owners)}
+        if step.version is not None:
+            metadata["resourceVersion"] = step.version
+        await cluster.merge_metadata(kind, namespace, step.key.name, metadata)
         return
     try:
         await cluster.delete(kind, namespace, step.key.name, uid=step.uid)
@@ -78,15 +84,22 @@ async def _write(cluster: Cluster, namespace: str, step: Apply | Delete) -> None
             raise
 
 
-def _final(error: ApiError) -> bool:
-    """Whether asking again with the same content would get the same answer.
+def _refusal(step: Step, error: ApiError) -> str | None:
+    """What people are told, if asking again with the same content would get the same answer.
 
     An object that was replaced under our hands answers 409 when it is missing and 422 about its uid
-    when it is another one; both end in a new look. 404 is a namespace that is going away.
+    when it is another one; both end in a new look. 404 is a namespace that is going away, or a kind
+    that the cluster does not know.
     """
+    kind = kind_of(step.key.kind)
+    if error.status == 404 and kind.comes_with:
+        return (
+            f"the cluster does not know {kind.plural} of {kind.api_version}: install the CRDs of "
+            f"{kind.comes_with}, or choose another spec.ingress.controller"
+        )
     if error.status == 422 and "metadata.uid" in error.fields:
-        return False
-    return 400 <= error.status < 500 and error.status not in _RETRIED
+        return None
+    return error.message if 400 <= error.status < 500 and error.status not in _RETRIED else None
 
 
 def _event(server: Object, event: Event) -> Object:

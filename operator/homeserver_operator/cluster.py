@@ -19,6 +19,7 @@ from homeserver_operator.resources import path_of
 from homeserver_operator.transport import (
     APPLY_PATCH,
     JSON,
+    MERGE_PATCH,
     REQUEST_TIMEOUT,
     ApiError,
     Credentials,
@@ -34,7 +35,10 @@ __all__ = ["ApiError", "Cluster", "LeadershipLostError", "Page"]
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-WRITER: Final = (("fieldManager", names.FIELD_MANAGER), ("fieldValidation", "Strict"))
+STRICT: Final = ("fieldValidation", "Strict")
+WRITER: Final = (("fieldManager", names.FIELD_MANAGER), STRICT)
+
+NOT_FOUND: Final = 404
 
 WATCH_SECONDS: Final = 300
 """After this time the API server ends a watch, so that a connection never grows old."""
@@ -87,7 +91,7 @@ class Cluster:
         try:
             found: Object = await self._read(request)
         except ApiError as error:
-            if error.status == 404:
+            if error.status == NOT_FOUND:
                 return None
             raise
         return found
@@ -123,23 +127,48 @@ class Cluster:
     async def list(
         self, kind: ManagedKind, namespace: str, *, labels: str, limit: int = 500
     ) -> tuple[Object, ...]:
-        """List everything that carries the labels; items get the kind that lists leave out."""
+        """List everything that carries the labels; items get the kind that lists leave out.
+
+        Of a kind that a cluster may lack, and does, there are none.
+        """
         items: list[Object] = []
-        async with aclosing(self.pages(kind, namespace, labels=labels, limit=limit)) as pages:
-            async for page in pages:
-                # Who owns which field is a large part of an object, and nobody here asks.
-                for item in page.items:
-                    item["metadata"].pop("managedFields", None)
-                items += page.items
+        try:
+            async with aclosing(self.pages(kind, namespace, labels=labels, limit=limit)) as pages:
+                async for page in pages:
+                    # Who owns which field is a large part of an object, and few here ask.
+                    for item in page.items if not kind.shared else ():
+                        item["metadata"].pop("managedFields", None)
+                    items += page.items
+        except ApiError as error:
+            if error.status != NOT_FOUND or not kind.comes_with:
+                raise
         return tuple({"apiVersion": kind.api_version, "kind": kind.kind, **i} for i in items)
 
     async def apply(
-        self, kind: ManagedKind, namespace: str, manifest: Object, *, subresource: str = ""
+        self,
+        kind: ManagedKind,
+        namespace: str,
+        manifest: Object,
+        *,
+        subresource: str = "",
+        manager: str = names.FIELD_MANAGER,
     ) -> Object:
-        """Server-side apply as our one field manager, taking over what others own of it."""
+        """Server-side apply as a field manager of ours, taking over what others own of it."""
         path = path_of(kind, namespace, manifest["metadata"]["name"], *filter(None, [subresource]))
-        query = (*WRITER, ("force", "true"))
+        query = (("fieldManager", manager), STRICT, ("force", "true"))
         request = Request("PATCH", path, "apply", kind.kind, query, manifest, APPLY_PATCH)
+        return await self._write(request)
+
+    async def merge_metadata(
+        self, kind: ManagedKind, namespace: str, name: str, metadata: Mapping[str, Any]
+    ) -> Object:
+        """Replace these fields of an object's metadata, whoever owns them, and nothing else.
+
+        With uid and resourceVersion among them, only of that very object: else ApiError 409.
+        """
+        path = path_of(kind, namespace, name)
+        body = {"metadata": metadata}
+        request = Request("PATCH", path, "patch", kind.kind, WRITER, body, MERGE_PATCH)
         return await self._write(request)
 
     async def create(self, kind: ManagedKind, namespace: str, manifest: Object) -> Object:

@@ -71,7 +71,9 @@ def decide(body: Object, world: World, defaults: Defaults) -> Decision:
     manifests = build(valid, topology, settle_images(server, world, defaults))
     outlook = make_plan(server, manifests, world)
     plan = Plan() if server.paused else outlook.plan
-    findings = Findings(manifests=manifests, outlook=outlook, strangers=outlook.strangers)
+    findings = Findings(
+        topology=topology, manifests=manifests, outlook=outlook, strangers=outlook.strangers
+    )
     return Decision(plan, _NAMESAKE_RECHECK if outlook.strangers else None, findings)
 
 
@@ -96,6 +98,7 @@ def report(
     found = decision.findings
     findings = Findings(
         rejected=found.rejected,
+        topology=found.topology,
         manifests=found.manifests,
         outlook=found.outlook,
         strangers=found.strangers + strangers,

@@ -5,11 +5,19 @@ of 1.163.2), nothing of YAML, routes or Kubernetes objects.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from homeserver_operator.api.groups import ProcessOptions, WorkerGroup
 from homeserver_operator.api.names import MAIN, MASTER
-from homeserver_operator.api.roles import MEDIA, MEDIA_BACKGROUND_JOBS, STREAMS
-from homeserver_operator.api.spec import HomeServer, ProcessOptions, WorkerGroup
+from homeserver_operator.api.roles import (
+    MEDIA,
+    MEDIA_BACKGROUND_JOBS,
+    OUTBOUND_FEDERATION,
+    QUARANTINED_MEDIA,
+    SSO,
+    STREAMS,
+)
+from homeserver_operator.api.spec import HomeServer
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Process:
     serves: frozenset[str]
     writes: frozenset[str]
     runs: frozenset[str]
+    appservices: frozenset[str]
     media_repository: bool
     options: ProcessOptions
 
@@ -40,6 +49,14 @@ class Process:
     def named(self) -> bool:
         """Whether other processes may refer to this one by name, so that it must be unique."""
         return self.instance is not None
+
+    @property
+    def replicating(self) -> bool:
+        """Whether others call this process over HTTP replication.
+
+        They call main, the writers of streams, and those that make their requests to other servers.
+        """
+        return self.is_main or bool(self.writes) or OUTBOUND_FEDERATION in self.runs
 
 
 @dataclass(frozen=True)
@@ -66,15 +83,19 @@ class Topology:
 
     @property
     def replicating(self) -> tuple[Process, ...]:
-        """Those that others call over HTTP replication: main and the stream writers."""
-        return tuple(process for process in self.processes if process.is_main or process.writes)
+        """Those that others call over HTTP replication: the instance map's members."""
+        return tuple(process for process in self.processes if process.replicating)
 
     def serving(self, endpoint_group: str) -> tuple[str, ...]:
-        """Names of the worker groups that serve an endpoint group, sorted.
+        """Names of the worker groups that serve an endpoint group to everybody, sorted.
 
         Empty if all of them were scaled to nothing on purpose: then main has it again.
         """
-        servers = [process for process in self.workers if endpoint_group in process.serves]
+        servers = [
+            process
+            for process in self.workers
+            if endpoint_group in process.serves and not process.appservices
+        ]
         if all(process.replicas == 0 for process in servers):
             return ()
         return tuple(sorted({process.group for process in servers}))
@@ -86,7 +107,7 @@ class Topology:
 
 def make_topology(server: HomeServer) -> Topology:
     """Lay out a valid HomeServer's processes."""
-    groups = sorted(server.workers, key=lambda group: group.name)
+    groups = _with_quarantine(sorted(server.workers, key=lambda group: group.name))
     workers = tuple(process for group in groups for process in _processes(group))
     split_media = any(p.media_repository and p.replicas != 0 for p in workers)
     main = Process(
@@ -97,6 +118,7 @@ def make_topology(server: HomeServer) -> Topology:
         serves=frozenset(),
         writes=frozenset(),
         runs=frozenset(),
+        appservices=frozenset(),
         media_repository=not split_media,
         options=server.main,
     )
@@ -115,8 +137,27 @@ def make_topology(server: HomeServer) -> Topology:
     )
 
 
+def _with_quarantine(groups: list[WorkerGroup]) -> list[WorkerGroup]:
+    """Have somebody write the stream of quarantined media who can.
+
+    Synapse's default is main; without the media repository it answers no request that writes there,
+    and the media repositories, which do, would answer 500.
+    """
+    if any(QUARANTINED_MEDIA in group.writes and group.replicas != 0 for group in groups):
+        return groups
+    return [
+        replace(group, writes=group.writes | {QUARANTINED_MEDIA})
+        if MEDIA in group.serves and MEDIA_BACKGROUND_JOBS in group.runs
+        else group
+        for group in groups
+    ]
+
+
 def _processes(group: WorkerGroup) -> tuple[Process, ...]:
-    """Members that others refer to get a Deployment each; the others share one."""
+    """Members that others refer to, or of which there is to be one, get a Deployment each.
+
+    The others share one.
+    """
 
     def process(
         name: str, instance: str | None, replicas: int | None, runs: frozenset[str]
@@ -129,11 +170,12 @@ def _processes(group: WorkerGroup) -> tuple[Process, ...]:
             serves=group.serves,
             writes=group.writes,
             runs=runs,
+            appservices=group.appservices,
             media_repository=MEDIA in group.serves,
             options=group.options,
         )
 
-    if not group.writes and not group.runs:
+    if not group.writes and not group.runs and SSO not in group.serves:
         return (process(group.name, None, group.replicas, group.runs),)
     count = 1 if group.replicas is None else group.replicas
     return tuple(

@@ -20,6 +20,7 @@ from homeserver_operator.metrics import Metrics
 
 USER_AGENT: Final = "homeserver-operator"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
+MERGE_PATCH: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
 
 REQUEST_TIMEOUT: Final = 30.0

@@ -15,12 +15,14 @@ from typing import Any, Final
 from homeserver_operator.api.kinds import ManagedKind
 from homeserver_operator.api.names import HOMESERVER_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 from homeserver_operator.api.world import Key
-from homeserver_operator.cluster import ApiError, Cluster
+from homeserver_operator.cluster import NOT_FOUND, ApiError, Cluster
 from homeserver_operator.metrics import Metrics
 
 LABELS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY},{HOMESERVER_LABEL}"
 
 GONE: Final = 410
+ABSENT: Final = 60.0
+"""Seconds until a kind that the cluster does not know is looked for again."""
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +46,18 @@ class ChildWatch:
         metrics: Metrics,
         first_pause: float = 0.5,
         last_pause: float = 30.0,
+        absent_pause: float = ABSENT,
     ) -> None:
         self._cluster = cluster
         self._kind = kind
         self._namespace = namespace
         self._wake = wake
         self._missed = missed
+        self._ignored = {"BOOKMARK", "MODIFIED"} if kind.restless else {"BOOKMARK"}
         self._heard = metrics.watch_last_event.labels(kind.kind, namespace or "")
         self._first_pause = first_pause
         self._last_pause = last_pause
+        self._absent_pause = absent_pause
         self._version: str | None = None
         self.synced = asyncio.Event()
 
@@ -67,6 +72,10 @@ class ChildWatch:
                     self._version = await self._begin()
                 await self._follow(self._version)
             except ApiError as error:
+                if error.status == NOT_FOUND and self._kind.comes_with:
+                    self._nothing_to_see()
+                    await asyncio.sleep(self._absent_pause)
+                    continue
                 if error.status == GONE:
                     log.info("watch of %s starts over: %s", self._kind.plural, error)
                     self._version = None
@@ -78,6 +87,13 @@ class ChildWatch:
             got_on = held or self._version not in {None, before}
             pause = self._first_pause if got_on else min(pause * 2, self._last_pause)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    def _nothing_to_see(self) -> None:
+        """The cluster lacks the kind's CRD. Once it is installed, everyone is woken."""
+        log.debug("no %s in this cluster", self._kind.plural)
+        self._version = None
+        self._hear()
+        self.synced.set()
 
     async def _begin(self) -> str:
         """Find where to watch from. The list itself is of no interest, only its version is.
@@ -104,7 +120,7 @@ class ChildWatch:
             async for event in events:
                 self._hear()
                 metadata = event["object"]["metadata"]
-                if event["type"] != "BOOKMARK":
+                if event["type"] not in self._ignored:
                     self._wake_owner(metadata)
                 self._version = metadata["resourceVersion"]
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WORKER_APP = "synapse.app.generic_worker"
+_WELL_KNOWN = "homeserver_runtime.well_known.WellKnownModule"
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,6 +61,10 @@ def assemble(launch: Launch, paths: Paths) -> dict[str, Any]:
         content.setdefault("worker_app", _WORKER_APP)
         content["worker_log_config"] = str(paths.log_yaml)
     content["log_config"] = str(paths.log_yaml)
+    if launch.well_known_server is not None:
+        # After the Secrets, which may have modules of their own.
+        ours = {"module": _WELL_KNOWN, "config": {"server": launch.well_known_server}}
+        content["modules"] = [*(content.get("modules") or ()), ours]
 
     arguments = _database_arguments(content, paths.homeserver_yaml)
     arguments["application_name"] = launch.name

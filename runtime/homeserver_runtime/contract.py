@@ -74,6 +74,8 @@ class Launch:
     username_file: Path | None = None
     password_file: Path | None = None
     config_from: tuple[Path, ...] = ()
+    well_known_server: str | None = None
+    """What /.well-known/matrix/server answers, where Synapse's own answer is another."""
 
     @classmethod
     def read(cls, path: Path, *, pod_name: str | None) -> Launch:
@@ -127,6 +129,11 @@ def read_text(path: Path) -> str:
         raise ConfigurationRefusedError(f"{path} is not UTF-8 text") from None
 
 
+_KEYS = {
+    *("version", "name", "role", "probe_port", "database", "config_from", "well_known_server"),
+}
+
+
 class _Reader:
     """Takes launcher.yaml apart, naming the field in every refusal."""
 
@@ -142,9 +149,7 @@ class _Reader:
                 f"is {version!r}, but this image reads version {FORMAT_VERSION} only; "
                 "use a runtime image and an operator that belong together",
             )
-        self._refuse_unknown(
-            "", self._content, {"version", "name", "role", "probe_port", "database", "config_from"}
-        )
+        self._refuse_unknown("", self._content, _KEYS)
         database = self._content.get("database")
         database = {} if database is None else database
         if not isinstance(database, dict):
@@ -165,6 +170,7 @@ class _Reader:
             username_file=self._file("database.username_file", database.get("username_file")),
             password_file=self._file("database.password_file", database.get("password_file")),
             config_from=self._config_from(),
+            well_known_server=self._well_known_server(),
         )
 
     def _name(self, pod_name: str | None) -> str:
@@ -200,6 +206,12 @@ class _Reader:
             raise self._refusal("config_from", f"must be a list of absolute paths, not {value!r}")
         files = (self._file(f"config_from[{index}]", item) for index, item in enumerate(value))
         return tuple(file for file in files if file is not None)
+
+    def _well_known_server(self) -> str | None:
+        value = self._content.get("well_known_server")
+        if value is not None and (not isinstance(value, str) or not value):
+            raise self._refusal("well_known_server", f"must be host:port or null, not {value!r}")
+        return value
 
     def _refuse_unknown(self, prefix: str, content: Mapping[str, Any], known: set[str]) -> None:
         # A key that is passed over in silence is a setting that somebody believes to be in force.

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import socket
 import socketserver
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -159,6 +160,11 @@ class ProbeServer(ThreadingHTTPServer):
         # Not HTTPServer's: that asks the DNS for a name nobody needs, and may wait for it.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "", self.server_address[1]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of an asker that has gone: on a busy machine probes do not wait for long."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def start(self) -> None:
         """Answers from now on, in a daemon thread."""

@@ -146,6 +146,7 @@ class Site:
         settings: Mapping[str, Any] | None = None,
         launcher: Mapping[str, Any] | None = None,
         replication_ports: Mapping[str, int] | None = None,
+        serves: Sequence[str] = ("client",),
     ) -> RuntimeProcess:
         """The files of one process as the operator would mount them."""
         directory = self.directory / name
@@ -154,7 +155,7 @@ class Site:
             name=name, directory=directory, probe_port=free_port(), client_port=free_port()
         )
         ports = replication_ports or {}
-        listeners = [_http(process.client_port, ["client"])]
+        listeners = [_http(process.client_port, list(serves))]
         if name in ports:
             listeners.append(_http(ports[name], ["replication"]))
         content = self._shared(directory, ports) | {

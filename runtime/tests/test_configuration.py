@@ -117,6 +117,20 @@ def test_overlays_are_merged_in_their_order(paths: Paths) -> None:
     assert content["email"] == {"smtp_host": "mail", "smtp_pass": "second"}
 
 
+def test_the_answer_for_other_servers_is_a_module_beside_the_users_own(paths: Paths) -> None:
+    overlay = paths.config / "overlay.yaml"
+    overlay.write_text("modules: [{module: theirs.Module}]")
+    process = launch(config_from=(overlay,), well_known_server="f.example:443")
+    assert configuration.assemble(process, paths)["modules"] == [
+        {"module": "theirs.Module"},
+        {
+            "module": "homeserver_runtime.well_known.WellKnownModule",
+            "config": {"server": "f.example:443"},
+        },
+    ]
+    assert "modules" not in configuration.assemble(launch(), paths)
+
+
 def test_the_user_comes_from_its_file_without_the_line_end(paths: Paths) -> None:
     content = configuration.assemble(launch(username_file=secret(paths, "synapse\n")), paths)
     assert content["database"]["args"]["user"] == "synapse"

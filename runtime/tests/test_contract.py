@@ -20,7 +20,8 @@ def read(directory: Path, content: object, pod_name: str | None = None) -> Launc
 
 def test_everything_that_the_file_may_say_is_read(tmp_path: Path) -> None:
     database = {"username_file": "/secrets/postgres/username", "password_file": "/secrets/p"}
-    launch = read(tmp_path, GOOD | {"database": database, "config_from": ["/secrets/a", "/b"]})
+    more = {"config_from": ["/secrets/a", "/b"], "well_known_server": "f.example:443"}
+    launch = read(tmp_path, GOOD | {"database": database} | more)
     assert launch == Launch(
         name="sync-0",
         role="worker",
@@ -28,6 +29,7 @@ def test_everything_that_the_file_may_say_is_read(tmp_path: Path) -> None:
         username_file=Path("/secrets/postgres/username"),
         password_file=Path("/secrets/p"),
         config_from=(Path("/secrets/a"), Path("/b")),
+        well_known_server="f.example:443",
     )
 
 
@@ -67,6 +69,9 @@ def test_a_process_without_a_name_is_called_like_its_pod(tmp_path: Path) -> None
         pytest.param({"config_from": "/a"}, "config_from", "a list", id="overlays that are text"),
         pytest.param(
             {"config_from": ["/a", 5]}, "config_from[1]", "absolute path", id="an overlay by number"
+        ),
+        pytest.param(
+            {"well_known_server": ""}, "well_known_server", "host:port", id="an empty server"
         ),
         pytest.param({"fences": []}, "fences", "not a key", id="a key of another version"),
     ],

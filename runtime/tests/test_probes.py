@@ -184,3 +184,24 @@ def test_a_path_that_does_not_exist_tells_those_that_do(port: int) -> None:
     status, body = get(port, "/health")
     assert status == 404
     assert body["reason"] == "no such path; there are /started, /ready, /live, /state"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        pytest.param(BrokenPipeError(), "", id="an asker that has gone is no news"),
+        pytest.param(ValueError("a defect"), "a defect", id="a defect is told"),
+    ],
+)
+def test_errors_of_an_answer(
+    world: World, capsys: pytest.CaptureFixture[str], error: Exception, words: str
+) -> None:
+    with ProbeServer(0, world.state, world.judge) as server:
+        try:
+            raise error
+        except type(error):
+            server.handle_error(None, (LOOPBACK, 1))
+
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert bool(printed) == bool(words)

@@ -1,6 +1,7 @@
 """Databases, Redis, volumes, and what lies around the homeserver."""
 
 from crds.tests.cases.case import Case, spec
+from crds.tests.cases.ingress import INGRESS
 
 EXTERNAL_POSTGRES = {"host": "db.example.org", "credentials": {"secretName": "db"}}
 
@@ -82,6 +83,32 @@ BACKENDS = (
         says="redis.host: must be a DNS name or an IP address",
     ),
     Case(
+        sentence="a certificate for Redis is of a Secret",
+        good=spec(redis={"host": "redis", "tls": {"clientCertificate": {"secretName": "c"}}}),
+        bad=spec(redis={"host": "redis", "tls": {"clientCertificate": {"key": "c"}}}),
+        says="spec.redis.tls.clientCertificate",
+    ),
+    Case(
+        sentence="a bucket stores something",
+        good=spec(mediaStore={"s3": {"bucket": "media", "storeRemote": False}}),
+        bad=spec(mediaStore={"s3": {"bucket": "media", "storeRemote": False, "storeLocal": False}}),
+        says="mediaStore.s3: would store nothing",
+    ),
+    Case(
+        sentence="the endpoint of a bucket's service is its URL",
+        good=spec(
+            mediaStore={
+                "s3": {
+                    "bucket": "media",
+                    "endpoint": "https://s3.example.org:9000",
+                    "credentials": {"secretName": "s3"},
+                }
+            }
+        ),
+        bad=spec(mediaStore={"s3": {"bucket": "media", "endpoint": "https://s3/media"}}),
+        says="mediaStore.s3.endpoint: must be the URL of the service alone",
+    ),
+    Case(
         sentence="an existing claim has its own storage class",
         good=spec(mediaStore={"volume": {"existingClaim": "media"}}),
         bad=spec(mediaStore={"volume": {"existingClaim": "media", "storageClassName": "fast"}}),
@@ -91,11 +118,30 @@ BACKENDS = (
 
 REST = (
     Case(
+        sentence="peers of a policy are named, or left out for everybody",
+        good=spec(
+            networkPolicy={
+                "clientsFrom": [{"namespaceSelector": {}}],
+                "metricsFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+                "egress": [{"ports": [{"port": 587, "protocol": "TCP"}]}],
+            }
+        ),
+        bad=spec(networkPolicy={"clientsFrom": []}),
+        says="spec.networkPolicy.clientsFrom",
+    ),
+    Case(
+        sentence="no empty rule opens everything",
+        good=spec(networkPolicy={"enabled": False}),
+        bad=spec(networkPolicy={"egress": [{}]}),
+        says="spec.networkPolicy.egress[0]",
+    ),
+    Case(
         sentence="an Ingress' host is a DNS name",
         good=spec(ingress={"host": "matrix.example.org"}),
         bad=spec(ingress={"host": "matrix.example.org:443"}),
         says="ingress.host: must be a DNS name",
     ),
+    *INGRESS,
     Case(
         sentence="a body size is written as the controller reads it",
         good=spec(ingress={"maxBodySize": "1g"}),

@@ -1,9 +1,25 @@
 """What groups of workers may claim."""
 
-from crds.tests.cases.case import Case, both, once, worker
+from typing import Any
+
+from crds.tests.cases.case import Case, Spec, both, once, spec, worker
 
 SINGLE_STREAMS = ("typing", "toDevice", "accountData", "presence", "pushRules")
+CPU = {"requests": {"cpu": "500m"}}
+NOT_SCALED: dict[str, Spec] = {
+    "writes": {"serves": ["sync"], "writes": ["events"]},
+    "runs something": {"runs": ["federationSender"]},
+    "serves single sign-on": {"serves": ["sso"]},
+}
+
 SINGLE_DUTIES = ("backgroundTasks", "userDirectory", "appservices", "mediaBackgroundJobs")
+
+
+def bridged(**fields: Any) -> Spec:
+    """A spec with an application service and a group for it."""
+    group = worker("bridged", appservices=["bridge"], **fields)
+    return {**group, "appservices": [{"name": "bridge", "secretName": "bridge"}]}
+
 
 WORKERS = (
     Case(
@@ -64,6 +80,55 @@ WORKERS = (
         says="workers[].runs: mediaBackgroundJobs needs a media process",
     ),
     Case(
+        sentence="one group serves sso",
+        good=spec(
+            workers=[{"name": "one", "serves": ["sso"]}, {"name": "two", "serves": ["sync"]}]
+        ),
+        bad=spec(workers=[{"name": name, "serves": ["sync", "sso"]} for name in ("one", "two")]),
+        says="workers: half-done single sign-ons are in the memory of one process",
+    ),
+    Case(
+        sentence="one process serves sso",
+        good=worker(serves=["sso", "login"], replicas=1),
+        bad=worker(serves=["login", "sso"], replicas=2),
+        says="workers[].replicas: at most 1 in a group that serves sso",
+    ),
+    Case(
+        sentence="a group of an application service serves something",
+        good=bridged(serves=["eventSending"]),
+        bad=bridged(runs=["pusher"]),
+        says="workers[].appservices: they narrow what the group serves",
+    ),
+    Case(
+        sentence="what a group serves for everybody cannot be one application service's",
+        good=bridged(serves=["client", "sync"]),
+        bad=bridged(serves=["client", "federationInbound"]),
+        says="workers[].appservices: cannot narrow sso, media, federation",
+    ),
+    Case(
+        sentence="a group is for application services that are there",
+        good=bridged(serves=["client"]),
+        bad=worker(serves=["client"], appservices=["bridge"]),
+        says="workers: a group names an application service that is not there",
+    ),
+    Case(
+        sentence="decisions on media are written where media are served",
+        good=worker(
+            serves=["media"],
+            writes=["quarantinedMediaChanges"],
+            runs=["mediaBackgroundJobs"],
+            replicas=2,
+        ),
+        bad=worker(writes=["quarantinedMediaChanges"]),
+        says="workers[].writes: quarantinedMediaChanges needs a media process",
+    ),
+    Case(
+        sentence="many processes may make the requests to other servers",
+        good=both("runs", "outboundFederation"),
+        bad=worker(runs=["outbound_federation_restricted_to"]),
+        says="spec.workers[0].runs[0]: Unsupported value",
+    ),
+    Case(
         sentence="a misspelt class of requests is refused",
         good=worker(serves=["initialSync"]),
         bad=worker(serves=["initial_sync"]),
@@ -92,6 +157,74 @@ WORKERS = (
         good=worker(serves=["sync"], affinity={"podAntiAffinity": {}}),
         bad=worker(serves=["sync"], replica=2),
         says='unknown field "spec.workers[0].replica"',
+    ),
+    Case(
+        sentence="a number is fixed or an autoscaler's",
+        good=worker(
+            serves=["sync"], autoscale={"maxReplicas": 3, "cpuUtilization": 70}, resources=CPU
+        ),
+        bad=worker(
+            serves=["sync"],
+            replicas=2,
+            autoscale={"maxReplicas": 3, "cpuUtilization": 70},
+            resources=CPU,
+        ),
+        says="workers[].replicas: cannot be set together with autoscale",
+    ),
+    *(
+        Case(
+            sentence=f"a group that {does} is not autoscaled",
+            good=worker(
+                serves=["media"], autoscale={"maxReplicas": 3, "metrics": [{"type": "Pods"}]}
+            ),
+            bad=worker(**claims, autoscale={"maxReplicas": 3, "metrics": [{"type": "Pods"}]}),
+            says="workers[].autoscale: only for groups that only serve",
+        )
+        for does, claims in NOT_SCALED.items()
+    ),
+    Case(
+        sentence="an autoscaler's bounds are in order",
+        good=worker(
+            serves=["sync"],
+            autoscale={"minReplicas": 4, "maxReplicas": 4, "cpuUtilization": 70},
+            resources=CPU,
+        ),
+        bad=worker(
+            serves=["sync"],
+            autoscale={"minReplicas": 4, "maxReplicas": 3, "cpuUtilization": 70},
+            resources=CPU,
+        ),
+        says="workers[].autoscale.minReplicas: must not exceed maxReplicas",
+    ),
+    Case(
+        sentence="an autoscaler has something to go by",
+        good=worker(
+            serves=["sync"],
+            autoscale={
+                "maxReplicas": 3,
+                "metrics": [{"type": "Pods"}],
+                "behavior": {"scaleUp": {}},
+            },
+        ),
+        bad=worker(serves=["sync"], autoscale={"maxReplicas": 3, "metrics": []}),
+        says="workers[].autoscale: needs something to go by",
+    ),
+    *(
+        Case(
+            sentence=f"a target of {resource} needs a request, or a limit that stands for it",
+            good=worker(
+                serves=["sync"],
+                autoscale={"maxReplicas": 3, f"{resource}Utilization": 70},
+                resources={"limits": {resource: "1G"}},
+            ),
+            bad=worker(
+                serves=["sync"],
+                autoscale={"maxReplicas": 3, f"{resource}Utilization": 70},
+                resources={"requests": {other: "1G"}},
+            ),
+            says=f"workers[].resources.requests.{resource}: needed with",
+        )
+        for resource, other in (("cpu", "memory"), ("memory", "cpu"))
     ),
     Case(
         sentence="resources are quantities",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.cluster import bringup, images, network
+from e2e.cluster import api, bringup, images, network
 from e2e.cluster.images import IMAGES
 from e2e.cluster.instance import INSTANCES, Instance
 from e2e.cluster.node import cgroup_hierarchies
@@ -18,7 +18,10 @@ from e2e.cluster.teardown import daemons
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.cluster
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(not api.is_own(), reason="of the rig, and another cluster is to be tested"),
+]
 
 POD = """
 apiVersion: v1

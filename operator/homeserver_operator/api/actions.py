@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from homeserver_operator.api.names import FIELD_MANAGER
 from homeserver_operator.api.world import Object, ObjectKey
 
 
@@ -10,12 +11,14 @@ class Apply:
     """Server-side apply of one whole object.
 
     `uid` is that of the live object, so that an apply never re-creates what somebody deleted in
-    between nor touches a namesake; None means that the object is to be created.
+    between nor touches a namesake; None means that the object is to be created. As another
+    `manager` it concerns only the fields that this manager is to own.
     """
 
     manifest: Object
     uid: str | None
     reason: str
+    manager: str = FIELD_MANAGER
 
     @property
     def key(self) -> ObjectKey:
@@ -33,6 +36,24 @@ class Delete:
 
 
 @dataclass(frozen=True)
+class Reown:
+    """New owner references for one object, and nothing else of it.
+
+    `uid` and `version` (the resourceVersion) are those on which it was decided.
+    """
+
+    key: ObjectKey
+    uid: str
+    version: str | None
+    owners: tuple[Object, ...]
+    reason: str
+
+
+Step = Apply | Delete | Reown
+"""One write of a plan."""
+
+
+@dataclass(frozen=True)
 class Generate:
     """Creation of a Secret with random content, exactly once: never an update.
 
@@ -46,15 +67,21 @@ class Generate:
 
 @dataclass(frozen=True)
 class Plan:
-    """Writes in order: applies first to last, then deletes."""
+    """Writes in order: applies first to last, then deletes, then owner references."""
 
     applies: tuple[Apply, ...] = ()
     deletes: tuple[Delete, ...] = ()
+    reowns: tuple[Reown, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All writes in order."""
+        return (*self.applies, *self.deletes, *self.reowns)
 
     @property
     def empty(self) -> bool:
         """Whether the cluster is already as wanted."""
-        return not self.applies and not self.deletes
+        return not self.steps
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,11 @@ from typing import Final
 class ManagedKind:
     """One kind of child object.
 
-    `watched` kinds wake the HomeServer that owns a changed object; `pruned` ones are deleted when
-    they are no longer wanted.
+    `watched` kinds wake the HomeServer that owns a changed object; of `restless` ones, which change
+    by themselves all the time, only those that come or go. `pruned` ones are deleted when they are
+    no longer wanted. Who owns the fields of `shared` ones matters, so it is read with them.
+    `comes_with` names who brings the CRD of a kind that a cluster may lack: where it does, there
+    are no such objects.
     """
 
     kind: str
@@ -20,6 +23,9 @@ class ManagedKind:
     plural: str
     pruned: bool = True
     watched: bool = True
+    comes_with: str | None = None
+    restless: bool = False
+    shared: bool = False
 
     @property
     def path(self) -> str:
@@ -37,10 +43,22 @@ MANAGED_KINDS: Final = (
     # `retention: Delete` asks for.
     ManagedKind("PersistentVolumeClaim", "v1", "persistentvolumeclaims", pruned=False),
     ManagedKind("Service", "v1", "services"),
+    # Before the pods for whom they hold.
+    ManagedKind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
+    ManagedKind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"),
     ManagedKind("Pod", "v1", "pods"),
     # Workloads after what they mount: a pod must never start without its configuration.
-    ManagedKind("Deployment", "apps/v1", "deployments"),
+    ManagedKind("Deployment", "apps/v1", "deployments", shared=True),
+    # After the Deployment whose number it changes, which is handed over before. What it measures is
+    # in its status, several times a minute.
+    ManagedKind(
+        "HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers", restless=True
+    ),
     ManagedKind("Ingress", "networking.k8s.io/v1", "ingresses"),
+    ManagedKind("IngressRoute", "traefik.io/v1alpha1", "ingressroutes", comes_with="Traefik"),
+    ManagedKind(
+        "HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes", comes_with="the Gateway API"
+    ),
 )
 
 REPLICA_SET: Final = ManagedKind(

@@ -14,6 +14,9 @@ PLURAL: Final = "homeservers"
 
 FIELD_MANAGER: Final = "homeserver-operator"
 
+SCALE_MANAGER: Final = "homeserver-operator-scale"
+"""Second field manager: holds a number of replicas that was ours, until somebody scales."""
+
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "homeserver-operator"
 HOMESERVER_LABEL: Final = f"{GROUP}/homeserver"

@@ -9,126 +9,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from homeserver_operator.api.access import (
+    Ingress,
+    MatrixAuthenticationService,
+    NetworkAccess,
+    parse_authentication,
+    parse_ingress,
+    parse_network,
+)
+from homeserver_operator.api.groups import ProcessOptions, WorkerGroup, parse_group, parse_options
+from homeserver_operator.api.references import SecretRef
+from homeserver_operator.api.stores import (
+    ExternalRedis,
+    ManagedRedis,
+    MediaStore,
+    Postgres,
+    parse_media,
+    parse_postgres,
+    parse_redis,
+)
 from homeserver_operator.api.world import Key, Object
 
 
 @dataclass(frozen=True)
-class SecretRef:
-    """One key of a Secret in the HomeServer's namespace."""
-
-    secret_name: str
-    key: str
-
-
-@dataclass(frozen=True)
-class Scheduling:
-    """What a pod asks of its node; each value goes into the pod template as it is."""
-
-    resources: Mapping[str, Any] = field(default_factory=dict)
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: tuple[Mapping[str, Any], ...] = ()
-    affinity: Mapping[str, Any] = field(default_factory=dict)
-    topology_spread_constraints: tuple[Mapping[str, Any], ...] = ()
-    priority_class_name: str = ""
-
-
-@dataclass(frozen=True)
-class ProcessOptions:
-    """What main and every worker group can say about their own processes."""
-
-    scheduling: Scheduling = Scheduling()
-    log_level: str | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class WorkerGroup:
-    """n workers of one shape. `replicas` None: one at first, afterwards whoever scales decides."""
+class AppserviceRef:
+    """Where an application service's registration is."""
 
     name: str
-    replicas: int | None = None
-    serves: frozenset[str] = frozenset()
-    writes: frozenset[str] = frozenset()
-    runs: frozenset[str] = frozenset()
-    options: ProcessOptions = ProcessOptions()
-
-
-@dataclass(frozen=True)
-class Volume:
-    """Size (a Kubernetes quantity) and class of a volume that we claim, or an existing claim."""
-
-    size: str = "10Gi"
-    storage_class_name: str | None = None
-    access_mode: str = "ReadWriteOnce"
-    existing_claim: str | None = None
-
-
-@dataclass(frozen=True)
-class ExternalPostgres:
-    """A PostgreSQL that somebody else runs."""
-
-    host: str
-    port: int
-    database: str
-    secret_name: str
-    username_key: str
-    password_key: str
-    ssl_mode: str | None
-    ca: SecretRef | None
-
-
-@dataclass(frozen=True)
-class ManagedPostgres:
-    """The single PostgreSQL that the operator runs, for evaluation."""
-
-    image: str | None = None
-    storage: Volume = Volume()
-    resources: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Postgres:
-    """Where the database is, and the bounds of each process's connection pool."""
-
-    server: ExternalPostgres | ManagedPostgres = ManagedPostgres()
-    min_connections: int = 5
-    max_connections: int = 10
-
-
-@dataclass(frozen=True)
-class ExternalRedis:
-    """A Redis that somebody else runs."""
-
-    host: str
-    port: int
-    database: int
-    secret_name: str | None
-    username_key: str | None
-    password_key: str
-    tls: bool
-    ca: SecretRef | None
-
-
-@dataclass(frozen=True)
-class ManagedRedis:
-    """The Redis that the operator runs. It holds no data that Synapse could not lose."""
-
-    image: str | None = None
-    resources: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Ingress:
-    """How clients and other servers come in. `host` None: the server name without its port."""
-
-    enabled: bool = True
-    class_name: str | None = None
-    host: str | None = None
-    controller: str = "ingress-nginx"
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    tls_secret_name: str | None = None
-    admin_api: bool = False
-    max_body_size: str = "50m"
+    registration: SecretRef
 
 
 @dataclass(frozen=True)
@@ -161,18 +69,32 @@ class HomeServer:
     image_pull_policy: str | None = None
     image_pull_secrets: tuple[str, ...] = ()
     paused: bool = False
-    main: ProcessOptions = ProcessOptions()
+    main: ProcessOptions = field(default_factory=ProcessOptions)
     workers: tuple[WorkerGroup, ...] = ()
-    postgres: Postgres = Postgres()
-    redis: ExternalRedis | ManagedRedis = ManagedRedis()
-    media: Volume = Volume()
-    ingress: Ingress = Ingress()
+    postgres: Postgres = field(default_factory=Postgres)
+    redis: ExternalRedis | ManagedRedis = field(default_factory=ManagedRedis)
+    media: MediaStore = field(default_factory=MediaStore)
+    ingress: Ingress = field(default_factory=Ingress)
+    network: NetworkAccess = field(default_factory=NetworkAccess)
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+    authentication: MatrixAuthenticationService | None = None
+    appservices: tuple[AppserviceRef, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     config_from: tuple[SecretRef, ...] = ()
     files: tuple[UserFile, ...] = ()
     log_level: str = "INFO"
     retention: Retention = Retention()
+
+    @property
+    def server_host(self) -> str:
+        """The server name without its port: where clients and servers look for .well-known."""
+        name = self.server_name
+        return name if name.endswith("]") else name.rsplit(":", 1)[0]
+
+    @property
+    def client_host(self) -> str:
+        """The host name by which clients come in."""
+        return self.ingress.host or self.server_host
 
 
 def parse(body: Object) -> HomeServer:
@@ -190,16 +112,25 @@ def parse(body: Object) -> HomeServer:
         image_pull_policy=spec.get("imagePullPolicy"),
         image_pull_secrets=tuple(ref["name"] for ref in spec.get("imagePullSecrets", ())),
         paused=spec.get("paused", False),
-        main=_options(spec.get("main", {})),
-        workers=tuple(_group(group) for group in spec.get("workers", ())),
-        postgres=_postgres(spec.get("postgres", {})),
-        redis=_redis(spec.get("redis", {})),
-        media=_volume(spec.get("mediaStore", {}).get("volume", {})),
-        ingress=_ingress(spec.get("ingress", {})),
+        main=parse_options(spec.get("main", {})),
+        workers=tuple(parse_group(group) for group in spec.get("workers", ())),
+        postgres=parse_postgres(spec.get("postgres", {})),
+        redis=parse_redis(spec.get("redis", {})),
+        media=parse_media(spec.get("mediaStore", {})),
+        ingress=parse_ingress(spec.get("ingress", {})),
+        network=parse_network(spec.get("networkPolicy", {})),
         secrets={
             name: SecretRef(ref["secretName"], ref["key"])
             for name, ref in spec.get("secrets", {}).items()
         },
+        authentication=parse_authentication(spec.get("matrixAuthenticationService")),
+        appservices=tuple(
+            AppserviceRef(
+                service["name"],
+                SecretRef(service["secretName"], service.get("key", "registration.yaml")),
+            )
+            for service in spec.get("appservices", ())
+        ),
         config=spec.get("config", {}),
         config_from=tuple(
             SecretRef(ref["secretName"], ref.get("key", "homeserver.yaml"))
@@ -211,98 +142,4 @@ def parse(body: Object) -> HomeServer:
         ),
         log_level=spec.get("logLevel", "INFO"),
         retention=Retention(**spec.get("retention", {})),
-    )
-
-
-def _options(spec: Mapping[str, Any]) -> ProcessOptions:
-    return ProcessOptions(
-        scheduling=Scheduling(
-            resources=spec.get("resources", {}),
-            node_selector=spec.get("nodeSelector", {}),
-            tolerations=tuple(spec.get("tolerations", ())),
-            affinity=spec.get("affinity", {}),
-            topology_spread_constraints=tuple(spec.get("topologySpreadConstraints", ())),
-            priority_class_name=spec.get("priorityClassName", ""),
-        ),
-        log_level=spec.get("logLevel"),
-        config=spec.get("config", {}),
-    )
-
-
-def _group(spec: Mapping[str, Any]) -> WorkerGroup:
-    return WorkerGroup(
-        name=spec["name"],
-        replicas=spec.get("replicas"),
-        serves=frozenset(spec.get("serves", ())),
-        writes=frozenset(spec.get("writes", ())),
-        runs=frozenset(spec.get("runs", ())),
-        options=_options(spec),
-    )
-
-
-def _volume(spec: Mapping[str, Any]) -> Volume:
-    return Volume(
-        size=str(spec.get("size", "10Gi")),
-        storage_class_name=spec.get("storageClassName"),
-        access_mode=spec.get("accessMode", "ReadWriteOnce"),
-        existing_claim=spec.get("existingClaim"),
-    )
-
-
-def _certificate(ref: Mapping[str, Any] | None) -> SecretRef | None:
-    return SecretRef(ref["secretName"], ref.get("key", "ca.crt")) if ref else None
-
-
-def _postgres(spec: Mapping[str, Any]) -> Postgres:
-    connections = spec.get("connections", {})
-    server: ExternalPostgres | ManagedPostgres
-    if "host" in spec:
-        credentials = spec["credentials"]
-        server = ExternalPostgres(
-            host=spec["host"],
-            port=spec.get("port", 5432),
-            database=spec.get("database", "synapse"),
-            secret_name=credentials["secretName"],
-            username_key=credentials.get("usernameKey", "username"),
-            password_key=credentials.get("passwordKey", "password"),
-            ssl_mode=spec.get("sslMode"),
-            ca=_certificate(spec.get("caSecret")),
-        )
-    else:
-        managed = spec.get("managed", {})
-        server = ManagedPostgres(
-            image=managed.get("image"),
-            storage=_volume(managed.get("storage", {})),
-            resources=managed.get("resources", {}),
-        )
-    return Postgres(server, connections.get("min", 5), connections.get("max", 10))
-
-
-def _redis(spec: Mapping[str, Any]) -> ExternalRedis | ManagedRedis:
-    if "host" not in spec:
-        managed = spec.get("managed", {})
-        return ManagedRedis(image=managed.get("image"), resources=managed.get("resources", {}))
-    credentials = spec.get("credentials", {})
-    return ExternalRedis(
-        host=spec["host"],
-        port=spec.get("port", 6379),
-        database=spec.get("database", 0),
-        secret_name=credentials.get("secretName"),
-        username_key=credentials.get("usernameKey"),
-        password_key=credentials.get("passwordKey", "password"),
-        tls="tls" in spec,
-        ca=_certificate(spec.get("tls", {}).get("caSecret")),
-    )
-
-
-def _ingress(spec: Mapping[str, Any]) -> Ingress:
-    return Ingress(
-        enabled=spec.get("enabled", True),
-        class_name=spec.get("className"),
-        host=spec.get("host"),
-        controller=spec.get("controller", "ingress-nginx"),
-        annotations=spec.get("annotations", {}),
-        tls_secret_name=spec.get("tls", {}).get("secretName"),
-        admin_api=spec.get("adminApi", False),
-        max_body_size=spec.get("maxBodySize", "50m"),
     )

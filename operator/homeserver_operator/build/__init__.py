@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeserver_operator.api.names import POSTGRES_PORT, REDIS_PORT
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.api.world import Object
 from homeserver_operator.build import stores
+from homeserver_operator.build.autoscalers import build_autoscalers
 from homeserver_operator.build.content import build_config_map, build_copies
 from homeserver_operator.build.deployments import build_deployment
+from homeserver_operator.build.disruption import build_budgets, default_spread
+from homeserver_operator.build.edge import build_edge, edge_reductions
 from homeserver_operator.build.images import Images, with_defaults
-from homeserver_operator.build.ingress import build_ingresses
 from homeserver_operator.build.meta import object_meta
+from homeserver_operator.build.network_policies import build_network_policies
 from homeserver_operator.build.pods import Mounts, process_template
 from homeserver_operator.build.services import (
     build_client_service,
@@ -26,9 +30,9 @@ from homeserver_operator.build.services import (
 )
 from homeserver_operator.build.volumes import build_claim
 from homeserver_operator.render import render
-from homeserver_operator.render.homeserver_yaml import host
 from homeserver_operator.render.paths import Addresses
-from homeserver_operator.routes import shared_classes, targets
+from homeserver_operator.routes import Target, shared_claims, targets
+from homeserver_operator.routes.reduction import Reduction
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate import ValidHomeServer
 
@@ -37,8 +41,9 @@ from homeserver_operator.validate import ValidHomeServer
 class Manifests:
     """Every object that a homeserver wants, in the order in which they are applied.
 
-    `content` is what pods mount, `network` Services, `synapse` the Deployments by process name,
-    `edge` what leads traffic in. `mounts` is what a preflight needs besides.
+    `content` is what pods mount, `network` Services, `policies` what limits connections and
+    evictions, `synapse` the Deployments by process name, `edge` what leads traffic in, `reduced`
+    what that cannot do. `mounts` is what a preflight needs besides.
     """
 
     account: Object
@@ -46,20 +51,26 @@ class Manifests:
     volumes: tuple[Object, ...]
     stores: tuple[Object, ...]
     network: tuple[Object, ...]
+    policies: tuple[Object, ...]
     synapse: Mapping[str, Object]
+    autoscalers: tuple[Object, ...]
     edge: tuple[Object, ...]
+    reduced: tuple[Reduction, ...]
     mounts: Mounts
     images: Images
 
     def all(self) -> tuple[Object, ...]:
         """Content before what mounts it, stores before Synapse, routes last."""
+        return (self.account, *self.content, *self.volumes, *self.serving())
+
+    def serving(self) -> tuple[Object, ...]:
+        """What serves and leads to it: all that must not change while a preflight judges."""
         return (
-            self.account,
-            *self.content,
-            *self.volumes,
             *self.network,
+            *self.policies,
             *self.stores,
             *self.synapse.values(),
+            *self.autoscalers,
             *self.edge,
         )
 
@@ -73,16 +84,17 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
         postgres=f"{spec.key.name}-{stores.POSTGRES}",
         redis=f"{spec.key.name}-{stores.REDIS}",
     )
+    files = render(server, topology, addresses)
     config_maps = {
         process.name: build_config_map(
             spec,
             process.name,
-            render(server, topology, process, addresses),
+            files[process.name],
             component="main" if process.is_main else "worker",
         )
         for process in topology.processes
     }
-    media_claim = spec.media.existing_claim or f"{spec.key.name}-media"
+    media_claim = spec.media.volume.existing_claim or f"{spec.key.name}-media"
     mounts = Mounts(
         config={name: object_["metadata"]["name"] for name, object_ in config_maps.items()},
         copies=copies,
@@ -93,7 +105,7 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
         store: build_config_map(spec, store, stores.store_files(store), component=store)
         for store in managed
     }
-    everyone = targets(topology)
+    everyone = targets(server, topology)
     return Manifests(
         account=_service_account(spec),
         content=(*copies.values(), *config_maps.values(), *store_maps.values()),
@@ -117,11 +129,14 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
         network=(
             *(build_store_service(spec, store, _PORTS[store]) for store in managed),
             build_main_service(spec),
-            *(build_client_service(spec, target) for target in everyone if not target.is_main),
+            *(build_client_service(spec, target) for target in everyone if target.has_own_service),
             *(build_replication_service(spec, process) for process in topology.replicating),
         ),
-        synapse=_synapse(spec, topology, images, mounts),
-        edge=tuple(build_ingresses(spec, everyone, host(server))),
+        policies=(*build_network_policies(spec, topology), *build_budgets(spec, topology)),
+        synapse=_synapse(spec, topology, images, mounts, everyone),
+        autoscalers=tuple(build_autoscalers(spec, topology)),
+        edge=tuple(build_edge(spec, everyone)),
+        reduced=edge_reductions(spec, everyone),
         mounts=mounts,
         images=images,
     )
@@ -131,9 +146,13 @@ _PORTS = {stores.POSTGRES: POSTGRES_PORT, stores.REDIS: REDIS_PORT}
 
 
 def _synapse(
-    spec: HomeServer, topology: Topology, images: Images, mounts: Mounts
+    spec: HomeServer,
+    topology: Topology,
+    images: Images,
+    mounts: Mounts,
+    everyone: tuple[Target, ...],
 ) -> dict[str, Object]:
-    shared = shared_classes(topology)
+    shared = shared_claims(everyone)
     return {
         process.name: with_defaults(
             build_deployment(
@@ -146,6 +165,7 @@ def _synapse(
                     pull_policy=images.pull_policy,
                     mounts=mounts,
                     shares=[name for name, groups in shared.items() if process.group in groups],
+                    spread=default_spread(spec, topology, process),
                 ),
             ),
             images,
@@ -176,10 +196,15 @@ def _volumes(spec: HomeServer) -> list[Object]:
                 retention=spec.retention.database,
             )
         )
-    if spec.media.existing_claim is None:
-        name = f"{spec.key.name}-media"
+    if spec.media.volume.existing_claim is None:
         claims.append(
-            build_claim(spec, name, spec.media, component="media", retention=spec.retention.media)
+            build_claim(
+                spec,
+                f"{spec.key.name}-media",
+                spec.media.volume,
+                component="media",
+                retention=spec.retention.media,
+            )
         )
     return claims
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeserver_operator.api.names import GROUP, ROLE_LABEL
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.api.world import Defaults, World
 
 _IMAGE = f"{GROUP}/default-image"

@@ -1,46 +1,46 @@
-"""Ingress objects: one per route class, because annotations hold for a whole object."""
+"""Ingress objects, for controllers that read annotations: one per route class and host."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from homeserver_operator.api.names import HTTP_PORT
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.build.meta import object_meta
-from homeserver_operator.build.services import client_service_name
+from homeserver_operator.build.edge_meta import backend, edge_meta
 from homeserver_operator.routes import Target
-from homeserver_operator.routes.ingress_nginx import IngressRules, compile_rules
+from homeserver_operator.routes.dialects.ingress import (
+    IngressDialect,
+    IngressRules,
+    compile_rules,
+)
+from homeserver_operator.routes.exposure import Site
 
 
 def build_ingresses(
-    server: HomeServer, targets: tuple[Target, ...], host: str
+    server: HomeServer, dialect: IngressDialect, targets: tuple[Target, ...], site: Site
 ) -> Iterator[dict[str, Any]]:
-    """All Ingress objects of a homeserver; none if it wants none."""
-    ingress = server.ingress
-    if not ingress.enabled:
-        return
-    for rules in compile_rules(
-        targets, admin_api=ingress.admin_api, max_body_size=ingress.max_body_size
-    ):
-        yield _ingress(server, rules, host)
+    """All Ingress objects of one host."""
+    for rules in compile_rules(dialect, targets, site, max_body_size=server.ingress.max_body_size):
+        yield _ingress(server, rules, site)
 
 
-def _ingress(server: HomeServer, rules: IngressRules, host: str) -> dict[str, Any]:
-    name = client_service_name(server, rules.route_class)
-    backend = {"service": {"name": name, "port": {"number": HTTP_PORT}}}
+def _ingress(server: HomeServer, rules: IngressRules, site: Site) -> dict[str, Any]:
+    name, port = backend(server, rules.target)
+    service = {"service": {"name": name, "port": {"number": port}}}
     paths = [
-        {"path": path, "pathType": "ImplementationSpecific", "backend": backend}
-        for path in rules.paths
+        {"path": path, "pathType": path_type, "backend": service}
+        for path_type, written in (
+            ("ImplementationSpecific", rules.expressions),
+            ("Exact", rules.exact),
+        )
+        for path in written
     ]
-    spec: dict[str, Any] = {"rules": [{"host": host, "http": {"paths": paths}}]}
+    spec: dict[str, Any] = {"rules": [{"host": site.host, "http": {"paths": paths}}]}
     if server.ingress.class_name is not None:
         spec["ingressClassName"] = server.ingress.class_name
-    if server.ingress.tls_secret_name:
-        spec["tls"] = [{"hosts": [host], "secretName": server.ingress.tls_secret_name}]
-    meta = object_meta(server, name, component="ingress")
-    meta["annotations"] = rules.annotations | dict(server.ingress.annotations)
+    if site.tls_secret_name:
+        spec["tls"] = [{"hosts": [site.host], "secretName": site.tls_secret_name}]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": meta,
+        "metadata": edge_meta(server, rules.target, site, rules.annotations),
         "spec": spec,
     }

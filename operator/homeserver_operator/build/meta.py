@@ -2,10 +2,10 @@
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from homeserver_operator.api.canonical import canonical
 from homeserver_operator.api.names import (
     API_VERSION,
     HOMESERVER_LABEL,
@@ -36,17 +36,20 @@ def object_meta(
         "labels": object_labels(server, component) | dict(labels or {}),
     }
     if owned:
-        meta["ownerReferences"] = [
-            {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "name": server.key.name,
-                "uid": server.uid,
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ]
+        meta["ownerReferences"] = [owner_reference(server)]
     return meta
+
+
+def owner_reference(server: HomeServer) -> dict[str, Any]:
+    """What makes an object the HomeServer's, to go when it goes."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": server.key.name,
+        "uid": server.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
 
 
 def object_labels(server: HomeServer, component: str) -> dict[str, str]:
@@ -66,8 +69,7 @@ def object_labels(server: HomeServer, component: str) -> dict[str, str]:
 
 def digest(value: Any) -> str:
     """A short hash of a JSON-like value, the same for equal values in any order of keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:HASH_LENGTH]
 
 
 def keyed_digest(key: bytes, content: Mapping[str, bytes]) -> str:

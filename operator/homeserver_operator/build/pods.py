@@ -3,10 +3,11 @@
 All pods meet the restricted Pod Security Standard with a read-only root.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from homeserver_operator.api.groups import Scheduling
 from homeserver_operator.api.names import (
     HTTP_PORT,
     METRICS_PORT,
@@ -18,11 +19,11 @@ from homeserver_operator.api.names import (
     SHARES_LABEL_PREFIX,
     WORKER_GROUP_LABEL,
 )
-from homeserver_operator.api.spec import HomeServer, Scheduling
+from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.build.meta import digest, object_labels
 from homeserver_operator.render import paths
 from homeserver_operator.topology import Process
-from homeserver_operator.validate.sources import REGISTRATION
+from homeserver_operator.validate.sources import ENVIRONMENT, REGISTRATION
 
 RUNTIME_USER: Final = 10001
 """The runtime image's user (runtime/Containerfile)."""
@@ -102,14 +103,14 @@ def pod_spec(
         "nodeSelector": dict(scheduling.node_selector),
         "tolerations": list(scheduling.tolerations),
         "affinity": dict(scheduling.affinity),
-        "topologySpreadConstraints": list(scheduling.topology_spread_constraints),
+        "topologySpreadConstraints": list(scheduling.topology_spread_constraints or ()),
         "priorityClassName": scheduling.priority_class_name,
     }
     return spec | {name: value for name, value in optional.items() if value}
 
 
 def process_labels(server: HomeServer, process: Process, shares: Sequence[str]) -> dict[str, str]:
-    """Labels of a Synapse pod. `shares` are the route classes that several groups answer."""
+    """Labels of a Synapse pod. `shares` is what several groups claim together."""
     return (
         object_labels(server, "main" if process.is_main else "worker")
         | {
@@ -117,7 +118,7 @@ def process_labels(server: HomeServer, process: Process, shares: Sequence[str]) 
             WORKER_GROUP_LABEL: process.group,
             ROLE_LABEL: "main" if process.is_main else "worker",
         }
-        | {f"{SHARES_LABEL_PREFIX}{route_class}": "true" for route_class in shares}
+        | {f"{SHARES_LABEL_PREFIX}{claim}": "true" for claim in shares}
     )
 
 
@@ -129,8 +130,12 @@ def process_template(
     pull_policy: str,
     mounts: Mounts,
     shares: Sequence[str],
+    spread: tuple[Mapping[str, Any], ...],
 ) -> dict[str, Any]:
-    """The pod template of one Synapse process, labelled with its own revision."""
+    """The pod template of one Synapse process, labelled with its own revision.
+
+    `spread` is where its pods go unless the user says so.
+    """
     volumes, volume_mounts = synapse_volumes(
         {paths.CONFIG: mounts.config[process.name]},
         _readable(mounts.copies, process),
@@ -143,7 +148,7 @@ def process_template(
         resources=process.options.scheduling.resources,
         mounts=volume_mounts,
         args=["run"],
-        env=_ENVIRONMENT,
+        env=[*_ENVIRONMENT, *(_secret_environment(mounts) if process.media_repository else ())],
         ports=_ports(process),
         startupProbe=_probe("/started", period=2, failures=300),
         readinessProbe=_probe("/ready", period=2, failures=2),
@@ -154,10 +159,17 @@ def process_template(
         user=RUNTIME_USER,
         containers=[synapse],
         volumes=volumes,
-        scheduling=process.options.scheduling,
+        scheduling=_scheduling(process, spread),
         grace=60,
     )
     return with_revision(process_labels(server, process, shares), spec)
+
+
+def _scheduling(process: Process, spread: tuple[Mapping[str, Any], ...]) -> Scheduling:
+    asked = process.options.scheduling
+    if asked.topology_spread_constraints is not None:
+        return asked
+    return replace(asked, topology_spread_constraints=spread)
 
 
 def with_revision(labels: Mapping[str, str], spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,6 +193,8 @@ def synapse_volumes(
     for index, (path, config_map) in enumerate(sorted(config.items())):
         add(f"process-{index}", path, {"configMap": {"name": config_map}})
     for purpose, copy in sorted(copies.items()):
+        if purpose in ENVIRONMENT:
+            continue
         add(purpose, _path(purpose), _copy_volume(copy))
     add("run", paths.RUN, {"emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}, read_only=False)
     add("tmp", "/tmp", {"emptyDir": {}}, read_only=False)  # noqa: S108 - a volume of the pod's own
@@ -227,11 +241,20 @@ def _ports(process: Process) -> list[dict[str, Any]]:
     ports = {"probe": PROBE_PORT, "metrics": METRICS_PORT}
     if process.is_main or process.serves or process.writes:
         ports["http"] = HTTP_PORT
-    if process.is_main or process.writes:
+    if process.replicating:
         ports["replication"] = REPLICATION_PORT
     return [
         {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()
     ]
+
+
+def _secret_environment(mounts: Mounts) -> Iterator[dict[str, Any]]:
+    """What a media process has in its environment, because a library looks for it there."""
+    for purpose in sorted(ENVIRONMENT & mounts.copies.keys()):
+        copy = mounts.copies[purpose]
+        for key in copy["data"]:
+            reference = {"name": copy["metadata"]["name"], "key": key}
+            yield {"name": key, "valueFrom": {"secretKeyRef": reference}}
 
 
 def _field(name: str, path: str) -> dict[str, Any]:

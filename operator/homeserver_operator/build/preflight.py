@@ -6,8 +6,9 @@ refuses, an image that cannot be pulled or a Secret that cannot be mounted takes
 
 from typing import Any
 
+from homeserver_operator.api.groups import Scheduling
 from homeserver_operator.api.names import PROCESS_LABEL, ROLE_LABEL
-from homeserver_operator.api.spec import HomeServer, Scheduling
+from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.build.meta import digest, object_labels, object_meta
 from homeserver_operator.build.pods import (
     RUNTIME_USER,

@@ -19,6 +19,7 @@ from homeserver_operator.api.names import (
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.routes import Target
+from homeserver_operator.routes.dialects import INGRESS
 from homeserver_operator.topology import Process
 
 TOPOLOGY_EPOCH = 1
@@ -42,15 +43,25 @@ def build_client_service(server: HomeServer, target: Target) -> dict[str, Any]:
     selector = (
         {WORKER_GROUP_LABEL: target.groups[0]}
         if len(target.groups) == 1
-        else {f"{SHARES_LABEL_PREFIX}{name}": "true"}
+        else {f"{SHARES_LABEL_PREFIX}{target.claim_label}": "true"}
     )
-    return _service(server, client_service_name(server, name), "client", selector, HTTP_PORT)
+    service = _service(server, client_service_name(server, name), "client", selector, HTTP_PORT)
+    return _for_controller(server, service, single=target.single)
 
 
 def build_main_service(server: HomeServer) -> dict[str, Any]:
     """Where everything goes that no worker answers."""
     name = client_service_name(server, MAIN)
-    return _service(server, name, "client", {WORKER_GROUP_LABEL: MAIN}, HTTP_PORT)
+    service = _service(server, name, "client", {WORKER_GROUP_LABEL: MAIN}, HTTP_PORT)
+    return _for_controller(server, service, single=True)
+
+
+def _for_controller(server: HomeServer, service: dict[str, Any], *, single: bool) -> dict[str, Any]:
+    """With the annotations by which a controller goes to the Service's own address."""
+    dialect = INGRESS.get(server.ingress.controller)
+    if single and dialect and dialect.on_service:
+        service["metadata"]["annotations"] = dict(dialect.on_service)
+    return service
 
 
 def build_replication_service(server: HomeServer, process: Process) -> dict[str, Any]:

@@ -7,6 +7,7 @@ distribution's packages serve alike. The database is for evaluation: one pod, no
 from collections.abc import Mapping
 from typing import Any, Final
 
+from homeserver_operator.api.groups import Scheduling
 from homeserver_operator.api.names import (
     HOMESERVER_LABEL,
     POSTGRES_PORT,
@@ -14,7 +15,7 @@ from homeserver_operator.api.names import (
     REDIS_PORT,
     ROLE_LABEL,
 )
-from homeserver_operator.api.spec import HomeServer, Scheduling
+from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.build.meta import object_labels, object_meta
 from homeserver_operator.build.pods import container, pod_spec, with_revision
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from homeserver_operator.api.spec import HomeServer, Volume
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import Volume
 from homeserver_operator.build.meta import object_meta
 
 

@@ -11,10 +11,11 @@ from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
-from homeserver_operator.plan import preflight
+from homeserver_operator.plan import preflight, scaling
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
 from homeserver_operator.plan.mounted import mounted_content
 from homeserver_operator.plan.preflight import Preflight
+from homeserver_operator.plan.retention import reowned
 from homeserver_operator.validate.sources import generated_names
 
 
@@ -41,7 +42,7 @@ def make_plan(server: HomeServer, manifests: Manifests, world: World) -> Outlook
     else:
         applies = tuple(_differences(wanted, world))
         deletes = tuple(_unwanted(server, wanted, world))
-    return Outlook(Plan(applies, deletes), check)
+    return Outlook(Plan(applies, deletes, tuple(reowned(server, world))), check)
 
 
 def _key(manifest: Object) -> ObjectKey:
@@ -63,8 +64,21 @@ def _strangers(server: HomeServer, wanted: Iterable[Object], world: World) -> It
 
 def _differences(wanted: Iterable[Object], world: World) -> Iterator[Apply]:
     for manifest in wanted:
-        if order := _difference(manifest, world):
+        yield from _writes(manifest, world)
+
+
+def _writes(manifest: Object, world: World) -> Iterator[Apply]:
+    """The apply of one object, if it is due, between those that its number of replicas needs."""
+    order = _difference(manifest, world)
+    live = world.children.get(_key(manifest))
+    if manifest["kind"] != "Deployment" or live is None:
+        if order:
             yield order
+        return
+    if order is None and scaling.changes_hands(manifest, live):
+        order = Apply(stamp(manifest), live["metadata"]["uid"], "spec.replicas changes hands")
+    around = (scaling.hand_over(manifest, live), order, scaling.take_back(manifest, live))
+    yield from filter(None, around)
 
 
 def _difference(manifest: Object, world: World) -> Apply | None:
@@ -87,14 +101,13 @@ def _held(manifests: Manifests, check: Preflight, world: World) -> Iterator[Appl
     """
     assert check.pod is not None  # noqa: S101 - a preflight that holds has a pod
     yield from _differences((manifests.account, *manifests.content, check.pod), world)
-    for manifest in (*manifests.network, *manifests.stores, *manifests.synapse.values(),
-                     *manifests.edge):  # fmt: skip
+    for manifest in manifests.serving():
         live = world.children.get(_key(manifest))
         repairs = (
             manifest["kind"] == "Service" if live is None else stamped_alike(stamp(manifest), live)
         )
-        if repairs and (order := _difference(manifest, world)):
-            yield order
+        if repairs:
+            yield from _writes(manifest, world)
 
 
 def _outdated_preflights(server: HomeServer, check: Preflight, world: World) -> Iterator[Delete]:

@@ -6,26 +6,23 @@ shows in the hash of the desired object, which each object carries as an annotat
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 from homeserver_operator.api.names import APPLIED_ANNOTATION
+from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.meta import digest
 
-_MERGE_KEYS: Final = ("name", "uid", "mountPath", "containerPort", "port")
+_MERGE_KEYS: Final = ("name", "uid", "mountPath", "containerPort")
 """Keys by which server-side apply merges the lists that we write; other lists are atomic."""
 
-_ATOMIC_MAPS: Final = frozenset({"selector", "nodeSelector"})
+_ATOMIC_MAPS: Final = frozenset(
+    {"selector", "nodeSelector", "podSelector", "namespaceSelector", "labelSelector", "matchLabels"}
+)
 """Mappings that have one owner as a whole: a key of somebody else's in them is drift."""
 
-_QUANTITIES: Final = frozenset({"requests", "limits"})
-
-_SUFFIXES: Final[Mapping[str, int | Decimal]] = {
-    "": 1, "m": Decimal("1e-3"), "u": Decimal("1e-6"), "n": Decimal("1e-9"),
-    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
-}  # fmt: skip
+_QUANTITIES: Final = frozenset({"requests", "limits", "target"})
+"""Mappings with quantities, which come back in other words; `target` is that of a metric."""
 
 
 def stamp(manifest: Object) -> Object:
@@ -44,11 +41,14 @@ def stamped_alike(stamped: Object, live: Object) -> bool:
 
 def first_difference(desired: Any, live: Any, path: str = "") -> str | None:
     """The path of the first field that is not as desired, None if all are."""
+    if desired == live:
+        # Most of it is, and the interpreter compares whole trees many times faster.
+        return None
     if isinstance(desired, Mapping):
         return _mapping_difference(desired, live, path)
     if isinstance(desired, Sequence) and not isinstance(desired, str):
         return _list_difference(desired, live, path)
-    return None if desired == live else path
+    return path
 
 
 def _mapping_difference(desired: Mapping[str, Any], live: Any, path: str) -> str | None:
@@ -56,16 +56,21 @@ def _mapping_difference(desired: Mapping[str, Any], live: Any, path: str) -> str
         # An empty mapping of ours may come back as nothing.
         return path if desired or live is not None else None
     field = path.rpartition(".")[2]
-    if field in _ATOMIC_MAPS and desired.keys() != live.keys():
+    if field in _ATOMIC_MAPS and _filled(desired) != _filled(live):
         return path
     quantities = field in _QUANTITIES
     for key, value in desired.items():
         where = f"{path}.{key}" if path else key
-        if quantities and key in live and quantity(value) == quantity(live[key]):
+        if quantities and key in live and _same_quantity(value, live[key]):
             continue
         if difference := first_difference(value, live.get(key), where):
             return difference
     return None
+
+
+def _filled(mapping: Mapping[str, Any]) -> set[str]:
+    """Its keys, without those that may come back as nothing."""
+    return {key for key, value in mapping.items() if value not in (None, {}, [])}
 
 
 def _list_difference(desired: Sequence[Any], live: Any, path: str) -> str | None:
@@ -92,12 +97,6 @@ def _merge_key(desired: Sequence[Any]) -> str | None:
     return next((key for key in _MERGE_KEYS if all(key in item for item in desired)), None)
 
 
-def quantity(value: Any) -> Decimal | None:
-    """A Kubernetes quantity ("1024Mi", "100m", 2) as a number, None if it is none."""
-    text = str(value)
-    digits = text.rstrip("numkKMGTPEi")
-    factor = _SUFFIXES.get(text[len(digits) :])
-    try:
-        return None if factor is None else Decimal(digits) * factor
-    except ArithmeticError:
-        return None
+def _same_quantity(ours: Any, theirs: Any) -> bool:
+    size = quantity(ours)
+    return size is not None and size == quantity(theirs)

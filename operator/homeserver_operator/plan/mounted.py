@@ -1,4 +1,4 @@
-"""Which ConfigMaps and Secrets live pods still mount, or would mount if they restarted."""
+"""Which ConfigMaps and Secrets live pods still use, or would use if they restarted."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +7,11 @@ from homeserver_operator.api.world import Object, ObjectKey, World
 
 def mounted_content(world: World) -> frozenset[ObjectKey]:
     """Content named by live Deployments, by ReplicaSets that still have pods, and by pods."""
-    return frozenset(key for pod_spec in _pod_specs(world) for key in _volumes(pod_spec))
+    return frozenset(
+        key
+        for pod_spec in _pod_specs(world)
+        for key in (*_volumes(pod_spec), *_environment(pod_spec))
+    )
 
 
 def _pod_specs(world: World) -> Iterator[Object]:
@@ -26,3 +30,10 @@ def _volumes(pod_spec: Object) -> Iterable[ObjectKey]:
             yield ObjectKey("ConfigMap", volume["configMap"].get("name", ""))
         if "secret" in volume:
             yield ObjectKey("Secret", volume["secret"].get("secretName", ""))
+
+
+def _environment(pod_spec: Object) -> Iterator[ObjectKey]:
+    for container in pod_spec["containers"]:
+        for variable in container.get("env", ()):
+            if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+                yield ObjectKey("Secret", reference.get("name", ""))

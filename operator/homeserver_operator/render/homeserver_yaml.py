@@ -18,40 +18,19 @@ from homeserver_operator.api.names import (
 )
 from homeserver_operator.api.roles import (
     FEDERATION_SENDER,
-    MEDIA_BACKGROUND_JOBS,
+    OUTBOUND_FEDERATION,
     PUSHER,
     STREAMS,
 )
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.render import paths
+from homeserver_operator.render.caches import cache_settings
+from homeserver_operator.render.media import media_settings, readable
 from homeserver_operator.render.paths import Addresses
+from homeserver_operator.routes.exposure import delegated_to, synapses_answer
 from homeserver_operator.topology import Process, Topology
-from homeserver_operator.validate import ValidHomeServer, sources
-
-MEDIA_KEYS: Final = frozenset(
-    {
-        "backup_media_store_path",
-        "dynamic_thumbnails",
-        "enable_authenticated_media",
-        "enable_local_media_storage",
-        "max_image_pixels",
-        "max_pending_media_uploads",
-        "max_spider_size",
-        "max_upload_size",
-        "media_retention",
-        "media_storage_providers",
-        "media_upload_limits",
-        "prevent_media_downloads_from",
-        "synchronous_backup_media_store",
-        "thumbnail_sizes",
-        "unused_expiration_time",
-        "url_preview_accept_language",
-        "url_preview_ip_range_blacklist",
-        "url_preview_ip_range_whitelist",
-        "url_preview_url_blacklist",
-    }
-)
-"""Keys that only a process with the media repository reads (synapse/config/repository.py)."""
+from homeserver_operator.validate import ValidHomeServer, appservices, sources
 
 _DUTIES: Final = {
     "backgroundTasks": "run_background_tasks_on",
@@ -70,9 +49,10 @@ def render_homeserver(
     """The settings of one process. No overlay meets a key of ours: `validate` saw to it."""
     spec = server.spec
     settings: dict[str, Any] = {"suppress_key_server_warning": True, "report_stats": False}
-    settings |= {"public_baseurl": f"https://{host(server)}/"}
-    settings |= _for(process, spec.config)
-    settings |= _for(process, process.options.config)
+    settings |= {"public_baseurl": f"https://{spec.client_host}/"}
+    overlay = merged(readable(process, spec.config), readable(process, process.options.config))
+    # A bound of the user's own, of whatever kind, takes the place of ours.
+    settings |= cache_settings(process) | overlay
     settings |= {
         "server_name": spec.server_name,
         "signing_key_path": paths.secret(sources.SIGNING_KEY, sources.SIGNING_KEY_FILE),
@@ -90,22 +70,22 @@ def render_homeserver(
         settings["stream_writers"] = {
             STREAMS[stream]: list(writers) for stream, writers in sorted(topology.writers.items())
         }
+    settings |= _authentication(server) | _appservices(server)
     settings |= _duties(topology, process)
-    settings |= _main(settings) if process.is_main else _worker(process)
+    settings |= media_settings(spec, topology, process)
+    settings |= _main(settings) | _well_known(spec) if process.is_main else _worker(process)
     return settings
 
 
-def host(server: ValidHomeServer) -> str:
-    """The host name by which clients come in."""
-    name = server.spec.server_name
-    bare = name if name.endswith("]") else name.rsplit(":", 1)[0]
-    return server.spec.ingress.host or bare
-
-
-def _for(process: Process, overlay: Mapping[str, Any]) -> dict[str, Any]:
-    if process.media_repository:
-        return dict(overlay)
-    return {key: value for key, value in overlay.items() if key not in MEDIA_KEYS}
+def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Both overlays, the upper one's values winning; mappings are merged, all else is replaced."""
+    result = dict(lower)
+    for key, value in upper.items():
+        below = result.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = merged(below, value)  # noqa: PLW2901 - the same value, completed
+        result[key] = value
+    return result
 
 
 def _database(server: ValidHomeServer, addresses: Addresses) -> dict[str, Any]:
@@ -144,12 +124,38 @@ def _redis(server: ValidHomeServer, addresses: Addresses) -> dict[str, Any]:
             settings["use_tls"] = True
         if redis.ca:
             settings["ca_file"] = paths.secret(sources.REDIS_CA, sources.CA_FILE)
+        if redis.client_certificate:
+            settings |= {
+                "certificate_file": paths.secret(sources.REDIS_CLIENT, sources.CERTIFICATE_FILE),
+                "private_key_file": paths.secret(sources.REDIS_CLIENT, sources.PRIVATE_KEY_FILE),
+            }
     material = server.material.get(sources.REDIS, {})
     if "password" in material:
         settings["password_path"] = paths.secret(sources.REDIS, "password")
     if username := material.get("username"):
         settings["username"] = username.decode().strip()
     return settings
+
+
+def _authentication(server: ValidHomeServer) -> dict[str, Any]:
+    if not (mas := server.spec.authentication):
+        return {}
+    return {
+        "matrix_authentication_service": {
+            "enabled": True,
+            "endpoint": mas.endpoint,
+            "secret_path": paths.secret(sources.MAS, sources.TOKEN_FILE),
+        }
+    }
+
+
+def _appservices(server: ValidHomeServer) -> dict[str, Any]:
+    """Every process reads the registrations: each authenticates application services itself."""
+    files = [
+        paths.secret(appservices.purpose(service.name), appservices.FILE)
+        for service in server.spec.appservices
+    ]
+    return {"app_service_config_files": sorted(files)} if files else {}
 
 
 def _instance_map(topology: Topology, addresses: Addresses) -> dict[str, Any]:
@@ -175,9 +181,9 @@ def _duties(topology: Topology, process: Process) -> dict[str, Any]:
             settings[_DUTIES[duty]] = instances[0]
         elif duty in _SHARDED_DUTIES:
             settings[_SHARDED_DUTIES[duty]] = list(instances)
-    jobs = topology.runners.get(MEDIA_BACKGROUND_JOBS)
-    if jobs and process.media_repository:
-        settings["media_instance_running_background_jobs"] = jobs[0]
+    if outbound := topology.runners.get(OUTBOUND_FEDERATION):
+        # Not a question of "is it I": whoever has something to ask other servers asks through them.
+        settings["outbound_federation_restricted_to"] = list(outbound)
     return settings
 
 
@@ -191,12 +197,19 @@ def _main(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _well_known(spec: HomeServer) -> dict[str, Any]:
+    """Synapse's own answer for other servers; where it must be another, the launcher adds it."""
+    if (answer := delegated_to(spec)) is None or answer != synapses_answer(spec):
+        return {}
+    return {"serve_server_wellknown": True}
+
+
 def _worker(process: Process) -> dict[str, Any]:
     listeners = [_METRICS]
     if process.serves or process.writes:
         names = ["client", "federation"] + (["media"] if process.media_repository else [])
         listeners = [_clients(names), *listeners]
-    if process.writes:
+    if process.replicating:
         listeners = [*listeners, _REPLICATION]
     return {
         "worker_app": "synapse.app.generic_worker",

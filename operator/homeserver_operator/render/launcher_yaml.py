@@ -2,6 +2,7 @@
 
 from homeserver_operator.api.names import MAIN, PROBE_PORT
 from homeserver_operator.render import paths
+from homeserver_operator.routes.exposure import delegated_to, synapses_answer
 from homeserver_operator.topology import Process
 from homeserver_operator.validate import ValidHomeServer
 from homeserver_operator.validate.sources import POSTGRES
@@ -12,7 +13,7 @@ FORMAT = 1
 def render_launcher(server: ValidHomeServer, process: Process) -> dict[str, object]:
     """The launcher's own settings; `name` None tells it to take the pod's name."""
     database = server.material[POSTGRES]
-    return {
+    settings: dict[str, object] = {
         "version": FORMAT,
         "name": MAIN if process.is_main else process.instance,
         "role": "main" if process.is_main else "worker",
@@ -28,3 +29,7 @@ def render_launcher(server: ValidHomeServer, process: Process) -> dict[str, obje
             for index in range(len(server.spec.config_from))
         ],
     }
+    server_answer = delegated_to(server.spec)
+    if process.is_main and server_answer not in {None, synapses_answer(server.spec)}:
+        settings["well_known_server"] = server_answer
+    return settings

@@ -9,8 +9,10 @@ from typing import Any
 
 from homeserver_operator.api.actions import Event
 from homeserver_operator.api.names import ROLE_LABEL
-from homeserver_operator.api.spec import ExternalPostgres, HomeServer
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres
 from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.routes.reduction import Reduction
 from homeserver_operator.status.conditions import (
     ACCEPTED,
     AVAILABLE,
@@ -18,10 +20,12 @@ from homeserver_operator.status.conditions import (
     PAUSED,
     READY,
     RECONCILING,
+    ROUTING_REDUCED,
     STALLED,
     Condition,
     to_status,
 )
+from homeserver_operator.status.connections import connection_budget
 from homeserver_operator.status.obstacles import APPLY_FAILED, Findings, Obstacle, find_obstacle
 from homeserver_operator.status.workloads import Progress, progress
 from homeserver_operator.validate.sources import sources_of
@@ -121,6 +125,23 @@ def _conditions(
             "the database is a single pod without backups, meant for evaluation: "
             "set spec.postgres.host for production",
         )
+    if findings.manifests and findings.manifests.reduced:
+        yield _routing_reduced(server, findings.manifests.reduced)
+
+    if findings.topology and (budget := connection_budget(server, findings.topology, world)):
+        yield budget
+
+
+def _routing_reduced(server: HomeServer, reduced: tuple[Reduction, ...]) -> Condition:
+    """Nothing is wrong: every request is answered by a process that can."""
+    losses = [
+        f"{item.what} (routes: {', '.join(item.route_classes)})" if item.route_classes
+        else item.what
+        for item in reduced
+    ]  # fmt: skip
+    controller = server.ingress.controller
+    text = f"{controller} is not told, for lack of words: {'; '.join(losses)}"
+    return Condition(ROUTING_REDUCED, True, "ControllerLimits", text)
 
 
 def _accepted(findings: Findings) -> Condition:

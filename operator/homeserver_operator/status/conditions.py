@@ -15,6 +15,8 @@ RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
 PAUSED: Final = "Paused"
 EVALUATION_DATABASE: Final = "EvaluationDatabase"
+ROUTING_REDUCED: Final = "RoutingReduced"
+CONNECTION_BUDGET_EXCEEDED: Final = "ConnectionBudgetExceeded"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from homeserver_operator.plan import Outlook
 from homeserver_operator.plan.preflight import Verdict
 from homeserver_operator.plan.trouble import Trouble
 from homeserver_operator.status.workloads import Progress, troubles
+from homeserver_operator.topology import Topology
 from homeserver_operator.validate import Rejected
 
 APPLY_FAILED: Final = "ApplyFailed"
@@ -17,12 +18,13 @@ APPLY_FAILED: Final = "ApplyFailed"
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a status is made of. `manifests` is None if the spec was rejected.
+    """All that a status is made of. `topology` and `manifests` are None if the spec was rejected.
 
     `failure` is the API server's word on a write that it refused.
     """
 
     rejected: Rejected | None = None
+    topology: Topology | None = None
     manifests: Manifests | None = None
     outlook: Outlook | None = None
     strangers: tuple[ObjectKey, ...] = ()
@@ -66,7 +68,7 @@ def _rollout_obstacle(
         return _preflight_obstacle(outlook)
     if outlook and not outlook.plan.empty:
         # Said before it is done, so that whoever waits for Ready never sees yesterday's.
-        count = len(outlook.plan.applies) + len(outlook.plan.deletes)
+        count = len(outlook.plan.steps)
         return Obstacle("Applying", f"writing {count} objects", people=False)
     missing = [item for item in all_progress if not item.done]
     if not missing:

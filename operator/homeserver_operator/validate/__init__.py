@@ -5,26 +5,29 @@ After this step nothing looks at missing objects, bad overlays or impossible gro
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
-from homeserver_operator.validate import edge, groups, overlay
-from homeserver_operator.validate.sources import REPLICATION, Source, sources_of
+from homeserver_operator.validate import appservices, edge, groups, media, overlay, stores
+from homeserver_operator.validate.appservices import Registration
+from homeserver_operator.validate.sources import REPLICATION, S3, Source, sources_of
 
 
 @dataclass(frozen=True)
 class ValidHomeServer:
     """A HomeServer whose spec holds together and whose Secrets are all there.
 
-    `material` is what the processes mount, by purpose: file name to content.
+    `material` is what the processes mount, by purpose: file name to content. `registrations` are
+    those of the application services, by their names in the spec.
     """
 
     spec: HomeServer
     material: Mapping[str, Mapping[str, bytes]]
+    registrations: Mapping[str, Registration] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,25 @@ def validate(server: HomeServer, world: World) -> ValidHomeServer | Rejected:
     if found := [problem for source in wanted for problem in _source_problems(source, world)]:
         return Rejected(SECRET_MISSING, "; ".join(found), RECHECK)
     material = {source.purpose: _material(source, world) for source in wanted}
-    if found := list(_config_from_problems(wanted, material)):
+    registrations, unregistered = appservices.read_registrations(server, material)
+    found = [*_config_from_problems(wanted, material, overlay.owned_by(server)), *unregistered]
+    if found:
         return Rejected(INVALID_SPEC, "; ".join(found), RECHECK)
-    return ValidHomeServer(server, material)
+    return ValidHomeServer(server, material, registrations)
 
 
 def _spec_problems(server: HomeServer) -> Iterator[str]:
     yield from groups.problems(server)
+    yield from appservices.group_problems(server)
+    yield from media.problems(server)
+    yield from stores.problems(server)
     yield from edge.problems(server)
-    yield from overlay.problems(server.config, "spec.config")
-    yield from overlay.problems(server.main.config, "spec.main.config")
+    owned = overlay.owned_by(server)
+    yield from overlay.problems(server.config, "spec.config", owned)
+    yield from overlay.problems(server.main.config, "spec.main.config", owned)
     for group in server.workers:
-        yield from overlay.problems(group.options.config, f"spec.workers[{group.name}].config")
+        path = f"spec.workers[{group.name}].config"
+        yield from overlay.problems(group.options.config, path, owned)
 
 
 def _data(source: Source, world: World) -> Mapping[str, bytes] | None:
@@ -87,6 +97,12 @@ def _source_problems(source: Source, world: World) -> Iterator[str]:
         elif source.purpose == REPLICATION and len(data[key].split()) > 1:
             # Synapse splits the header that carries it, and answers 500 to every replication call.
             yield f"{source.path}: key {key} of {kind} {name} holds white space: make one without"
+        elif source.purpose == S3 and data[key] != data[key].strip():
+            # It goes into a signature as it is, and uploads would fail one by one.
+            yield (
+                f"{source.path}: key {key} of {kind} {name} begins or ends with white space: "
+                "make one without, for example by printf instead of echo"
+            )
 
 
 def _material(source: Source, world: World) -> Mapping[str, bytes]:
@@ -95,7 +111,9 @@ def _material(source: Source, world: World) -> Mapping[str, bytes]:
 
 
 def _config_from_problems(
-    wanted: tuple[Source, ...], material: Mapping[str, Mapping[str, bytes]]
+    wanted: tuple[Source, ...],
+    material: Mapping[str, Mapping[str, bytes]],
+    owned: Mapping[str, str],
 ) -> Iterator[str]:
     for source in wanted:
         if not source.path.startswith("spec.configFrom"):
@@ -112,7 +130,7 @@ def _config_from_problems(
         if not isinstance(document, Mapping):
             yield f"{where} must hold a YAML mapping, as homeserver.yaml does"
         else:
-            yield from overlay.owned_problems(document, where)
+            yield from overlay.owned_problems(document, where, owned)
 
 
 def _lost(lost: list[Source], world: World) -> str:

@@ -8,6 +8,8 @@ Synapse's to judge.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from homeserver_operator.api.spec import HomeServer
+
 _FIELDS = "it follows from the resource"
 _GONE = "this option is gone from Synapse; the instance map replaces it"
 
@@ -18,12 +20,18 @@ OWNED: Final[Mapping[str, str]] = {
     "redis": "set spec.redis",
     "listeners": f"{_FIELDS}; listeners are not configurable",
     "worker_listeners": f"{_FIELDS}; listeners are not configurable",
+    "bind_port": f"{_FIELDS}; listeners are not configurable",
+    "bind_host": f"{_FIELDS}; listeners are not configurable",
+    "unsecure_port": f"{_FIELDS}; listeners are not configurable",
+    "manhole": f"{_FIELDS}; listeners are not configurable",
+    "worker_manhole": f"{_FIELDS}; listeners are not configurable",
     "instance_map": f"{_FIELDS}; set workers[].writes",
     "stream_writers": "set workers[].writes",
     "federation_sender_instances": "set workers[].runs: [federationSender]",
     "send_federation": "set workers[].runs: [federationSender]",
     "pusher_instances": "set workers[].runs: [pusher]",
     "start_pushers": "set workers[].runs: [pusher]",
+    "outbound_federation_restricted_to": "set workers[].runs: [outboundFederation]",
     "run_background_tasks_on": "set workers[].runs: [backgroundTasks]",
     "update_user_directory_from_worker": "set workers[].runs: [userDirectory]",
     "update_user_directory": "set workers[].runs: [userDirectory]",
@@ -43,6 +51,8 @@ OWNED: Final[Mapping[str, str]] = {
     "worker_replication_http_tls": _GONE,
     "worker_main_http_uri": _GONE,
     "worker_replication_secret_path": "set spec.secrets.workerReplicationSecret",
+    "app_service_config_files": "set spec.appservices",
+    "matrix_authentication_service": "set spec.matrixAuthenticationService",
     "signing_key_path": "set spec.secrets.signingKey",
     "macaroon_secret_key_path": "set spec.secrets.macaroonSecretKey",
     "form_secret_path": "set spec.secrets.formSecret",
@@ -75,35 +85,70 @@ NESTED_SECRETS: Final = (
     ("email", "smtp_pass"),
     ("jwt_config", "secret"),
     ("oidc_providers", "client_secret"),
-    ("matrix_authentication_service", "secret"),
-    ("experimental_features", "msc3861", "client_secret"),
-    ("experimental_features", "msc3861", "admin_token"),
+    ("oidc_providers", "client_secret_jwt_key", "key"),
+    ("oidc_config", "client_secret"),
+    ("password_config", "pepper"),
+    ("manhole_settings", "password"),
+    ("media_storage_providers", "config", "secret_access_key"),
+    ("media_storage_providers", "config", "session_token"),
+    ("media_storage_providers", "config", "sse_customer_key"),
 )
 """Paths of secrets that belong into configFrom; lists on the way are walked through.
 
-The first group is what Synapse's own --no-secrets-in-config refuses, the rest what its manual calls
-secret.
+Some are what Synapse's own --no-secrets-in-config refuses, the rest what its manual calls secret.
 """
 
+_S3 = "spec.mediaStore.s3 is set, and Synapse takes one or the other: remove one of the two"
 
-def problems(overlay: Mapping[str, Any], path: str) -> Iterator[str]:
+NESTED_OWNED: Final[Mapping[tuple[str, ...], str]] = {
+    ("experimental_features", "msc3861"): (
+        "it is gone from Synapse: set spec.matrixAuthenticationService"
+    ),
+}
+"""The same as OWNED for what lies deeper."""
+
+OWNED_WITH_S3: Final[Mapping[str, str]] = {
+    "media_storage_providers": _S3,
+    "backup_media_store_path": _S3,
+}
+"""Keys that are the user's unless the bucket is ours."""
+
+
+def owned_by(server: HomeServer) -> Mapping[str, str]:
+    """Keys that this homeserver's overlays must not set, and what to do instead."""
+    return {**OWNED, **OWNED_WITH_S3} if server.media.s3 else OWNED
+
+
+def problems(
+    overlay: Mapping[str, Any], path: str, owned: Mapping[str, str] = OWNED
+) -> Iterator[str]:
     """Say what is wrong with an overlay at `path` of the resource (one sentence each)."""
     for key in overlay:
-        if remedy := OWNED.get(key):
+        if remedy := owned.get(key):
             yield f"{path}.{key} is the operator's: {remedy}"
         elif remedy := SECRETS.get(key):
             yield f"{path}.{key} would lie in a ConfigMap for everybody to read: {remedy}"
+    yield from _nested_owned(overlay, f"{path}.")
     for secret in NESTED_SECRETS:
         if _holds(overlay, secret):
             dotted = ".".join(secret)
             yield f"{path}.{dotted} would lie in a ConfigMap for everybody to read: {_ELSEWHERE}"
 
 
-def owned_problems(overlay: Mapping[str, Any], path: str) -> Iterator[str]:
+def owned_problems(
+    overlay: Mapping[str, Any], path: str, owned: Mapping[str, str] = OWNED
+) -> Iterator[str]:
     """The same for a Secret of configFrom, where secrets are welcome but owned keys are not."""
     for key in overlay:
-        if remedy := {**OWNED, **SECRETS}.get(key):
+        if remedy := {**owned, **SECRETS}.get(key):
             yield f"{path} sets {key}, which is the operator's: {remedy}"
+    yield from _nested_owned(overlay, f"{path} sets ")
+
+
+def _nested_owned(overlay: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for option, remedy in NESTED_OWNED.items():
+        if _holds(overlay, option):
+            yield f"{prefix}{'.'.join(option)} is the operator's: {remedy}"
 
 
 def _holds(node: Any, path: tuple[str, ...]) -> bool:

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from homeserver_operator.api.spec import ExternalPostgres, ExternalRedis, HomeServer, SecretRef
+from homeserver_operator.api.references import SecretRef
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.api.world import ObjectKey
+from homeserver_operator.validate import appservices
 
 SIGNING_KEY: Final = "signing-key"
 MACAROON: Final = "macaroon"
@@ -20,12 +23,20 @@ POSTGRES: Final = "postgres"
 POSTGRES_CA: Final = "postgres-ca"
 REDIS: Final = "redis"
 REDIS_CA: Final = "redis-ca"
+MAS: Final = "mas"
+REDIS_CLIENT: Final = "redis-client"
+S3: Final = "s3"
 COPY_NAMES: Final = "copy-names"
 """Key of the hash in the names of Secret copies, so that a name tells nothing of the content."""
 
 SIGNING_KEY_FILE: Final = "signing.key"
 TOKEN_FILE: Final = "secret"  # noqa: S105 - a file name
 CA_FILE: Final = "ca.crt"
+CERTIFICATE_FILE: Final = "tls.crt"
+PRIVATE_KEY_FILE: Final = "tls.key"
+
+ENVIRONMENT: Final = frozenset({S3})
+"""Purposes whose copies' keys become environment variables of media processes, and no files."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,9 @@ def sources_of(server: HomeServer) -> tuple[Source, ...]:
         *_secrets(server),
         *_postgres(server),
         *_redis(server),
+        *_authentication(server),
+        *_appservices(server),
+        *_s3(server),
         *_config_from(server),
         *_files(server),
     )
@@ -119,6 +133,38 @@ def _redis(server: HomeServer) -> Iterator[Source]:
         yield Source(REDIS, secret, tuple(keys), "spec.redis.credentials")
     if redis.ca:
         yield _referenced(REDIS_CA, CA_FILE, redis.ca, "spec.redis.tls.caSecret")
+    if redis.client_certificate:
+        files = tuple((file, file) for file in (CERTIFICATE_FILE, PRIVATE_KEY_FILE))
+        secret = ObjectKey("Secret", redis.client_certificate)
+        yield Source(REDIS_CLIENT, secret, files, "spec.redis.tls.clientCertificate")
+
+
+def _s3(server: HomeServer) -> Iterator[Source]:
+    bucket = server.media.s3
+    if bucket and bucket.secret_name:
+        yield Source(
+            S3,
+            ObjectKey("Secret", bucket.secret_name),
+            (
+                ("AWS_ACCESS_KEY_ID", bucket.access_key_id_key),
+                ("AWS_SECRET_ACCESS_KEY", bucket.secret_access_key_key),
+            ),
+            "spec.mediaStore.s3.credentials",
+        )
+
+
+def _authentication(server: HomeServer) -> Iterator[Source]:
+    if mas := server.authentication:
+        path = "spec.matrixAuthenticationService.secret"
+        yield _referenced(MAS, TOKEN_FILE, mas.secret, path)
+
+
+def _appservices(server: HomeServer) -> Iterator[Source]:
+    for service in server.appservices:
+        path = f"spec.appservices[{service.name}]"
+        yield _referenced(
+            appservices.purpose(service.name), appservices.FILE, service.registration, path
+        )
 
 
 def _config_from(server: HomeServer) -> Iterator[Source]:

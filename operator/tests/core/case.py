@@ -79,8 +79,8 @@ def build_all(case: Case) -> Manifests:
 def load(name: str) -> Case:
     directory = CASES / name
     own = directory / "homeserver.yaml"
-    # A case without a resource of its own is the example of its name.
-    source = own if own.exists() else EXAMPLES / "homeserver.yaml"
+    # A case without a resource of its own is an example.
+    source = own if own.exists() else examples()[name]
     users = directory / "references.yaml"
     documents = yaml.safe_load_all(users.read_text()) if users.exists() else ()
     return Case(name, as_stored(yaml.safe_load(source.read_text())), dict(map(_data, documents)))
@@ -88,6 +88,15 @@ def load(name: str) -> Case:
 
 def names() -> list[str]:
     return sorted(path.name for path in CASES.iterdir() if path.is_dir())
+
+
+@cache
+def examples() -> dict[str, Path]:
+    """The examples by the names that their cases have: `example-<name>`, and `example` itself."""
+    return {
+        "example" if path.stem == "homeserver" else f"example-{path.stem}": path
+        for path in sorted(EXAMPLES.glob("*.yaml"))
+    }
 
 
 def as_stored(body: Object, *, generation: int = 3) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A cluster in memory: server-side apply, the API server's defaults, and pods that come up.
 
-Only as much of Kubernetes as plans touch: one field manager (ours) and foreigners who edit, lists
-merged by their keys, atomic lists and maps replaced, immutable things refused.
+Only as much of Kubernetes as plans touch: our field manager and foreigners who edit, lists merged
+by their keys, atomic lists and maps replaced, immutable things refused. One field has several
+managers: a Deployment's number of replicas.
 """
 
 import json
@@ -10,8 +11,13 @@ from typing import Any
 
 from tests.core.defaulting import canonical_quantities, with_defaults
 
-from homeserver_operator.api.actions import Apply, Delete, Generate, Plan
-from homeserver_operator.api.names import API_VERSION, PROCESS_LABEL, ROLE_LABEL
+from homeserver_operator.api.actions import Apply, Delete, Generate, Plan, Reown
+from homeserver_operator.api.names import (
+    API_VERSION,
+    FIELD_MANAGER,
+    PROCESS_LABEL,
+    ROLE_LABEL,
+)
 from homeserver_operator.api.world import Object, ObjectKey, World
 
 _KEYED: Mapping[str, tuple[str, ...]] = {
@@ -33,12 +39,18 @@ class FakeCluster:
         self.live: dict[ObjectKey, dict[str, Any]] = {}
         self.references = dict(references)
         self._ours: dict[ObjectKey, Any] = {}
+        self._scalers: dict[ObjectKey, set[str]] = {}
         self._made = 0
 
     @property
     def world(self) -> World:
         # Copied, so that a core that changes what it was given would be found out.
         children = {key: copied(live) for key, live in self.live.items()}
+        for key, managers in self._scalers.items():
+            children[key]["metadata"]["managedFields"] = [
+                {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+                for manager in sorted(managers)
+            ]
         return World(children=children, references=dict(self.references))
 
     def execute(self, plan: Plan) -> None:
@@ -46,6 +58,8 @@ class FakeCluster:
             self._apply(apply)
         for delete in plan.deletes:
             self._delete(delete)
+        for reown in plan.reowns:
+            self._reown(reown)
 
     def create(self, order: Generate) -> None:
         key = ObjectKey("Secret", order.manifest["metadata"]["name"])
@@ -58,13 +72,37 @@ class FakeCluster:
         """Somebody deletes an object."""
         del self.live[key]
         self._ours.pop(key, None)
+        self._scalers.pop(key, None)
+
+    def scale(self, name: str, replicas: int, *, manager: str = "kubectl") -> None:
+        """Somebody uses a Deployment's scale subresource, and owns the number from then on."""
+        key = ObjectKey("Deployment", name)
+        if self.live[key]["spec"]["replicas"] != replicas:
+            self._scalers[key] = {manager}
+            self.live[key]["spec"]["replicas"] = replicas
+            self.live[key]["metadata"]["generation"] += 1
+            self._touch(key)
 
     def _apply(self, order: Apply) -> None:
         key, live = order.key, self.live.get(order.key)
         if (live["metadata"]["uid"] if live else None) != order.uid:
             raise RefusedError(f"{key}: decided on another object")
         wanted = canonical_quantities(copied(order.manifest))
-        merged = _merge(self._ours.get(key), wanted, live or {})
+        version = wanted["metadata"].pop("resourceVersion", None)
+        if version is not None and live and version != live["metadata"]["resourceVersion"]:
+            raise RefusedError(f"{key}: decided on another version")
+        others = self._own_replicas(key, wanted, order.manager)
+        if order.manager != FIELD_MANAGER:
+            assert live is not None
+            number = wanted.get("spec", {})
+            live["metadata"]["generation"] += not number.items() <= live["spec"].items()
+            live["spec"] |= number
+            self._touch(key)
+            return
+        before = copied(self._ours.get(key))
+        if before and others and "replicas" not in wanted["spec"]:
+            before["spec"].pop("replicas", None)
+        merged = _merge(before, wanted, live or {})
         fresh = with_defaults(merged)
         if live is not None:
             _check_immutable(key, live, fresh)
@@ -73,17 +111,45 @@ class FakeCluster:
         self._ours[key] = wanted
         self._store(key, fresh)
 
+    def _own_replicas(self, key: ObjectKey, wanted: Object, manager: str) -> bool:
+        """Who owns the number after an apply; whether anybody does who is not the applier."""
+        if key.kind != "Deployment":
+            return False
+        owners = self._scalers.setdefault(key, set())
+        replicas = wanted.get("spec", {}).get("replicas")
+        if replicas is None:
+            # Whoever was overruled before has lost it already: leaving out is no loss then.
+            lost = manager not in owners
+            owners.discard(manager)
+            return bool(owners) or lost
+        live = self.live.get(key)
+        if live and live["spec"]["replicas"] != replicas:
+            owners.clear()
+        owners.add(manager)
+        return bool(owners - {manager})
+
+    def _touch(self, key: ObjectKey) -> None:
+        self._made += 1
+        self.live[key]["metadata"]["resourceVersion"] = str(self._made)
+
     def _store(self, key: ObjectKey, fresh: dict[str, Any]) -> None:
         self._made += 1
         fresh["metadata"].setdefault("uid", f"child-{self._made}")
         fresh["metadata"].setdefault("generation", 1)
         self.live[key] = fresh
+        self._touch(key)
 
     def _delete(self, order: Delete) -> None:
         if self.live[order.key]["metadata"]["uid"] != order.uid:
             raise RefusedError(f"{order.key}: decided on another object")
         self.forget(order.key)
         self.references.pop(order.key, None)
+
+    def _reown(self, order: Reown) -> None:
+        metadata = self.live[order.key]["metadata"]
+        if metadata["uid"] != order.uid:
+            raise RefusedError(f"{order.key}: decided on another object")
+        metadata["ownerReferences"] = [copied(owner) for owner in order.owners]
 
     def settle(self) -> None:
         """Controllers and kubelets do their work: every pod is there, new and ready."""

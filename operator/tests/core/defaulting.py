@@ -27,6 +27,10 @@ def with_defaults(manifest: Object) -> dict[str, Any]:
                   internalTrafficPolicy="Cluster")  # fmt: skip
         case "PersistentVolumeClaim":
             _fill(spec, volumeMode="Filesystem", storageClassName="standard", volumeName="pv-1")
+        case "HorizontalPodAutoscaler":
+            stored["status"] = {"currentMetrics": None, "desiredReplicas": 0}
+        case "PodDisruptionBudget":
+            stored["status"] = {"currentHealthy": 0, "disruptionsAllowed": 0}
         case "Ingress":
             stored.setdefault("status", {"loadBalancer": {}})
     return stored
@@ -43,7 +47,8 @@ def _pod_spec(spec: dict[str, Any]) -> None:
                 if "httpGet" in probe:
                     _fill(probe["httpGet"], scheme="HTTP")
         for variable in container.get("env", ()):
-            _fill(variable["valueFrom"]["fieldRef"], apiVersion="v1")
+            if field := variable["valueFrom"].get("fieldRef"):
+                _fill(field, apiVersion="v1")
     for volume in spec["volumes"]:
         if "configMap" in volume:
             _fill(volume["configMap"], defaultMode=0o644)

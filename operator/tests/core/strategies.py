@@ -3,17 +3,25 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.core.case import as_stored
+from tests.core.case import References, as_stored
 
-from homeserver_operator.api.roles import SINGLE_RUNNER, SINGLE_WRITER, STREAMS
-from homeserver_operator.routes.table import CLASSES
+from homeserver_operator.api.roles import (
+    QUARANTINED_MEDIA,
+    SHARED_BY_ALL,
+    SINGLE_RUNNER,
+    SINGLE_WRITER,
+    SSO,
+    STREAMS,
+)
+from homeserver_operator.api.world import ObjectKey
+from homeserver_operator.routes.classes import CLASSES
 from homeserver_operator.validate.groups import RESERVED
 
 Spec = dict[str, Any]
 
-SERVES = sorted({c.serves for c in CLASSES if c.serves} - {"media"})
-SHARDED_STREAMS = sorted(set(STREAMS) - set(SINGLE_WRITER))
-SHARDED_DUTIES = ["federationSender", "pusher"]
+SERVES = sorted({c.serves for c in CLASSES if c.serves} - {"media", SSO})
+SHARDED_STREAMS = sorted(set(STREAMS) - {*SINGLE_WRITER, QUARANTINED_MEDIA})
+SHARDED_DUTIES = ["federationSender", "outboundFederation", "pusher"]
 
 
 def names(longest: int) -> st.SearchStrategy[str]:
@@ -30,12 +38,13 @@ def groups(draw: st.DrawFn) -> list[Spec]:
     made: list[Spec] = [{"name": name} for name in called]
     for group in made:
         _claim(draw, group)
-    for field, singles in (("writes", SINGLE_WRITER), ("runs", SINGLE_RUNNER)):
+    for field, singles in (("writes", SINGLE_WRITER), ("runs", SINGLE_RUNNER), ("serves", [SSO])):
         for value in singles:
             hosts = [group for group in made if group.get("replicas", 1) <= 1]
             if draw(st.booleans()) and hosts:
                 draw(st.sampled_from(hosts)).setdefault(field, []).append(value)
     _media(draw, made)
+    _autoscale(draw, made)
     return [group for group in made if {"serves", "writes", "runs"} & group.keys()]
 
 
@@ -56,19 +65,38 @@ def _media(draw: st.DrawFn, made: list[Spec]) -> None:
         host = draw(st.sampled_from(hosts))
         host.setdefault("serves", []).append("media")
         host.setdefault("runs", []).append("mediaBackgroundJobs")
+        if draw(st.booleans()):
+            host.setdefault("writes", []).append(QUARANTINED_MEDIA)
+
+
+def _autoscale(draw: st.DrawFn, made: list[Spec]) -> None:
+    for group in made:
+        # Media would need a volume for many.
+        serves = "serves" in group and "media" not in group["serves"]
+        if serves and not {"writes", "runs", "replicas"} & group.keys() and draw(st.booleans()):
+            group["autoscale"] = {"minReplicas": 2, "maxReplicas": 5, "memoryUtilization": 70}
+            group["resources"] = {"requests": {"memory": "512Mi"}}
 
 
 @st.composite
 def specs(draw: st.DrawFn, server_name: str = "wood.example") -> Spec:
     """A whole spec."""
     spec: Spec = {"serverName": server_name}
-    if found := draw(groups()):
+    found = draw(groups())
+    if found:
         spec["workers"] = found
     options: dict[str, list[Any]] = {
         "image": ["synapse.invalid/own:1"],
         "logLevel": ["DEBUG", "ERROR"],
         "config": [{"enable_search": False}, {"max_upload_size": "9M"}],
-        "ingress": [{"enabled": False}, {"className": "outer", "adminApi": True}],
+        "ingress": [
+            {"enabled": False}, {"className": "outer", "adminApi": True}, {"wellKnown": {}},
+            {"host": "chat.example", "wellKnown": {}, "federation": {"host": "fed.example"}},
+            {"controller": "traefik"}, {"controller": "traefik-crd", "tls": {"secretName": "c"}},
+            {"controller": "haproxy-ingress", "maxBodySize": "0"},
+            {"controller": "gateway-api", "gateway": {"name": "outer"}},
+        ],
+        "networkPolicy": [{"enabled": False}, {"clientsFrom": [{"podSelector": {}}]}],
         "main": [{"logLevel": "WARNING"}, {"resources": {"requests": {"memory": "1024Mi"}}}],
         "postgres": [{"host": "pg", "credentials": {"secretName": "login"}},
                      {"managed": {"resources": {"limits": {"cpu": 0.5}}}}],
@@ -76,16 +104,35 @@ def specs(draw: st.DrawFn, server_name: str = "wood.example") -> Spec:
         "configFrom": [[{"secretName": "mail"}]],
         "files": [[{"name": "extra", "secretName": "login"}]],
         "secrets": [{"formSecret": {"secretName": "login", "key": "password"}}],
+        "appservices": [[{"name": "irc", "secretName": "irc"}]],
     }  # fmt: skip
     for field, values in options.items():
         if draw(st.integers(0, 3)) == 0:
             spec[field] = draw(st.sampled_from(values))
+    if "appservices" in spec:
+        _dedicate(draw, found)
+    if not any(SSO in group.get("serves", ()) for group in found) and draw(st.integers(0, 3)) == 0:
+        secret = {"secretName": "login", "key": "password"}
+        spec["matrixAuthenticationService"] = {"endpoint": "http://mas/", "secret": secret}
     return spec
 
 
-USERS = {
-    "login": {"username": b"role", "password": b"pass-of-login"},
-    "mail": {"homeserver.yaml": b"email: {smtp_pass: word}"},
+def _dedicate(draw: st.DrawFn, made: list[Spec]) -> None:
+    """Let the application service have a group of its own."""
+    able = [
+        group for group in made if group.get("serves") and not SHARED_BY_ALL & {*group["serves"]}
+    ]
+    if able:
+        draw(st.sampled_from(able))["appservices"] = ["irc"]
+
+
+USERS_SECRETS: References = {
+    ObjectKey("Secret", "login"): {"username": b"role", "password": b"pass-of-login"},
+    ObjectKey("Secret", "mail"): {"homeserver.yaml": b"email: {smtp_pass: word}"},
+    ObjectKey("Secret", "irc"): {
+        "registration.yaml": b"{id: irc, url: null, as_token: a, hs_token: h, sender_localpart: i, "
+        b"namespaces: {users: [{regex: '@irc_.*', exclusive: true}]}}"
+    },
 }
 """The Secrets that these specs name."""
 

@@ -12,6 +12,15 @@ def load(file: Path, *, secrets: bool) -> Any:
     return _parser().load_config("Synapse", ["-c", str(file), *options])
 
 
+def appservices(server_name: str, files: list[str]) -> list[Any]:
+    """The application services of these registrations, as Synapse loads them."""
+    _parser()
+    from synapse.config.appservice import load_appservices  # noqa: PLC0415
+
+    loaded: list[Any] = load_appservices(server_name, files)
+    return loaded
+
+
 @cache
 def _parser() -> Any:
     # Takes seconds, so only once and only for who needs it; and the libraries below Synapse warn

@@ -51,7 +51,7 @@ def wanted_state(scenario: Scenario) -> Objects:
     """All but pods, without what tells one incarnation of an object from the next."""
     state = copy.deepcopy({k: o for k, o in scenario.cluster.live.items() if k.kind != "Pod"})
     for live in state.values():
-        for field in ("uid", "generation"):
+        for field in ("uid", "generation", "resourceVersion"):
             live["metadata"].pop(field, None)
         live.pop("status", None)
     return state

@@ -1,6 +1,7 @@
 """Secrets that the operator makes: once in a homeserver's life, and never again."""
 
 import pytest
+from tests.core.cluster import owner
 from tests.core.scenario import Scenario, running
 
 from homeserver_operator.api.world import ObjectKey
@@ -82,6 +83,41 @@ def test_nothing_is_made_while_paused() -> None:
     scenario = Scenario("minimal")
     scenario.edit(paused=True)
     assert orders(scenario) == {}
+
+
+@pytest.mark.parametrize(("first", "then"), [("Retain", "Delete"), ("Delete", "Retain")])
+def test_who_changes_the_retention_changes_it_for_what_exists(first: str, then: str) -> None:
+    """The signing key among it, which would else be lost against its owner's later word."""
+    scenario = Scenario("minimal")
+    scenario.edit(retention={"secrets": first})
+    scenario.converge()
+    made = set(scenario.cluster.references)
+    values = dict(scenario.cluster.references)
+    templates = scenario.templates()
+    scenario.edit(retention={"secrets": then})
+    decision, _told = scenario.step()
+    assert {reown.key for reown in decision.plan.reowns} == made
+    assert not decision.plan.applies
+    scenario.converge()
+    for key in made:
+        owners = scenario.cluster.live[key]["metadata"]["ownerReferences"]
+        assert [owner["uid"] for owner in owners] == (["5f0c-uid"] if then == "Delete" else [])
+    assert scenario.cluster.references == values
+    assert scenario.templates() == templates, "nothing restarts for it"
+
+
+def test_other_owners_of_a_generated_secret_stay_and_those_of_a_stranger_are_left() -> None:
+    scenario = running("minimal")
+    live = scenario.cluster.live
+    backup = {"kind": "ConfigMap", "name": "b", "uid": "backup"}
+    form = ObjectKey("Secret", "rosebud-form")
+    live[SIGNING_KEY]["metadata"]["ownerReferences"] = [backup]
+    live[form]["metadata"]["ownerReferences"] = [owner("stranger")]
+    scenario.edit(retention={"secrets": "Delete"})
+    plan = scenario.decide().plan
+    owners = {reown.key: [o["uid"] for o in reown.owners] for reown in plan.reowns}
+    assert owners[SIGNING_KEY] == ["backup", "5f0c-uid"]
+    assert form not in owners
 
 
 @pytest.mark.parametrize(("retention", "owned"), [("Retain", False), ("Delete", True)])

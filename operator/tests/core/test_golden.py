@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.core import case
+from tests.core.summary import summary
 
 from homeserver_operator.api.world import Object
 from homeserver_operator.render import to_yaml
@@ -36,11 +37,17 @@ def test_every_case_has_an_input() -> None:
     without = [
         name for name in case.names() if not (case.CASES / name / "homeserver.yaml").exists()
     ]
-    assert without == ["example"]
+    assert without == sorted(case.examples()), "and every example is a case"
 
 
 def golden_files(name: str) -> Iterator[tuple[str, str]]:
-    """Path under golden/ and text: an object each, files of ConfigMaps beside theirs."""
+    """Path under golden/ and text: an object each, files of ConfigMaps beside theirs.
+
+    Of the examples, which put together what the cases show one by one, a summary does.
+    """
+    if name in case.examples() and name != "example":
+        yield "summary.yaml", to_yaml(summary(name))
+        return
     for manifest in case.manifests(name).all():
         stem = file_stem(manifest)
         if manifest["kind"] == "ConfigMap" and "data" in manifest:

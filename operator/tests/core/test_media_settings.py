@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.core.synapse_pod import settings
 
-from homeserver_operator.render.homeserver_yaml import MEDIA_KEYS
+from homeserver_operator.render.media import MEDIA_KEYS
 
 
 def test_media_settings_are_dropped_only_where_synapse_does_not_read_them() -> None:

@@ -5,6 +5,7 @@ from tests.core import case
 from tests.core.inventory import homeserver_yaml, listeners, of_kind, selected
 
 from homeserver_operator.api.names import HTTP_PORT, REPLICATION_PORT
+from homeserver_operator.api.world import Object
 
 every_case = pytest.mark.parametrize("name", case.names())
 
@@ -45,17 +46,37 @@ def test_no_deployment_selects_the_pods_of_another(name: str) -> None:
 
 
 @every_case
-def test_ingresses_lead_to_clients_ports_only(name: str) -> None:
+def test_traffic_is_led_to_clients_ports_only(name: str) -> None:
     services = of_kind(name, "Service")
-    for ingress in of_kind(name, "Ingress").values():
-        for rule in ingress["spec"]["rules"]:
-            for path in rule["http"]["paths"]:
-                backend = path["backend"]["service"]
-                service = services[backend["name"]]
-                (port,) = service["spec"]["ports"]
-                assert port["port"] == backend["port"]["number"] == HTTP_PORT
-                assert port["targetPort"] == "http"
-                assert selected(name, service)
+    for manifest in case.manifests(name).edge:
+        for backend, number in backends(manifest):
+            if backend not in services:
+                assert (backend, number) == somebody_elses(name)
+                continue
+            service = services[backend]
+            (port,) = service["spec"]["ports"]
+            assert port["port"] == number == HTTP_PORT
+            assert port["targetPort"] == "http"
+            assert selected(name, service)
+
+
+def somebody_elses(name: str) -> tuple[str, int] | None:
+    authentication = case.load(name).server.authentication
+    service = authentication.service if authentication else None
+    return (service.name, service.port) if service else None
+
+
+def backends(manifest: Object) -> list[tuple[str, int]]:
+    spec = manifest["spec"]
+    if manifest["kind"] == "Ingress":
+        paths = [path for rule in spec["rules"] for path in rule["http"]["paths"]]
+        services = [path["backend"]["service"] for path in paths]
+        return [(service["name"], service["port"]["number"]) for service in services]
+    if manifest["kind"] == "IngressRoute":
+        services = [service for route in spec["routes"] for service in route["services"]]
+    else:
+        services = [service for rule in spec["rules"] for service in rule["backendRefs"]]
+    return [(service["name"], service["port"]) for service in services]
 
 
 @every_case

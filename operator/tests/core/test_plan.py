@@ -28,8 +28,25 @@ def test_what_nothing_wants_goes_and_data_stay(retention: str) -> None:
     }
     assert not {key for key in gone if key.kind == "PersistentVolumeClaim"}
     assert {key.name for key in gone if key.kind == "Ingress"} == {
-        f"rosebud-{name}" for name in ("sync", "client", "media")
+        f"rosebud-{name}" for name in ("sync", "initial-sync", "client", "devices", "media")
     }
+
+
+def test_another_controller_has_what_the_one_before_had_taken_away() -> None:
+    scenario = Scenario(body=usual())
+    scenario.converge()
+    kinds = {"Ingress", "IngressRoute", "HTTPRoute"}
+    controllers = {
+        "traefik-crd": "IngressRoute",
+        "gateway-api": "HTTPRoute",
+        "haproxy-ingress": "Ingress",
+        "traefik": "Ingress",
+    }
+    for controller, kind in controllers.items():
+        gateway = {"gateway": {"name": "outer"}} if controller == "gateway-api" else {}
+        scenario.edit(ingress={"controller": controller, **gateway})
+        scenario.converge()
+        assert {key.kind for key in scenario.cluster.live} & kinds == {kind}
 
 
 def external(scenario: Scenario) -> dict[str, Any]:
@@ -66,6 +83,29 @@ def test_content_that_a_pod_still_mounts_is_kept() -> None:
     assert maps <= set(scenario.cluster.live), "the pods of the old revision are still there"
     scenario.converge()
     assert not {key for key in maps if "-main-" in key.name} <= set(scenario.cluster.live)
+
+
+def test_a_key_in_a_pods_environment_is_kept_as_long_as_the_pod() -> None:
+    scenario = Scenario(body=usual())
+    key = ObjectKey("Secret", "bucket")
+    scenario.cluster.references[key] = {"AWS_ACCESS_KEY_ID": b"i", "AWS_SECRET_ACCESS_KEY": b"old"}
+    scenario.edit(mediaStore={"s3": {"bucket": "hive", "credentials": {"secretName": "bucket"}}})
+    scenario.converge()
+    (copy,) = [k for k in scenario.cluster.live if k.name.startswith("rosebud-s3-")]
+    old = {k: o for k, o in scenario.cluster.live.items() if k.kind == "Pod" and "media" in k.name}
+    before = scenario.templates()
+    scenario.cluster.references[key] = {"AWS_ACCESS_KEY_ID": b"i", "AWS_SECRET_ACCESS_KEY": b"new"}
+    scenario.converge()
+    after = scenario.templates()
+    assert {n for n in before if before[n] != after[n]} == {"rosebud-media-0"}
+    assert copy not in scenario.cluster.live
+    scenario.cluster.references[key] = {"AWS_ACCESS_KEY_ID": b"i", "AWS_SECRET_ACCESS_KEY": b"old"}
+    scenario.step()
+    scenario.cluster.live |= old
+    scenario.cluster.references[key] = {"AWS_ACCESS_KEY_ID": b"i", "AWS_SECRET_ACCESS_KEY": b"new"}
+    scenario.step()
+    scenario.step()
+    assert copy in scenario.cluster.live, "a pod that restarts its container reads it again"
 
 
 def test_nothing_is_written_over_a_namesake_of_somebody_else() -> None:

@@ -22,6 +22,9 @@ EDITS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"workers": [{**SYNC, "serves": ["sync", "client"]}, SENDER, PERSISTER,
                             {**CLIENT, "serves": ["login"]}, MEDIA]}, set()),
     "an ingress option: nobody": ({"ingress": {"className": "outer"}}, set()),
+    "another ingress controller: nobody": ({"ingress": {"controller": "traefik"}}, set()),
+    "what other servers are told: main": (
+        {"ingress": {"wellKnown": {}, "federation": {"host": "fed.example"}}}, {"main"}),
     "a media option: the media repository": ({"config": {"max_upload_size": "90M"}}, {"media-0"}),
     "an option of everybody: all": ({"config": {"enable_search": False}}, ALL),
     "an option of one group: that group": (

@@ -1,58 +1,38 @@
-"""The route table against what real Synapse serves, and against itself."""
+"""The route table against itself, and its reading for a homeserver."""
 
 import re
-import subprocess
-import sys
+from itertools import product
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core import ownership
-from tests.core.synapse_pod import pod
-from tests.core.worlds import EVERY_CLASS
+from tests.core.case import as_stored
+from tests.core.deciding import class_of, decide, holds, on_path, targets_of
+from tests.core.worlds import BRIDGE_SECRET, EVERY_CLASS, with_bridge
 
 from homeserver_operator.api.names import MAIN
+from homeserver_operator.api.roles import STREAMS
 from homeserver_operator.api.spec import parse
-from homeserver_operator.routes import Target, targets
-from homeserver_operator.routes.table import CLASSES, ROUTES, Route
+from homeserver_operator.routes import Target, shared_claims
+from homeserver_operator.routes.classes import CLASSES, MAS
+from homeserver_operator.routes.table import ROUTES, Route
 from homeserver_operator.topology import make_topology
-from homeserver_runtime import configuration
 
-CLASS = {route_class.name: route_class for route_class in CLASSES}
-COMPILED = [(re.compile(route.pattern), route) for route in ROUTES]
-
-
-def rows(path: str) -> list[Route]:
-    return [route for pattern, route in COMPILED if pattern.fullmatch(path)]
-
-
-def class_of(path: str) -> str:
-    """The class that the table gives a path, main for what it does not name."""
-    return next((route.route_class for route in rows(path)), MAIN)
-
-
-@pytest.mark.parametrize("path", ownership.samples())
-def test_who_gets_a_request_can_answer_it(path: str) -> None:
-    """An Ingress cannot tell methods apart, so all methods of a path must be served there."""
-    route_class = class_of(path)
-    answering = ownership.answering(path)
-    if route_class != MAIN:
-        assert all(servlet.worker or servlet.stream for servlet in answering)
-        assert all(servlet.media for servlet in answering) or route_class != "media"
-    if route_class != "media":
-        assert not all(s.media for s in answering) or path.startswith("/_synapse/")
-    for stream in {servlet.stream for servlet in answering if servlet.stream}:
-        assert CLASS[route_class].stream == stream
-
-
-def test_every_row_is_reached_by_a_real_servlet() -> None:
-    """A row that no request reaches is a mistake, like the document's `keys/upload/`."""
-    reached = {route for path in ownership.samples() for route in rows(path)}
-    assert [route for route in ROUTES if route not in reached] == []
+ROWS = {
+    logins: [row for row in ROUTES if row.only in {None, logins}] for logins in ("synapse", "mas")
+}
+"""The rows that are there together."""
 
 
 def test_every_class_has_rows_and_every_row_a_class() -> None:
-    assert {route.route_class for route in ROUTES} == set(CLASS)
+    assert {route.route_class for route in ROUTES} == {each.name for each in (*CLASSES, MAS)}
+
+
+def test_classes_that_follow_another_follow_one_that_groups_claim() -> None:
+    claimed = {each.name for each in CLASSES if each.serves}
+    assert {each.otherwise for each in CLASSES if each.otherwise} <= claimed
 
 
 @pytest.mark.parametrize(
@@ -71,11 +51,10 @@ def test_every_class_has_rows_and_every_row_a_class() -> None:
             "/_matrix/client/v3/register/email/requestToken",
             "/_matrix/client/v3/pushers",
             "/_matrix/client/v3/user/@u:x/openid/request_token",
-            "/_matrix/client/v3/login/sso/redirect/idp",
             "/_matrix/client/v1/login/get_token",
             "/_matrix/client/v3/directory/list/room/!r:x",
             "/_synapse/admin/v1/server_version",
-            "/_synapse/client/pick_idp",
+            "/_synapse/client/password_reset/email/submit_token",
             "/.well-known/matrix/client",
         ]
     ],
@@ -101,29 +80,68 @@ def generated_path(route: Route) -> st.SearchStrategy[str]:
     return st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True)
 
 
-@given(st.sampled_from(ROUTES).flatmap(lambda r: st.tuples(st.just(r), generated_path(r))))
-def test_what_users_choose_never_decides_the_route(row_and_path: tuple[Route, str]) -> None:
-    row, path = row_and_path
-    assert rows(path) == [row]
+QUERIES = [
+    {}, {"since": ""}, {"since": "s1"}, {"full_state": "true"}, {"full_state": "false"},
+    {"since": "s1", "full_state": "true"}, {"from": "x"}, {"user_id": "@bridge_a:maple.example"},
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("row", ROUTES, ids=lambda row: row.pattern)
+WITH_BRIDGE = targets_of(with_bridge(EVERY_CLASS), BRIDGE_SECRET)
+
+
+of_every_row = pytest.mark.parametrize("row", ROUTES, ids=lambda row: row.pattern)
+few = settings(max_examples=12, deadline=None)
+
+
+@of_every_row
+@few
+@given(st.data())
+def test_what_users_choose_never_decides_the_route(row: Route, data: st.DataObject) -> None:
+    """One pattern takes the path, with one wide row at most; narrow rows that hold agree."""
+    path = data.draw(generated_path(row))
+    rows = on_path(path, ROWS[row.only or "synapse"])
+    assert row in rows
+    assert {found.pattern for found in rows} == {row.pattern}
+    assert len([found for found in rows if not found.narrow]) <= 1
+    for method, query in product(ownership.METHODS, QUERIES):
+        holding = [found for found in rows if found.narrow and holds(found, method, query)]
+        assert len({found.route_class for found in holding}) <= 1
+
+
+@of_every_row
+@few
+@given(st.data())
+def test_only_users_of_an_application_service_are_led_past_the_table(
+    row: Route, data: st.DataObject
+) -> None:
+    path = data.draw(generated_path(row))
+    others = [target for target in WITH_BRIDGE if not target.appservices]
+    for method, query in product(ownership.METHODS, QUERIES):
+        found = decide(WITH_BRIDGE, method, path, query)
+        if found and found.appservices:
+            assert query.get("user_id", "").startswith("@bridge_")
+        else:
+            assert found == decide(others, method, path, query)
+
+
+@of_every_row
 def test_a_row_ends_at_the_segment(row: Route) -> None:
-    sample = next(path for path in ownership.samples() if rows(path) == [row])
-    assert rows(f"/prefix{sample}") == []
-    assert rows(f"{sample}x") in ([], [row])
+    path = next((p for p in ownership.samples() if re.fullmatch(row.pattern, p)), None)
+    if path is None:
+        assert "saml2" in row.pattern or row.only == "mas"
+        return
+    rows = ROWS[row.only or "synapse"]
+    assert on_path(f"/prefix{path}", rows) == []
+    assert {found.pattern for found in on_path(f"{path}x", rows)} <= {row.pattern}
 
 
-def target_of(body: dict[str, object], name: str) -> Target:
-    found = targets(make_topology(parse(body)))
-    return next(target for target in found if target.route_class.name == name)
+def target_of(body: dict[str, Any], name: str) -> Target:
+    return next(target for target in targets_of(body) if target.route_class.name == name)
 
 
-def body_of(*groups: dict[str, object]) -> dict[str, object]:
-    return {
-        "metadata": {"namespace": "n", "name": "oak"},
-        "spec": {"serverName": "oak.example", "workers": list(groups)},
-    }
+def body_of(*groups: dict[str, Any], **spec: object) -> dict[str, Any]:
+    spec |= {"serverName": "oak.example", "workers": list(groups)}
+    return as_stored({"metadata": {"name": "oak"}, "spec": spec})
 
 
 @pytest.mark.parametrize(
@@ -156,6 +174,29 @@ def body_of(*groups: dict[str, object]) -> dict[str, object]:
             "sync", ("a", "b"),
             id="one of several may sleep: their pods' labels, and so the pods, stay as they are",
         ),
+        pytest.param(
+            [{"name": "a", "serves": ["sync"]}], "initial-sync", ("a",),
+            id="first syncs that nobody serves go to who serves the others",
+        ),
+        pytest.param(
+            [{"name": "a", "serves": ["sync"]}, {"name": "b", "serves": ["initialSync"]}],
+            "initial-sync", ("b",), id="first syncs of a group of their own",
+        ),
+        pytest.param(
+            [{"name": "a", "serves": ["client"]}, {"name": "b", "serves": ["encryption"]}],
+            "devices", ("a",), id="without a writer of device lists, devices are like the rest",
+        ),
+        pytest.param(
+            [{"name": "a", "serves": ["client"]}, {"name": "b", "serves": ["encryption"]}],
+            "device-keys", ("b",), id="and their keys like other keys",
+        ),
+        pytest.param(
+            [{"name": "a", "serves": ["client"]}, {"name": "w", "writes": ["deviceLists"]}],
+            "devices", ("w",), id="with one, its writer has devices",
+        ),
+        pytest.param(
+            [{"name": "a", "serves": ["sso"]}], "sso", ("a",), id="one process has SSO",
+        ),
     ],
 )  # fmt: skip
 def test_a_class_goes_to(
@@ -170,8 +211,14 @@ def test_a_class_goes_to(
         ({"name": "a", "serves": ["sync"]}, False),
         ({"name": "a", "serves": ["sync"], "runs": ["pusher"]}, True),
         ({"name": "a", "serves": ["sync"], "runs": ["pusher"], "replicas": 2}, False),
+        ({"name": "a", "serves": ["sync", "sso"]}, True),
     ],
-    ids=["who may be scaled is several", "one named process", "two named processes"],
+    ids=[
+        "who may be scaled is several",
+        "one named process",
+        "two named processes",
+        "who serves SSO is one process for good",
+    ],
 )
 def test_one_process_behind_a_class(group: dict[str, object], single: bool) -> None:
     assert target_of(body_of(group), "sync").single is single
@@ -184,37 +231,76 @@ def test_main_keeps_the_media_of_a_group_of_no_replicas() -> None:
     assert target_of(body, "media").groups == (MAIN,)
 
 
-def test_every_path_that_goes_to_a_worker_is_in_the_map_that_synapse_makes_of_itself() -> None:
-    """The one list that follows the installed version; it knows client paths only."""
-    listed = [re.compile(pattern) for pattern in workers_map()]
-    assert len(listed) > 100
-    missing = [
-        path
-        for path in ownership.samples()
-        if class_of(path) not in {MAIN, "media", "push-rules"}
-        if not path.startswith(("/_matrix/federation", "/_matrix/key"))
-        if not any(pattern.match(path) for pattern in listed)
-    ]
-    assert missing == []
+@pytest.mark.parametrize(
+    ("method", "path", "query", "route_class"),
+    [
+        pytest.param("GET", "/_matrix/client/v3/sync", {}, "initial-sync", id="a first sync"),
+        pytest.param("GET", "/_matrix/client/v3/sync", {"since": ""}, "initial-sync",
+                     id="an empty token is none, as in the document's example"),
+        pytest.param("GET", "/_matrix/client/v3/sync", {"since": "s1"}, "sync", id="any other"),
+        pytest.param("GET", "/_matrix/client/v3/sync", {"since": "s1", "full_state": "true"},
+                     "initial-sync", id="one that asks for everything again"),
+        pytest.param("GET", "/_matrix/client/v3/events", {}, "sync", id="events start at now"),
+        pytest.param("GET", "/_matrix/client/v3/pushrules/global/", {}, "client",
+                     id="anybody reads push rules"),
+        pytest.param("HEAD", "/_matrix/client/v3/pushrules/global/", {}, "client",
+                     id="and asks for their head"),
+        pytest.param("PUT", "/_matrix/client/v3/pushrules/global/override/x", {}, "push-rules",
+                     id="their writer writes them"),
+        pytest.param("GET", "/_matrix/client/unstable/org.matrix.msc4140/delayed_events/x", {},
+                     "client", id="anybody reads a delayed event"),
+        pytest.param("POST", "/_matrix/client/unstable/org.matrix.msc4140/delayed_events/x", {},
+                     None, id="main sends it"),
+        pytest.param("GET", "/_synapse/admin/v2/users/@a:x", {}, "client", id="admins read users"),
+        pytest.param("PUT", "/_synapse/admin/v2/users/@a:x", {}, None, id="main makes them"),
+        pytest.param("GET", "/_synapse/admin/v1/room/!r:x/media", {}, "media",
+                     id="media of a room, though main could tell them, too"),
+    ],
+)  # fmt: skip
+def test_a_request_goes_to(
+    method: str, path: str, query: dict[str, str], route_class: str | None
+) -> None:
+    found = decide(targets_of(EVERY_CLASS), method, path, query)
+    assert (found and found.route_class.name) == route_class
 
 
-def workers_map() -> list[str]:
-    """What Synapse's script prints for a worker: it builds one, here on an empty database."""
-    with pod("single-generic-worker", "clover") as (launch, paths):
-        settings = configuration.assemble(launch, paths) | {
-            "database": {"name": "sqlite3", "args": {"database": ":memory:"}},
-            "experimental_features": {"msc4306_enabled": True},
-        }
-        file = configuration.write_finished(settings, paths)
-        printed = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "synapse._scripts.generate_workers_map",
-             "--config-path", str(file)],
-            check=True, capture_output=True, text=True, cwd=file.parent,
-        ).stdout  # fmt: skip
-    return [line for line in printed.splitlines() if line.startswith("^")]
+def test_admin_rows_are_there_only_where_the_admin_api_is_open() -> None:
+    body = body_of({"name": "a", "serves": ["client"]})
+    assert not any(row.admin for target in targets_of(body) for row in target.routes)
+    body = body_of({"name": "a", "serves": ["client"]}, ingress={"adminApi": True})
+    assert any(row.admin for target in targets_of(body) for row in target.routes)
+
+
+def test_what_is_sent_again_is_what_a_second_time_does_not_do_twice() -> None:
+    """GET and HEAD go without saying. Never a login, a registration or a new room."""
+    again = {(method, row.pattern) for row in ROUTES for method in row.replay}
+    assert {method for method, _pattern in again} <= {"POST", "PUT", "DELETE"}
+    for method, path, expected in [
+        ("PUT", "/_matrix/client/v3/rooms/!r:x/send/m.room.message/1", True),
+        ("POST", "/_matrix/client/v3/rooms/!r:x/send/m.room.message", False),
+        ("POST", "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync", True),
+        ("POST", "/_matrix/client/v3/keys/query", True),
+        ("POST", "/_matrix/client/v3/keys/claim", False),
+        ("PUT", "/_matrix/client/v3/sendToDevice/m.x/1", False),
+        ("PUT", "/_matrix/federation/v1/send/1", True),
+        ("POST", "/_matrix/client/v3/login", False),
+        ("POST", "/_matrix/client/v3/register", False),
+        ("POST", "/_matrix/client/v3/createRoom", False),
+        ("POST", "/_matrix/media/v3/upload", False),
+    ]:
+        (row,) = [found for found in on_path(path, ROWS["synapse"]) if not found.narrow]
+        assert (method in row.replay) is expected, path
+
+
+def test_pods_are_labelled_by_what_their_groups_claim_and_not_by_what_follows() -> None:
+    """A class that a new version adds must not restart those who will serve it."""
+    groups = [{"name": name, "serves": ["client", "sync"]} for name in ("a", "b")]
+    shared = shared_claims(targets_of(body_of(*groups)))
+    assert shared == {"client": ("a", "b"), "sync": ("a", "b")}
 
 
 def test_the_table_is_tried_with_all_of_it_in_use() -> None:
     """The topology of the dialects' tests gives every class to a worker."""
-    found = targets(make_topology(parse(EVERY_CLASS)))
-    assert not [target for target in found if target.is_main]
+    found = [target for target in targets_of(EVERY_CLASS) if target.is_main]
+    assert [each for each in found if each.route_class.stream in STREAMS] == []
+    assert [each for each in found if each.route_class.stream is None] == []

@@ -197,3 +197,24 @@ def test_a_database_for_evaluation_says_so(name: str, told: bool) -> None:
     scenario = running(name)
     types = {condition["type"] for condition in scenario.body["status"]["conditions"]}
     assert ("EvaluationDatabase" in types) is told
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("minimal", None),
+        (
+            "ingress-options",
+            (
+                "ingress-nginx is not told, for lack of words: hashing by user, only by access "
+                "token (routes: sync, initial-sync); hashing by room (routes: event-sending)"
+            ),
+        ),
+    ],
+    ids=["nothing is lost", "hashing is lost"],
+)
+def test_what_the_ingress_controller_is_not_told_is_listed(name: str, told: str | None) -> None:
+    scenario = running(name)
+    found = {each["type"]: each for each in scenario.body["status"]["conditions"]}
+    assert found.get("RoutingReduced", {}).get("message") == told
+    assert found["Ready"]["status"] == "True"

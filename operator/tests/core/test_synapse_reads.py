@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 from tests.core import case, synapse_config
-from tests.core.synapse_pod import POD, parsed, pod
+from tests.core.synapse_pod import POD, parsed, pod, settings
 
 from homeserver_operator.api.names import HTTP_PORT, METRICS_PORT, REPLICATION_PORT
 from homeserver_operator.api.roles import STREAMS
 from homeserver_operator.topology import Process
+from homeserver_runtime import configuration
 
 PROCESSES = [
     (name, process.name) for name in case.names() for process in case.load(name).topology.processes
@@ -41,6 +42,10 @@ def test_synapse_takes_every_process_for_what_it_is(name: str, process: str) -> 
     for stream, key in STREAMS.items():
         writers = list(topology.writers.get(stream, ("master",)))
         assert getattr(config.worker.writers, key) == writers, stream
+    restricted = topology.runners.get("outboundFederation")
+    outbound = config.worker.outbound_federation_restricted_to
+    assert outbound.instances == (list(restricted) if restricted else None)
+    assert len(outbound.locations) == len(restricted or ())
     # Workers know main by the name that writers' lists use.
     called = {process.name for process in topology.replicating if not process.is_main}
     main = "main" if laid_out.is_main else "master"
@@ -105,6 +110,9 @@ def test_a_duty_is_done_by_those_who_run_it_and_by_nobody_else(name: str, duty: 
             ("external-stores", "main", "redis.redis_password", "password of cache"),
             ("external-stores", "main", "redis.redis_use_tls", True),
             ("external-stores", "main", "server.public_baseurl", "https://lupin.example/"),
+            ("scheduling", "clover", "caches.cache_autotuning",
+             {"max_cache_memory_usage": 0.7 * 2 * 1024**3 // 1,
+              "target_cache_memory_usage": 0.55 * 2 * 1024**3 // 1, "min_cache_ttl": 60_000}),
             ("minimal", "main", "redis.redis_password", "made-password-of-rosebud-redis"),
             ("minimal", "main", "registration.registration_shared_secret",
              "made-secret-of-rosebud-registration"),
@@ -120,7 +128,14 @@ def test_a_duty_is_done_by_those_who_run_it_and_by_nobody_else(name: str, duty: 
             ("config-overlays", "daisy-0", "email.email_smtp_pass", "word of mail"),
             ("config-overlays", "clover", "registration.enable_registration", False),
             ("config-overlays", "clover", "server.presence_enabled", False),
+            ("matrix-authentication-service", "main", "mas.enabled", True),
+            ("matrix-authentication-service", "clover", "mas.enabled", True),
+            ("matrix-authentication-service", "main", "auth.password_enabled_for_login", False),
+            ("single-sign-on", "gate-0", "cas.cas_enabled", True),
             ("ingress-options", "main", "server.public_baseurl", "https://chat.ivy.example/"),
+            ("gateway-api", "main", "server.serve_server_wellknown", True),
+            ("gateway-api", "clover", "server.serve_server_wellknown", False),
+            ("delegation", "main", "server.serve_server_wellknown", False),
             ("ingress-disabled", "main", "server.public_baseurl", "https://[2001:db8::1]/"),
         ]
     ],
@@ -130,6 +145,27 @@ def test_synapse_reads_the_value(name: str, process: str, attribute: str, expect
     for step in attribute.split("."):
         value = getattr(value, step)
     assert value == expected
+
+
+def test_media_processes_and_nobody_else_know_the_bucket() -> None:
+    """The key comes from the environment, so that no file of Synapse's holds it."""
+    ((backend, config, wrapper),) = parsed("example-large", "media-1").media.media_storage_providers
+    assert backend.__name__ == "S3StorageProviderBackend"
+    assert config["bucket"] == "example-org-media"
+    assert config["region_name"] == "eu-central-1"
+    assert not {"access_key_id", "secret_access_key"} & config.keys()
+    assert wrapper.store_local
+    assert wrapper.store_remote
+    assert wrapper.store_synchronous
+    built = case.manifests("example-large").synapse
+    holders = {
+        process
+        for process, deployment in built.items()
+        for variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+        if variable["name"] == "AWS_SECRET_ACCESS_KEY"
+    }
+    assert holders == {"media-0", "media-1", "media-2"}
+    assert "media_storage_providers" not in settings("example-large", "main")
 
 
 @pytest.mark.parametrize(
@@ -170,6 +206,25 @@ def test_listeners(name: str, process: str, expected: list[tuple[int, list[str]]
         for listener in listeners
     ]
     assert found == expected
+
+
+@pytest.mark.parametrize("process", ["main", "people", "bridged", "notifier-0"])
+def test_every_process_loads_the_application_services(process: str) -> None:
+    """By Synapse's own loader, from the copies that the pod mounts."""
+    with pod("application-services", process) as (launch, paths):
+        settings = configuration.assemble(launch, paths)
+        loaded = synapse_config.appservices("hazel.example", settings["app_service_config_files"])
+    assert {service.id: service.token for service in loaded} == {
+        "irc": "token of irc",
+        "reminders": "token of reminders",
+    }
+
+
+def test_the_secret_shared_with_the_authentication_service_is_read_from_its_copy() -> None:
+    with pod("matrix-authentication-service", "clover") as (launch, paths):
+        configuration.write_pgpass(launch, paths)
+        finished = configuration.write_finished(configuration.assemble(launch, paths), paths)
+        assert synapse_config.load(finished, secrets=False).mas.secret() == "word of tansy's logins"
 
 
 @pytest.mark.parametrize("process", ["main", "clover", "daisy-0"])

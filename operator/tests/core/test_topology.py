@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from tests.core.case import as_stored
 
+from homeserver_operator.api.roles import MEDIA_BACKGROUND_JOBS, SINGLE_RUNNER
 from homeserver_operator.api.spec import parse
 from homeserver_operator.topology import Topology, make_topology
+
+DUTIES = ("federationSender", "pusher", "outboundFederation", *SINGLE_RUNNER, MEDIA_BACKGROUND_JOBS)
 
 
 def laid_out(*groups: dict[str, Any]) -> Topology:
@@ -57,10 +60,48 @@ def test_one_of_several_media_repositories_runs_the_jobs() -> None:
     assert not topology.main.media_repository
 
 
-def test_main_and_the_writers_can_be_called() -> None:
+def test_main_the_writers_and_who_goes_out_can_be_called() -> None:
     topology = laid_out(
         {"name": "bee", "writes": ["typing"]},
         {"name": "cat", "serves": ["sync"]},
         {"name": "dog", "runs": ["pusher"]},
+        {"name": "elk", "runs": ["outboundFederation"]},
     )
-    assert [process.name for process in topology.replicating] == ["main", "bee-0"]
+    assert [process.name for process in topology.replicating] == ["main", "bee-0", "elk-0"]
+
+
+JOBS = {"serves": ["media"], "runs": ["mediaBackgroundJobs"]}
+QUARANTINE = {"serves": ["media"], "writes": ["quarantinedMediaChanges"]}
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        pytest.param([], None, id="main has media, and writes it by Synapse's default"),
+        pytest.param([{"name": "bee", "replicas": 2, **JOBS}], ("bee-0", "bee-1"),
+                     id="nobody claims it: those of the jobs' group, since main could not"),
+        pytest.param([{"name": "bee", **JOBS}, {"name": "cat", **QUARANTINE}], ("cat-0",),
+                     id="who claims it has it alone"),
+        pytest.param([{"name": "bee", **JOBS}, {"name": "cat", "replicas": 0, **QUARANTINE}],
+                     ("bee-0",), id="a claim of nobody is none"),
+        pytest.param([{"name": "bee", "replicas": 0, **JOBS}], None,
+                     id="main has media again when its group sleeps"),
+    ],
+)  # fmt: skip
+def test_who_writes_an_administrators_decisions_on_media(
+    groups: list[dict[str, Any]], expected: tuple[str, ...] | None
+) -> None:
+    topology = laid_out(*groups)
+    assert topology.writers.get("quarantinedMediaChanges") == expected
+    writers = [p for p in topology.processes if p.instance in (expected or ("master",))]
+    assert all(process.media_repository for process in writers)
+
+
+@pytest.mark.parametrize("duty", DUTIES)
+def test_a_duty_whose_group_sleeps_is_mains_again(duty: str) -> None:
+    """A list without members, or with one that does not exist, would leave it to nobody."""
+    serves = {"serves": ["media"]} if duty == "mediaBackgroundJobs" else {}
+    topology = laid_out({"name": "bee", "replicas": 0, "runs": [duty], **serves})
+    assert topology.runners == {}
+    assert [process.name for process in topology.processes] == ["main"]
+    assert topology.main.media_repository

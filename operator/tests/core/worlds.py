@@ -1,11 +1,13 @@
 """HomeServers that several tests share."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tests.core import case
 from tests.core.case import as_stored
 
-from homeserver_operator.api.world import ObjectKey
+from homeserver_operator.api.roles import SSO
+from homeserver_operator.api.world import Object, ObjectKey
 
 Objects = dict[ObjectKey, dict[str, Any]]
 
@@ -20,6 +22,7 @@ EVERY_CLASS: dict[str, Any] = as_stored(
             "workers": [
                 {"name": "front", "serves": ["sync", "initialSync", "client", "encryption"]},
                 {"name": "rooms", "serves": ["eventSending", "pagination", "login", "accountData"]},
+                {"name": "entry", "serves": ["sso"]},
                 {"name": "outer", "serves": ["userDirectory", "federation", "federationInbound"]},
                 {"name": "solo", "writes": ["typing", "toDevice", "presence", "pushRules"]},
                 {"name": "many", "writes": ["receipts", "deviceLists", "threadSubscriptions"]},
@@ -29,6 +32,50 @@ EVERY_CLASS: dict[str, Any] = as_stored(
     }
 )
 """Every route class is some worker's."""
+
+MAS_SECRET: case.References = {ObjectKey("Secret", "mas"): {"word": b"word of mas"}}
+
+
+def with_mas(body: Object) -> dict[str, Any]:
+    """The same with the Matrix Authentication Service, and so without logins of Synapse's."""
+    workers = [
+        group | {"serves": left}
+        for group in body["spec"]["workers"]
+        if (left := [word for word in group.get("serves", ()) if word != SSO]) or "writes" in group
+    ]
+    mas = {
+        "endpoint": "http://mas:8080/",
+        "secret": {"secretName": "mas", "key": "word"},
+        "service": {"name": "mas", "port": 8080},
+    }
+    spec = body["spec"] | {"workers": workers, "matrixAuthenticationService": mas}
+    return {**body, "spec": spec}
+
+
+REGISTRATION = """\
+id: bridge
+url: http://bridge:9000
+as_token: word-of-bridge
+hs_token: word-of-homeserver
+sender_localpart: bridge
+namespaces:
+  users:
+    - {exclusive: true, regex: "@bridge_.*:maple\\\\.example"}
+"""
+BRIDGE_SECRET: case.References = {
+    ObjectKey("Secret", "bridge"): {"registration.yaml": REGISTRATION.encode()}
+}
+
+
+def with_bridge(body: Object, *, serves: Sequence[str] = ("sync", "client")) -> dict[str, Any]:
+    """The same with an application service and a group that serves it alone."""
+    group = {"name": "bridged", "serves": [*serves], "appservices": ["bridge"]}
+    spec = body["spec"] | {
+        "workers": [*body["spec"]["workers"], group],
+        "appservices": [{"name": "bridge", "secretName": "bridge"}],
+    }
+    return {**body, "spec": spec}
+
 
 SYNC = {"name": "sync", "replicas": 2, "serves": ["sync"]}
 SENDER = {"name": "sender", "replicas": 1, "runs": ["federationSender"]}

@@ -80,7 +80,8 @@ def _text(item: Object, replaced: Mapping[str, str]) -> str:
 def _masked(item: Object) -> dict[str, Any]:
     masked: dict[str, Any] = _without_made_up(item)
     fields = masked["metadata"].get("managedFields", [])
-    ours = [entry for entry in fields if entry["manager"] == names.FIELD_MANAGER]
+    managers = {names.FIELD_MANAGER, names.SCALE_MANAGER}
+    ours = [entry for entry in fields if entry["manager"] in managers]
     masked["metadata"]["managedFields"] = ours
     match item["kind"]:
         case "Secret":
@@ -88,6 +89,9 @@ def _masked(item: Object) -> dict[str, Any]:
         case "Deployment":
             counted = ("replicas", "readyReplicas", "updatedReplicas")
             masked["status"] = {name: item["status"].get(name) for name in counted}
+        case "HorizontalPodAutoscaler" | "PodDisruptionBudget":
+            # What Kubernetes' controllers count and measure by the way.
+            masked.pop("status", None)
         case "Pod":
             masked["status"] = item["status"]["phase"]
     return masked

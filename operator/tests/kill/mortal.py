@@ -32,12 +32,16 @@ class Death:
 
 @dataclass(frozen=True)
 class Write:
-    """A write that was committed: of which object, and what uid this had afterwards."""
+    """A write that was committed: of which object, and what uid this had afterwards.
+
+    `first` says that it is the first of its reconcile, so that time had passed before it.
+    """
 
     method: str
     kind: str
     name: str
     uid: str
+    first: bool
 
     def __str__(self) -> str:
         return f"{self.method} {self.kind}/{self.name}"
@@ -50,8 +54,13 @@ class MortalTransport:
         self._transport = transport
         self._death = death
         self._attempts = 0
+        self._fresh = True
         self._dead = False
         self.writes: list[Write] = []
+
+    def begin(self) -> None:
+        """A reconcile begins."""
+        self._fresh = True
 
     async def send(self, request: Request) -> Any:
         """Send, or die; raises ApiError and OperatorDied."""
@@ -59,13 +68,14 @@ class MortalTransport:
             raise OperatorDied
         if request.method == "GET":
             return await self._transport.send(request)
-        number = self._attempts
-        self._attempts += 1
+        number, first = self._attempts, self._fresh
+        self._attempts, self._fresh = number + 1, False
         self._perhaps_die(number, Moment.BEFORE)
         answer = await self._transport.send(request)
         # What a DELETE answers with is no object but a Status, which says of whom it speaks.
         about = answer["metadata"] if answer["metadata"].get("name") else answer["details"]
-        self.writes.append(Write(request.method, request.kind, about["name"], about["uid"]))
+        write = Write(request.method, request.kind, about["name"], about["uid"], first)
+        self.writes.append(write)
         self._perhaps_die(number, Moment.AFTER)
         return answer
 

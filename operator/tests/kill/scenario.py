@@ -42,7 +42,15 @@ def _remove_media(spec: Spec) -> None:
     spec["workers"] = [group for group in spec["workers"] if group["name"] != "media"]
 
 
+def _autoscale(spec: Spec) -> None:
+    """The number of processes changes hands, and none of them may notice."""
+    client = next(group for group in spec["workers"] if group["name"] == "client")
+    del client["replicas"]
+    client["autoscale"] = {"minReplicas": 2, "maxReplicas": 4, "cpuUtilization": 70}
+
+
 CREATE = Scenario("create", None, _example())
 EDIT = Scenario("edit", _example(), _example(_edit))
 REMOVE_GROUP = Scenario("remove", _example(), _example(_remove_media))
-SCENARIOS = (CREATE, EDIT, REMOVE_GROUP)
+AUTOSCALE = Scenario("autoscale", _example(), _example(_autoscale))
+SCENARIOS = (CREATE, EDIT, REMOVE_GROUP, AUTOSCALE)

@@ -26,8 +26,11 @@ from homeserver_operator.states import States
 from homeserver_operator.transport import Request, Transport
 
 DEFAULTS = Defaults(image="synapse:1", postgres_image="postgres:1", redis_image="redis:1")
-SETTLES = 60.0
+SETTLES = 120.0
 """Seconds that Kubernetes' controllers may take on a small, busy machine."""
+
+LOOKS_EVERY = 0.25
+"""Seconds between two looks at the controllers: looking is what keeps the API server busy."""
 
 MOST_RECONCILES = 12
 
@@ -97,6 +100,7 @@ class Stage:
         refused: ApiError | None = None
         for number in range(MOST_RECONCILES):
             before = len(mortal.writes)
+            mortal.begin()
             try:
                 await reconcile(key)
             except ApiError as error:
@@ -116,7 +120,7 @@ class Stage:
         deadline = time.monotonic() + SETTLES
         while unfinished := await self._unfinished():
             assert time.monotonic() < deadline, f"{self.namespace}: {unfinished}"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(LOOKS_EVERY)
 
     async def _unfinished(self) -> str | None:
         """What the controllers and the kubelet still have to do, None if nothing."""

@@ -48,7 +48,10 @@ class Event(NamedTuple):
 
 
 class FakeApi:
-    """The server. `requests` lists what came in as (method, path with query)."""
+    """The server. `requests` lists what came in as (method, path with query).
+
+    `logs` is what the pods have written, by their names.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[Target, Object] = {}
@@ -56,6 +59,7 @@ class FakeApi:
         self.bodies: list[Object] = []
         self.faults: list[Fault] = []
         self.history: list[Event] = []
+        self.logs: dict[str, str] = {}
         self.compacted = 0
         self.url = ""
         self._version = 100
@@ -151,11 +155,15 @@ class FakeApi:
             "PUT": self._replace,
             "DELETE": self._remove,
         }
+        if request.content_type == "application/merge-patch+json":
+            return await self._merge_metadata(target, body["metadata"])
         return await writes[request.method](target, body)
 
     async def _read(self, request: web.Request, target: Target) -> web.StreamResponse:
         if request.query.get("watch"):
             return await self._watch(request, target)
+        if target.subresource == "log":
+            return web.Response(text=self.logs.get(target.name, ""))
         if target.name:
             found = self.objects.get(target._replace(subresource=""))
             return _answer(found) if found else _status(404, "NotFound")
@@ -242,6 +250,16 @@ class FakeApi:
         elif live and "status" in live:
             body = {**body, "status": live["status"]}
         return _answer(await self._store(at, body), 200 if live else 201)
+
+    async def _merge_metadata(self, target: Target, metadata: Object) -> web.Response:
+        live = self.objects.get(target)
+        if live is None:
+            return _status(404, "NotFound")
+        for condition in ("uid", "resourceVersion"):
+            if metadata.get(condition) not in {None, live["metadata"][condition]}:
+                return _status(409, "Conflict", f"{condition} is another")
+        body = {**live, "metadata": {**live["metadata"], **metadata}}
+        return _answer(await self._store(target, body))
 
     async def _replace(self, target: Target, body: Object) -> web.Response:
         live = self.objects.get(target)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from homeserver_operator.api import names
+from homeserver_operator.api.kinds import BY_KIND
 
 NAMESPACE = "chat"
 
@@ -19,7 +20,7 @@ def homeserver(name: str = "alpha", **more: Any) -> dict[str, Any]:
 
 def child(kind: str, name: str, owner: str = "alpha", **more: Any) -> dict[str, Any]:
     """An object with our labels, without a controller."""
-    api_version = "apps/v1" if kind in {"Deployment", "ReplicaSet"} else "v1"
+    api_version = "apps/v1" if kind == "ReplicaSet" else BY_KIND[kind].api_version
     labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.HOMESERVER_LABEL: owner}
     return {
         "apiVersion": api_version,

@@ -225,3 +225,31 @@ def test_memory_with_a_hundred_homeservers_stays_below_85_megabytes(
     until(lambda: running.sample("homeserver_operator_queue_depth") == 0, seconds=300)
 
     assert running.resident() < 85_000
+
+
+def test_generated_secrets_follow_the_retention_and_keep_their_values(
+    kubectl: Kubectl, namespace: str, running: OperatorProcess
+) -> None:
+    create(kubectl, namespace)
+    until(lambda: observed(kubectl, namespace))
+
+    def key() -> Any:
+        return kubectl.get("secret", "alpha-signing-key", f"--namespace={namespace}")
+
+    def owners() -> list[str]:
+        found = key()["metadata"].get("ownerReferences", [])
+        return [owner["kind"] for owner in found if owner["controller"]]
+
+    def retain(retention: str, wanted: list[str]) -> None:
+        change = json.dumps({"spec": {"retention": {"secrets": retention}}})
+        kubectl.run(
+            *("patch", "homeserver", "alpha", f"--namespace={namespace}"),
+            *("--type=merge", f"--patch={change}"),
+        )
+        until(lambda: owners() == wanted)
+
+    data = key()["data"]
+    retain("Delete", ["HomeServer"])
+    retain("Retain", [])
+    retain("Delete", ["HomeServer"])
+    assert key()["data"] == data

@@ -7,7 +7,7 @@ from tests.shell.fake_api import FakeApi
 from tests.shell.objects import NAMESPACE, child, homeserver
 
 from homeserver_operator import apply
-from homeserver_operator.api.actions import Apply, Delete, Event, Plan
+from homeserver_operator.api.actions import Apply, Delete, Event, Plan, Reown
 from homeserver_operator.api.world import Object, ObjectKey
 from homeserver_operator.cluster import ApiError, Cluster
 
@@ -36,6 +36,39 @@ async def test_writes_go_in_the_plans_order_deletes_last(
     assert written == [("PATCH", "c"), ("PATCH", "s"), ("PATCH", "d"), ("DELETE", "old")]
 
 
+async def test_who_asks_for_a_kind_that_the_cluster_lacks_is_told_what_to_install(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    api.fail("PATCH", "/httproutes", 404)
+    route = new("HTTPRoute", "alpha-main")
+
+    told = await apply.execute(cluster, server, Plan(applies=(route, new("ConfigMap", "c"))))
+
+    assert told is not None
+    assert told.startswith("HTTPRoute/alpha-main: the cluster does not know httproutes")
+    assert "install the CRDs of the Gateway API" in told
+    assert api.find("ConfigMap", "c") is None
+
+
+async def test_owner_references_are_replaced_and_nothing_else(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    live = await api.put({**child("Secret", "key"), "data": {"a": "b"}})
+    owners = ({"kind": "HomeServer", "name": "alpha", "uid": server["metadata"]["uid"]},)
+    uid, version = live["metadata"]["uid"], live["metadata"]["resourceVersion"]
+    key = ObjectKey("Secret", "key")
+
+    plan = Plan(reowns=(Reown(key, uid, version, owners, "retention"),))
+    assert await apply.execute(cluster, server, plan) is None
+
+    found = api.find("Secret", "key")
+    assert found is not None
+    assert found["data"] == {"a": "b"}
+    assert found["metadata"]["ownerReferences"] == list(owners)
+    with pytest.raises(ApiError, match="Conflict"):
+        await apply.execute(cluster, server, plan)
+
+
 async def test_an_object_that_was_deleted_meanwhile_is_not_made_anew(
     api: FakeApi, cluster: Cluster, server: Object
 ) -> None:
@@ -59,6 +92,20 @@ async def test_a_namesake_of_the_object_is_not_touched(
 
     assert caught.value.status == 422
     assert api.find("ConfigMap", "c") == namesake
+
+
+async def test_an_apply_as_another_manager_says_so(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    live = await api.put(child("Deployment", "d"))
+    number = child("Deployment", "d", spec={"replicas": 3})
+    order = Apply(number, live["metadata"]["uid"], "handed over", "another")
+
+    await apply.execute(cluster, server, Plan(applies=(order, new("ConfigMap", "c"))))
+
+    (_, first), (_, second) = api.writes()
+    assert "fieldManager=another&" in first
+    assert "fieldManager=homeserver-operator&" in second
 
 
 async def test_the_plans_own_manifest_stays_as_it_was(

@@ -43,6 +43,18 @@ async def test_a_list_gathers_all_pages_tells_each_items_kind_and_drops_fields_o
     assert len(api.requests) == 3
 
 
+async def test_a_list_keeps_the_owners_of_fields_that_several_managers_share(
+    api: FakeApi, cluster: Cluster
+) -> None:
+    item = child("Deployment", "d")
+    item["metadata"]["managedFields"] = owners = [{"manager": "homeserver-operator"}]
+    await api.put(item)
+
+    [found] = await cluster.list(BY_KIND["Deployment"], NAMESPACE, labels="")
+
+    assert found["metadata"]["managedFields"] == owners
+
+
 async def test_an_apply_takes_over_strictly_under_our_field_manager(
     api: FakeApi, cluster: Cluster
 ) -> None:
@@ -242,3 +254,16 @@ async def test_a_watch_from_a_version_too_old_says_so(api: FakeApi, cluster: Clu
             pass
 
     assert caught.value.status == 410
+
+
+async def test_of_a_kind_that_the_cluster_lacks_there_is_nothing(
+    api: FakeApi, cluster: Cluster
+) -> None:
+    api.fail("GET", "/httproutes", 404)
+    assert await cluster.list(BY_KIND["HTTPRoute"], NAMESPACE, labels="") == ()
+
+
+async def test_a_kind_of_kubernetes_own_is_never_lacking(api: FakeApi, cluster: Cluster) -> None:
+    api.fail("GET", "/ingresses", 404)
+    with pytest.raises(ApiError):
+        await cluster.list(BY_KIND["Ingress"], NAMESPACE, labels="")

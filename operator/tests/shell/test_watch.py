@@ -36,12 +36,12 @@ class Woken:
 
 @asynccontextmanager
 async def watching(
-    cluster: Cluster, namespace: str | None = None
+    cluster: Cluster, namespace: str | None = None, *, kind: str = "ConfigMap"
 ) -> AsyncIterator[tuple[Woken, ChildWatch]]:
     woken = Woken()
     watch = ChildWatch(
         cluster,
-        BY_KIND["ConfigMap"],
+        BY_KIND[kind],
         namespace,
         wake=woken.keys.append,
         missed=woken.miss,
@@ -67,6 +67,25 @@ async def test_a_changed_child_wakes_its_homeserver(
         await eventually(lambda: woken.keys == [ALPHA, BETA])
         await api.remove("ConfigMap", "c")
         await eventually(lambda: woken.keys == [ALPHA, BETA, ALPHA])
+
+
+async def test_what_changes_by_itself_all_the_time_wakes_only_when_it_comes_or_goes(
+    api: FakeApi, cluster: Cluster, eventually: Eventually
+) -> None:
+    """An autoscaler writes into its status what it measures, several times a minute."""
+    async with watching(cluster, kind="HorizontalPodAutoscaler") as (woken, _):
+        await api.put(autoscaler("h", measured=1))
+        await eventually(lambda: woken.keys == [ALPHA])
+        await api.put(autoscaler("h", measured=2))
+        await api.put(autoscaler("other", owner="beta"))
+        await eventually(lambda: woken.keys == [ALPHA, BETA])
+        await api.remove("HorizontalPodAutoscaler", "h")
+        await eventually(lambda: woken.keys == [ALPHA, BETA, ALPHA])
+
+
+def autoscaler(name: str, *, owner: str = "alpha", measured: int = 0) -> dict[str, Any]:
+    found = child("HorizontalPodAutoscaler", name, owner, status={"currentReplicas": measured})
+    return {**found, "apiVersion": "autoscaling/v2"}
 
 
 async def test_foreign_objects_do_not_even_arrive(
@@ -205,3 +224,32 @@ async def test_a_namespaced_watch_stays_in_its_namespace(
         await eventually(lambda: api.watching == 1)
 
     assert all(f"/namespaces/{NAMESPACE}/" in path for _, path in api.requests)
+
+
+async def test_a_kind_that_the_cluster_lacks_costs_no_more_than_a_look_now_and_then(
+    api: FakeApi, cluster: Cluster, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once it is there, everyone is woken: who waits for it need not wait for the resync."""
+    api.fail("GET", "/httproutes", 404, times=3)
+    woken = Woken()
+    watch = ChildWatch(
+        cluster,
+        BY_KIND["HTTPRoute"],
+        None,
+        wake=woken.keys.append,
+        missed=woken.miss,
+        metrics=Metrics(),
+        absent_pause=0.05,
+    )
+    task = asyncio.create_task(watch.run())
+    try:
+        await asyncio.wait_for(watch.synced.wait(), 5)
+        assert not woken.missed
+        await eventually(lambda: woken.missed == 1)
+        await api.put(child("HTTPRoute", "r"))
+        await eventually(lambda: woken.keys == [ALPHA])
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    assert len([path for _, path in api.requests if "limit=1" in path]) == 4
+    assert caplog.text == ""

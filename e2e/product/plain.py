@@ -1,0 +1,98 @@
+"""Plain requests of one Matrix user, for what the client library lacks or hides.
+
+The Ingress is found by address, not by DNS: each request carries the host name in its header.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+WAIT = 60.0
+"""Seconds that any one answer may take on a small, busy machine."""
+
+
+class MatrixError(AssertionError):
+    """The server's answer was an error; the text is the server's."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a plain request."""
+
+    status: int
+    content: Any
+
+    @property
+    def error(self) -> str:
+        """Matrix' code of the error, '' if there is none."""
+        return str(self.content.get("errcode", "")) if isinstance(self.content, dict) else ""
+
+
+class Plain:
+    """Requests in the name of whoever has the token. Open it before use, and close it."""
+
+    def __init__(self, ingress: str, host: str) -> None:
+        self._ingress = ingress
+        self.host = host
+
+    def open(self) -> None:
+        """Begin."""
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(WAIT))
+
+    async def close(self) -> None:
+        """Give up the connections."""
+        await self._session.close()
+
+    @property
+    def token(self) -> str:
+        """The access token."""
+        raise NotImplementedError
+
+    async def ask(self, method: str, path: str, body: object = None) -> Any:
+        """A plain request that must succeed; return the answer's content. Raises MatrixError."""
+        answer = await self.call(method, path, body)
+        if not 200 <= answer.status < 300:
+            raise MatrixError(f"{method} {path}: {answer.status} {answer.content}")
+        return answer.content
+
+    async def ask_until(
+        self, what: str, holds: Callable[[Any], bool], method: str, path: str, body: object = None
+    ) -> Any:
+        """Ask again and again until the answer is as wanted; raises MatrixError."""
+        seen = None
+        try:
+            async with asyncio.timeout(WAIT):
+                while True:
+                    seen = await self.ask(method, path, body)
+                    if holds(seen):
+                        return seen
+                    await asyncio.sleep(0.2)
+        except TimeoutError as error:
+            raise MatrixError(f"{what}: not within {WAIT:.0f} s; last seen: {seen}") from error
+
+    async def call(
+        self, method: str, path: str, body: object = None, *, agent: str = "e2e"
+    ) -> Answer:
+        """A plain request; path and query are percent-encoded already."""
+        headers = {
+            "Host": self.host,
+            "Authorization": f"Bearer {self.token}",
+            "User-Agent": agent,
+            "Content-Type": "application/json",
+        }
+        data = None if body is None else json.dumps(body)
+        url = f"http://{self._ingress}{path}"
+        async with self._session.request(
+            method, url, data=data, headers=headers, allow_redirects=False
+        ) as answer:
+            text = await answer.text(errors="replace")
+        try:
+            return Answer(answer.status, json.loads(text))
+        except ValueError:
+            return Answer(answer.status, text)

@@ -1,0 +1,99 @@
+"""The recorder in the cluster: what homeservers have reported to it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.product.kube import Kube, Object
+from e2e.product.recorder import HTTP_PORT, SMTP_PORT
+
+NAME = "recorder"
+PROGRAM = Path(__file__).with_name("recorder.py")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One report: the path (or "mail"), the address of the pod that sent it, the content."""
+
+    path: str
+    sender: str
+    content: Object
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The recorder in a namespace. Homeservers there reach it by its name."""
+
+    kube: Kube
+
+    @property
+    def url(self) -> str:
+        """Where it takes HTTP requests; mail goes to the same host."""
+        return f"http://{NAME}:{HTTP_PORT}"
+
+    def start(self) -> None:
+        """Begin with nothing recorded, and wait until it takes reports."""
+        self.stop()
+        program = {"recorder.py": PROGRAM.read_text()}
+        ports = [
+            {"name": "http", "port": HTTP_PORT},
+            {"name": "smtp", "port": SMTP_PORT},
+        ]
+        self.kube.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _meta(), "data": program},
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": _meta(),
+                "spec": {"selector": {"app": NAME}, "ports": ports},
+            },
+            {"apiVersion": "v1", "kind": "Pod", "metadata": _meta(), "spec": self._pod()},
+        )
+        self.kube.run("wait", f"pod/{NAME}", "--for=condition=Ready", "--timeout=120s")
+
+    def stop(self) -> None:
+        """Take it away."""
+        self.kube.run("delete", "pod,service,configmap", NAME, "--ignore-not-found")
+
+    def received(self, path: str) -> list[Record]:
+        """All reports so far whose path begins so, in the order of arrival."""
+        service = f"/api/v1/namespaces/{self.kube.namespace}/services/{NAME}:{HTTP_PORT}"
+        records = json.loads(self.kube.run("get", "--raw", f"{service}/proxy/"))
+        return [Record(**record) for record in records if record["path"].startswith(path)]
+
+    def _pod(self) -> Object:
+        """As restricted as the namespace demands."""
+        return {
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65534,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": NAME,
+                    "image": self.kube.cluster.images["runtime"],
+                    "command": ["python", "/program/recorder.py"],
+                    "readinessProbe": {
+                        "httpGet": {"path": "/", "port": HTTP_PORT},
+                        "periodSeconds": 1,
+                    },
+                    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                        "readOnlyRootFilesystem": True,
+                    },
+                    "volumeMounts": [{"name": "program", "mountPath": "/program"}],
+                }
+            ],
+            "volumes": [{"name": "program", "configMap": {"name": NAME}}],
+        }
+
+
+def _meta() -> Object:
+    return {"name": NAME, "labels": {"app": NAME}}

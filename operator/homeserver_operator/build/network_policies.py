@@ -1,0 +1,121 @@
+"""NetworkPolicies: who may connect to which pods, one small object for each concern.
+
+Policies add up, so all pods are closed first and each concern opens one door. Nothing here depends
+on addresses or namespaces that the operator does not know.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any, Final
+
+from homeserver_operator.api.names import (
+    HOMESERVER_LABEL,
+    HTTP_PORT,
+    METRICS_PORT,
+    POSTGRES_PORT,
+    PROBE_PORT,
+    REDIS_PORT,
+    REPLICATION_PORT,
+    ROLE_LABEL,
+    WORKER_GROUP_LABEL,
+)
+from homeserver_operator.api.roles import OUTBOUND_FEDERATION
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
+from homeserver_operator.build.meta import object_meta
+from homeserver_operator.build.stores import POSTGRES, REDIS
+from homeserver_operator.topology import Topology
+
+Rule = dict[str, Any]
+
+_SYNAPSE: Final = {"key": ROLE_LABEL, "operator": "In", "values": ["main", "worker"]}
+
+
+def build_network_policies(server: HomeServer, topology: Topology) -> Iterator[dict[str, Any]]:
+    """All policies of a homeserver; none if it wants none."""
+    network = server.network
+    if not network.enabled:
+        return
+    everybody, synapse = _pods(server), _pods(server, _SYNAPSE)
+    yield _ingress(server, "closed", everybody, [])
+    clients = _from(network.clients_from, HTTP_PORT)
+    yield _ingress(server, "clients", synapse, [clients])
+    replication = _from([{"podSelector": synapse}], REPLICATION_PORT)
+    yield _ingress(server, "replication", synapse, [replication])
+    # The probe port is also where the operator, wherever it runs, asks for a process's state.
+    monitoring = [_from(network.metrics_from, METRICS_PORT), _from([], PROBE_PORT)]
+    yield _ingress(server, "monitoring", synapse, monitoring)
+    for store, port in _managed_stores(server).items():
+        inside = _from([{"podSelector": synapse}], port)
+        yield _ingress(server, store, _pods(server, role=store), [inside])
+    if topology.runners.get(OUTBOUND_FEDERATION):
+        yield _egress(server, topology)
+
+
+def _managed_stores(server: HomeServer) -> dict[str, int]:
+    stores = {}
+    if not isinstance(server.postgres.server, ExternalPostgres):
+        stores[POSTGRES] = POSTGRES_PORT
+    if not isinstance(server.redis, ExternalRedis):
+        stores[REDIS] = REDIS_PORT
+    return stores
+
+
+def _egress(server: HomeServer, topology: Topology) -> dict[str, Any]:
+    """Where processes may connect to that do not reach other servers themselves."""
+    members = sorted({p.group for p in topology.processes if OUTBOUND_FEDERATION in p.runs})
+    others = {"key": WORKER_GROUP_LABEL, "operator": "NotIn", "values": members}
+    dns = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    own = {"to": [{"podSelector": _pods(server)}]}
+    rules = [dns, own, *_external_stores(server), *server.network.egress]
+    return _policy(
+        server,
+        "egress",
+        {"podSelector": _pods(server, _SYNAPSE, others), "policyTypes": ["Egress"],
+         "egress": rules},
+    )  # fmt: skip
+
+
+def _external_stores(server: HomeServer) -> Iterator[Rule]:
+    for store in (server.postgres.server, server.redis):
+        if isinstance(store, ExternalPostgres | ExternalRedis):
+            yield {"ports": [_tcp(store.port)], **_address(store.host)}
+
+
+def _address(host: str) -> Rule:
+    """A policy cannot name a host; only an address narrows the rule."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return {}
+    return {"to": [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}]}
+
+
+def _from(peers: Sequence[Mapping[str, Any]], port: int) -> Rule:
+    """Let peers in at one port; without any, everybody."""
+    return {"ports": [_tcp(port)]} | ({"from": list(peers)} if peers else {})
+
+
+def _tcp(port: int) -> Rule:
+    return {"port": port, "protocol": "TCP"}
+
+
+def _pods(server: HomeServer, *expressions: Rule, role: str | None = None) -> Rule:
+    labels = {HOMESERVER_LABEL: server.key.name} | ({ROLE_LABEL: role} if role else {})
+    return {"matchLabels": labels} | (
+        {"matchExpressions": list(expressions)} if expressions else {}
+    )
+
+
+def _ingress(server: HomeServer, name: str, pods: Rule, rules: list[Rule]) -> dict[str, Any]:
+    spec = {"podSelector": pods, "policyTypes": ["Ingress"]} | ({"ingress": rules} if rules else {})
+    return _policy(server, name, spec)
+
+
+def _policy(server: HomeServer, name: str, spec: Rule) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": object_meta(server, f"{server.key.name}-{name}", component="network-policy"),
+        "spec": spec,
+    }

@@ -1,0 +1,144 @@
+"""Application services: their registrations as values, and the rules over them.
+
+A registration holds tokens: nothing here, and nothing that it raises, ever quotes one.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from homeserver_operator.api.roles import SHARED_BY_ALL
+from homeserver_operator.api.spec import AppserviceRef, HomeServer
+
+FILE: Final = "registration.yaml"
+
+_TEXTS: Final = ("id", "as_token", "hs_token", "sender_localpart")
+_LIKE_AN_EPOCH: Final = re.compile(r"-e[0-9]+$")
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What routing needs of a registration: who its users are, and how a router knows it."""
+
+    id: str
+    user_patterns: tuple[str, ...]
+    as_token: str = field(repr=False)
+
+
+def purpose(name: str) -> str:
+    """The directory of its copy under /secrets."""
+    return f"appservice-{name}"
+
+
+def group_problems(server: HomeServer) -> Iterator[str]:
+    """Say what is wrong with `workers[].appservices` (one sentence each)."""
+    known = {service.name for service in server.appservices}
+    for group in server.workers:
+        path = f"spec.workers[{group.name}].appservices"
+        if not group.appservices:
+            continue
+        for name in sorted(group.appservices - known):
+            yield (
+                f"{path} names {name}, which is no application service of this homeserver: add it "
+                "to spec.appservices, or remove it"
+            )
+        if not group.serves:
+            yield f"{path} narrows what the group serves, but it serves nothing: set serves"
+        for value in sorted(group.serves & SHARED_BY_ALL):
+            yield (
+                f"{path} cannot narrow {value}, which a group serves for everybody: move {value} "
+                "to another group"
+            )
+        if _LIKE_AN_EPOCH.search(group.name):
+            yield (
+                f"spec.workers[{group.name}].name: must not end in '-e' and digits in a group "
+                "with appservices, because replication Services end so: choose another ending"
+            )
+
+
+def read_registrations(
+    server: HomeServer, material: Mapping[str, Mapping[str, bytes]]
+) -> tuple[dict[str, Registration], tuple[str, ...]]:
+    """The registrations by name of the application service, and what is wrong with them."""
+    found: dict[str, Registration] = {}
+    problems: list[str] = []
+    for service in server.appservices:
+        read = _read(service, material[purpose(service.name)][FILE])
+        if isinstance(read, Registration):
+            found[service.name] = read
+        else:
+            problems += read
+    for field_name in ("id", "as_token"):
+        problems += _duplicates(found, field_name)
+    return found, tuple(problems)
+
+
+def _read(service: AppserviceRef, text: bytes) -> Registration | list[str]:
+    ref = service.registration
+    where = f"spec.appservices[{service.name}]: key {ref.key} of Secret {ref.secret_name}"
+    try:
+        document: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        # Never the parser's own text: it quotes the Secret's content.
+        return [f"{where} is not YAML{f' at line {mark.line + 1}' if mark else ''}"]
+    if not isinstance(document, Mapping):
+        return [f"{where} must hold a YAML mapping, the application service's registration"]
+    problems = [
+        f"{where} has no {key}, or it is no text: copy the registration that the application "
+        "service generated"
+        for key in _TEXTS
+        if not isinstance(document.get(key), str) or not document[key]
+    ]
+    if "url" not in document or not isinstance(document["url"], str | None):
+        problems.append(f"{where} has no url: set its address, or null if it receives nothing")
+    namespaces = document.get("namespaces")
+    users = _patterns(namespaces)
+    if users is None:
+        problems.append(
+            f"{where} has no namespaces, or not as lists of regex and exclusive: copy the "
+            "registration that the application service generated"
+        )
+    if problems or users is None:
+        return problems
+    return Registration(document["id"], users, document["as_token"])
+
+
+def _patterns(namespaces: Any) -> tuple[str, ...] | None:
+    """The users' patterns; None if the namespaces are not as Synapse takes them."""
+    if not isinstance(namespaces, Mapping):
+        return None
+    for kind in ("users", "aliases", "rooms"):
+        entries = namespaces.get(kind, [])
+        if not isinstance(entries, list) or not all(map(_is_namespace, entries)):
+            return None
+    return tuple(entry["regex"] for entry in namespaces.get("users", []))
+
+
+def _is_namespace(entry: Any) -> bool:
+    if not (
+        isinstance(entry, Mapping)
+        and isinstance(entry.get("regex"), str)
+        and isinstance(entry.get("exclusive"), bool)
+    ):
+        return False
+    try:
+        re.compile(entry["regex"])
+    except re.error:
+        return False
+    return True
+
+
+def _duplicates(found: Mapping[str, Registration], field_name: str) -> Iterator[str]:
+    by_value: dict[str, list[str]] = {}
+    for name, registration in found.items():
+        by_value.setdefault(getattr(registration, field_name), []).append(name)
+    for names in by_value.values():
+        if len(names) > 1:
+            yield (
+                f"spec.appservices: {', '.join(sorted(names))} have the same {field_name}, but "
+                "Synapse tells application services by it: give each registration one of its own"
+            )
