@@ -74,6 +74,8 @@ class Launch:
     username_file: Path | None = None
     password_file: Path | None = None
     config_from: tuple[Path, ...] = ()
+    fences: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Fences that this process must hold to run, with their epochs; none: it just runs."""
     well_known_server: str | None = None
     """What /.well-known/matrix/server answers, where Synapse's own answer is another."""
 
@@ -131,6 +133,7 @@ def read_text(path: Path) -> str:
 
 _KEYS = {
     *("version", "name", "role", "probe_port", "database", "config_from", "well_known_server"),
+    "fences",
 }
 
 
@@ -170,6 +173,7 @@ class _Reader:
             username_file=self._file("database.username_file", database.get("username_file")),
             password_file=self._file("database.password_file", database.get("password_file")),
             config_from=self._config_from(),
+            fences=self._fences(),
             well_known_server=self._well_known_server(),
         )
 
@@ -212,6 +216,16 @@ class _Reader:
         if value is not None and (not isinstance(value, str) or not value):
             raise self._refusal("well_known_server", f"must be host:port or null, not {value!r}")
         return value
+
+    def _fences(self) -> dict[str, int]:
+        value = self._content.get("fences")
+        fences = {} if value is None else value
+        if not isinstance(fences, dict):
+            raise self._refusal("fences", f"must map names to epochs, not {value!r}")
+        for name, epoch in fences.items():
+            if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 < epoch < 2**31:
+                raise self._refusal(f"fences.{name}", f"must be a positive epoch, not {epoch!r}")
+        return {str(name): epoch for name, epoch in fences.items()}
 
     def _refuse_unknown(self, prefix: str, content: Mapping[str, Any], known: set[str]) -> None:
         # A key that is passed over in silence is a setting that somebody believes to be in force.

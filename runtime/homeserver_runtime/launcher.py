@@ -6,17 +6,22 @@ this one's. What must happen between warm-up and entry has its place in `run`.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.metadata
 import logging
 import signal
+import threading
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from homeserver_runtime import configuration, failure
 from homeserver_runtime.contract import Launch, Paths
 from homeserver_runtime.probes import Judge, ProbeServer
 from homeserver_runtime.state import Snapshot, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +55,37 @@ def _run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
     synapse_start.warm_up()
     state.change(warm=True)
 
-    synapse_start.enter(prepared, state)
-    serving.serve(prepared, state, judge, paths)
+    synapse_start.await_database(prepared, state)
+    with _fenced(prepared.config, launch, state, paths):
+        synapse_start.enter(prepared, state)
+        serving.serve(prepared, state, judge, paths)
     return 0 if state.now.phase == "draining" else failure.FAILED
+
+
+@contextlib.contextmanager
+def _fenced(config: Any, launch: Launch, state: State, paths: Paths) -> Iterator[None]:
+    """Holds the fences that `launch` names, if any; in a process that came too late, for ever."""
+    if not launch.fences:
+        yield
+        return
+    from homeserver_runtime import fencing  # noqa: PLC0415 - it brings psycopg2
+    from homeserver_runtime.fence.fence import SupersededError  # noqa: PLC0415 - likewise
+
+    def end(why: str) -> None:
+        failure.end_process(failure.FAILED, lambda: failure.report(why, paths.termination_log))
+
+    try:
+        fence = fencing.enter(config, launch, state, ends=end)
+    except SupersededError as error:
+        # To end would only have the kubelet start it again; whoever made it takes it away.
+        state.change(phase="superseded", superseded_by=(error.fence, error.epoch), waiting_for=None)
+        failure.report(f"superseded: {error}", paths.termination_log)
+        threading.Event().wait()
+        raise
+    try:
+        yield
+    finally:
+        fence.leave()
 
 
 def _stop_at_once_on_signals() -> None:

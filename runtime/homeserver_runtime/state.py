@@ -11,9 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-Phase = Literal["warming", "migrating", "serving", "draining"]
+Phase = Literal["warming", "superseded", "migrating", "serving", "draining"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,10 @@ class Snapshot:
     waiting_for: str | None = None
     replication: Replication = Replication()
     database: DatabaseFacts = DatabaseFacts()
+    fences: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """The epochs of the fences that this process holds."""
+    superseded_by: tuple[str, int] | None = None
+    """A fence and its later epoch, for a process that must never run."""
     heartbeat: float | None = None
     """Monotonic seconds of the reactor's last sign of life; None before it first ran."""
 
@@ -70,7 +74,12 @@ class Snapshot:
                 "caught_up": self.replication.caught_up,
             },
             "database": dataclasses.asdict(self.database),
-            "fences": {},
+            "fences": dict(self.fences),
+            "superseded_by": (
+                dict(zip(("fence", "epoch"), self.superseded_by, strict=True))
+                if self.superseded_by
+                else None
+            ),
         }
 
 

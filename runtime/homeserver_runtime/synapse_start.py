@@ -91,6 +91,18 @@ def warm_up() -> None:
     gc.freeze()
 
 
+def await_database(prepared: Prepared, state: State) -> None:
+    """Returns once PostgreSQL takes connections.
+
+    Raises:
+        StartupFailedError: if the database cannot be used.
+
+    """
+    with LoggingContext(name="launcher", server_name=prepared.config.server.server_name):
+        database.await_server(prepared.config, lambda what: state.change(waiting_for=what))
+    state.change(waiting_for=None)
+
+
 def enter(prepared: Prepared, state: State) -> None:
     """Connects to the database, migrates it as main or waits for main, and builds the stores.
 
@@ -101,8 +113,6 @@ def enter(prepared: Prepared, state: State) -> None:
     """
     application, config = _APPLICATIONS[prepared.role], prepared.config
     with LoggingContext(name="launcher", server_name=config.server.server_name):
-        database.await_server(config, lambda what: state.change(waiting_for=what))
-        state.change(waiting_for=None)
         if prepared.role == "main":
             state.change(database=database.examine(config), phase="migrating")
         else:

@@ -1,10 +1,10 @@
 """The fences' protocol as a machine of atomic steps, to be explored in full.
 
-Each step is what the protocol does in one statement of the server's, or one thing that can go wrong.
-Steps of different processes interleave in every order, so that any of them may be delayed for any
-time: a stopped process is one whose steps do not come. Sessions end on the server without the client
-knowing (a terminated backend, a partition), and clients end without the server knowing (a dead
-node). `Rules` can leave out one rule at a time; then the exploration must find a violation.
+Each step is what the protocol does in one statement of the server's, or one thing that can go
+wrong. Steps of different processes interleave in every order, so that any may be delayed for any
+time: a stopped process is one whose steps do not come. Sessions end on the server without the
+client knowing (a terminated backend, a partition), and clients end without the server knowing (a
+dead node). `Rules` can leave out one rule at a time; then the exploration must find a violation.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Machine:
             case "admitting":
                 # Only where admission is not atomic: the look is past, the locks come now.
                 yield step("locks", process._replace(client="running", connection=True))
-        if process.connection and process.client != "running" and process.client != "admitting":
+        if process.connection and process.client not in {"running", "admitting"}:
             yield step("'s cut connection ends", process._replace(connection=False))
         if process.lock_session and process.holder != process.lock_session:
             yield step("'s lock session ends", process._replace(lock_session=0))

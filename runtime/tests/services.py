@@ -152,6 +152,32 @@ def redis_server() -> Iterator[Redis]:
             server.stop()
 
 
+@contextlib.contextmanager
+def pgbouncer(server: Postgres, pool_mode: str) -> Iterator[int]:
+    """A PgBouncer before a server, whose user is everybody; yields its port."""
+    with _directory() as directory:
+        port = free_port()
+        password = server.password.replace("'", "''")
+        settings = directory / "pgbouncer.ini"
+        settings.write_text(
+            f"""
+            [databases]
+            * = host={LOOPBACK} port={server.port} user=postgres password='{password}'
+            [pgbouncer]
+            listen_addr = {LOOPBACK}
+            listen_port = {port}
+            unix_socket_dir =
+            auth_type = any
+            pool_mode = {pool_mode}
+            """.replace("            ", ""),
+            encoding="utf-8",
+        )
+        pooler = Postgres(port=port, password=server.password)
+        with _running(["pgbouncer", settings], directory / "log", **_unprivileged(directory)):
+            wait_until(lambda: _connects(pooler), what="PgBouncer")
+            yield port
+
+
 def _connects(server: Postgres) -> bool:
     with contextlib.suppress(psycopg2.OperationalError):
         server.connect().close()

@@ -20,7 +20,11 @@ def read(directory: Path, content: object, pod_name: str | None = None) -> Launc
 
 def test_everything_that_the_file_may_say_is_read(tmp_path: Path) -> None:
     database = {"username_file": "/secrets/postgres/username", "password_file": "/secrets/p"}
-    more = {"config_from": ["/secrets/a", "/b"], "well_known_server": "f.example:443"}
+    more = {
+        "config_from": ["/secrets/a", "/b"],
+        "well_known_server": "f.example:443",
+        "fences": {"topology": 3, "push": 1},
+    }
     launch = read(tmp_path, GOOD | {"database": database} | more)
     assert launch == Launch(
         name="sync-0",
@@ -30,6 +34,7 @@ def test_everything_that_the_file_may_say_is_read(tmp_path: Path) -> None:
         password_file=Path("/secrets/p"),
         config_from=(Path("/secrets/a"), Path("/b")),
         well_known_server="f.example:443",
+        fences={"topology": 3, "push": 1},
     )
 
 
@@ -73,7 +78,9 @@ def test_a_process_without_a_name_is_called_like_its_pod(tmp_path: Path) -> None
         pytest.param(
             {"well_known_server": ""}, "well_known_server", "host:port", id="an empty server"
         ),
-        pytest.param({"fences": []}, "fences", "not a key", id="a key of another version"),
+        pytest.param({"fences": []}, "fences", "map names to epochs", id="fences that are a list"),
+        pytest.param({"fences": {"push": 0}}, "fences.push", "a positive epoch", id="no epoch"),
+        pytest.param({"doors": []}, "doors", "not a key", id="a key of another version"),
     ],
 )
 def test_the_refusal_names_file_field_and_problem(

@@ -1,4 +1,4 @@
-"""Fences on a real PostgreSQL: entry, waiting, loss, and what of a process may reach the database."""
+"""Fences on a real PostgreSQL: entry, waiting, loss, and what of a process reaches the database."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
-from tests.services import LOOPBACK, wait_until
+from tests.services import LOOPBACK, Postgres, pgbouncer, wait_until
 
 from homeserver_runtime.fence.claim import HOLDER, Claim
 from homeserver_runtime.fence.fence import Fence, FenceLostError, SupersededError
+from homeserver_runtime.fence.session import PooledError, refuse_pooler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.services import Postgres
+LOCK_SESSIONS = f"pid IN (SELECT pid FROM pg_locks WHERE classid = {HOLDER})"  # noqa: S608
 
 pytestmark = pytest.mark.synapse
 pytest_plugins = ["tests.fixtures"]
@@ -94,10 +95,11 @@ def claim(own_postgres: Postgres, database: str) -> Iterator[Callable[..., Held]
         yield make
 
 
-def sessions(postgres: Postgres, database: str, condition: str) -> None:
+def terminate(postgres: Postgres, database: str, condition: str) -> None:
+    """End the sessions of a database for which an SQL condition holds."""
     postgres.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE datname = '{database}' AND {condition}"
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' "  # noqa: S608
+        f"AND {condition}"
     )
 
 
@@ -130,10 +132,10 @@ def test_a_connection_that_outlives_its_lock_session_keeps_the_next_epoch_out(
     # As a dead node looks to the server: the lock session was reaped, the other one not yet.
     old.fence._lose = lambda: None  # type: ignore[method-assign] # its client is gone
     old.fence._leaving = True
-    sessions(own_postgres, database, f"application_name LIKE 'a %' AND pid <> {backend}")
+    terminate(own_postgres, database, f"application_name LIKE 'a %' AND pid <> {backend}")
     assert new.waited_for[-1]
     assert not new.entered
-    sessions(own_postgres, database, f"pid = {backend}")
+    terminate(own_postgres, database, f"pid = {backend}")
     wait_until(lambda: new.entered, what="entry after the last connection", seconds=20)
 
 
@@ -174,7 +176,7 @@ def test_a_lost_lock_session_cuts_the_connections_and_is_taken_again(
 ) -> None:
     held = claim("a", topology=1).enter()
     connection = held.connect()
-    sessions(own_postgres, database, f"pid IN (SELECT pid FROM pg_locks WHERE classid = {HOLDER})")
+    terminate(own_postgres, database, LOCK_SESSIONS)
 
     def cut() -> bool:
         try:
@@ -195,12 +197,28 @@ def test_who_is_superseded_while_it_was_lost_must_end(
     old = claim("a", topology=1).enter()
     new = claim("b", topology=2).start()
     new.wait_waiting()
-    sessions(own_postgres, database, "application_name LIKE 'a %'")
+    terminate(own_postgres, database, "application_name LIKE 'a %'")
     wait_until(lambda: new.entered or old.fence.held, what="one of both", seconds=20)
     if new.entered:
         wait_until(lambda: old.ends, what="the end of the old", seconds=20)
         with pytest.raises(FenceLostError):
             old.connect()
+
+
+@pytest.mark.parametrize("pool_mode", ["transaction", "session"])
+def test_a_pooler_is_refused_where_it_shares_backends(
+    own_postgres: Postgres, pool_mode: str
+) -> None:
+    with pgbouncer(own_postgres, pool_mode) as port:
+
+        def connect() -> Any:
+            return Postgres(port=port, password=own_postgres.password).connect()
+
+        if pool_mode == "session":
+            refuse_pooler(connect)
+        else:
+            with pytest.raises(PooledError, match="name PostgreSQL itself"):
+                refuse_pooler(connect)
 
 
 def test_homeservers_on_one_server_do_not_see_each_other(

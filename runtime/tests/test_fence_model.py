@@ -1,4 +1,4 @@
-"""The protocol explored in full: no two epochs, never backwards, never stuck; and each rule needed."""
+"""The protocol explored in full: no two epochs, never backwards, never stuck; no rule too many."""
 
 from __future__ import annotations
 

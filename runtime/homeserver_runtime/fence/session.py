@@ -25,7 +25,7 @@ _QUERIES_END = "SET client_connection_check_interval = 1000;"
 """A query whose client is gone ends within a second, not when it is done."""
 
 _VERSION_14 = 140000
-_LOOKS = 4
+_LOOKS = 3
 
 
 class PooledError(Exception):
@@ -42,27 +42,18 @@ def prepare(connection: Any) -> None:
 
 
 def refuse_pooler(connect: Callable[[], Any]) -> None:
-    """Opens some connections and looks whether two clients ever get one backend.
+    """Asks two clients in turns for their backend: each has one of its own, and keeps it.
 
     Raises:
-        PooledError: if they do, or if one client's backend changes.
+        PooledError: if they share one, or if one client's changes.
         psycopg2.Error: if the database cannot be used.
 
     """
-    with contextlib.ExitStack() as stack:
-        seen: list[tuple[Any, int]] = []
-        for _ in range(_LOOKS):
-            connection = stack.enter_context(contextlib.closing(connect()))
-            # A transaction that stays open: a pooler must give the next one to another backend.
-            seen.append((connection, _backend(connection)))
-            connection.autocommit = False
-            _backend(connection)
-            if len({backend for _, backend in seen}) < len(seen):
-                raise PooledError(_POOLED)
-        for connection, backend in seen:
-            connection.rollback()
-            if _backend(connection) != backend:
-                raise PooledError(_POOLED)
+    with contextlib.closing(connect()) as one, contextlib.closing(connect()) as other:
+        one.autocommit = other.autocommit = True
+        seen = {(_backend(one), _backend(other)) for _ in range(_LOOKS)}
+    if len(seen) > 1 or any(first == second for first, second in seen):
+        raise PooledError(_POOLED)
 
 
 _POOLED = (

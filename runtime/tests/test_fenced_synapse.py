@@ -1,0 +1,85 @@
+"""Real Synapse behind fences: in turns, or never; and getting over the loss of its sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.processes import ending
+from tests.services import wait_until
+
+if TYPE_CHECKING:
+    from tests.processes import RuntimeProcess, Site
+
+pytestmark = pytest.mark.synapse
+pytest_plugins = ["tests.fixtures"]
+
+
+def main_of_epoch(site: Site, directory: str, epoch: int) -> RuntimeProcess:
+    """A main process with files of its own, as a pod of another revision has them."""
+    (site.directory / directory).mkdir()
+    own = type(site)(
+        directory=site.directory / directory,
+        postgres=site.postgres,
+        redis=site.redis,
+        database=site.database,
+    )
+    return own.write("main", role="main", launcher={"fences": {"topology": epoch}})
+
+
+def phase(process: RuntimeProcess) -> str:
+    return str(process.probe("/state")[1].get("phase"))
+
+
+def live_epochs(site: Site) -> set[str]:
+    """Who has connections, by the names under which PostgreSQL lists them."""
+    names = site.query(
+        "SELECT coalesce(string_agg(DISTINCT application_name, ','), '') FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name LIKE 'main %'"
+    )
+    return {name for name in str(names[0]).split(",") if name}
+
+
+def test_epochs_of_synapse_take_turns_and_never_go_back(site: Site) -> None:
+    old, new, late = (
+        main_of_epoch(site, directory, epoch)
+        for directory, epoch in (("old", 1), ("new", 2), ("late", 1))
+    )
+    with ending(old, new, late):
+        old.start().wait_ready()
+        assert old.probe("/state")[1]["fences"] == {"topology": 1}
+        new.start()
+        wait_until(
+            lambda: new.probe("/state")[1].get("waiting_for") == "main topology:1",
+            what="the new one to wait for the old one",
+        )
+        # Warm, so that Kubernetes keeps it; not ready, so that nobody is sent there.
+        assert (new.probe("/started")[0], new.probe("/ready")[0]) == (200, 503)
+        assert old.probe("/ready")[0] == 200
+        old.signal()
+        assert old.wait() == 0
+        new.wait_ready()
+        assert live_epochs(site) == {"main topology:2"}
+        late.start()
+        wait_until(lambda: phase(late) == "superseded", what="the late one to be refused")
+        assert late.probe("/state")[1]["superseded_by"] == {"fence": "topology", "epoch": 2}
+        assert "superseded" in late.termination_message
+        late.signal()
+        assert late.wait() == 0
+
+
+def test_synapse_gets_over_the_loss_of_all_its_sessions(site: Site) -> None:
+    process = main_of_epoch(site, "one", 1)
+    with ending(process):
+        process.start().wait_ready()
+        before = process.popen
+        site.postgres.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{site.database}'"  # noqa: S608, E501
+        )
+        wait_until(
+            lambda: "main topology:1" in live_epochs(site), what="new sessions with the fence"
+        )
+        process.wait_ready()
+        assert process.popen is before
+        assert before is not None
+        assert before.poll() is None
