@@ -46,10 +46,6 @@ class Cluster:
     access_log: Path | None = None
     logs: Path | None = None
 
-    def kwok(self) -> Path:
-        """Return KWOK's program, built at the first call."""
-        return gobuild.binaries(gobuild.KWOK) / "kwok"
-
     def environment(self) -> dict[str, str]:
         """Return what a shell needs to use the cluster; PATH is what goes in front of its own."""
         optional = {

@@ -1,4 +1,4 @@
-"""The command lines of etcd, the API server and the controller manager, and their readiness.
+"""The command lines of etcd, the API server, the controllers and the scheduler, and readiness.
 
 Shared by the whole cluster and by the control plane alone; must not know which of the two it is.
 """
@@ -119,6 +119,8 @@ class ApiServer:
             "--enable-admission-plugins=NodeRestriction",
             f"--disable-admission-plugins={','.join(switched_off)}",
             "--allow-privileged=true",
+            # Debian's etcd cannot do it, and watches from version 0, as KWOK's, would end at once.
+            "--feature-gates=WatchList=false",
             f"--audit-policy-file={self.directory / 'audit-policy.yaml'}",
             f"--audit-log-path={self.audit_log}",
             "--audit-log-maxsize=2000",
@@ -143,6 +145,17 @@ class ApiServer:
             # The default of 20 requests per second is the pace of all that happens here.
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
+            "--leader-elect=false",
+            "--secure-port=0",
+        ]
+
+    def scheduler(self) -> list[str | Path]:
+        config = self.authority.kubeconfig(self.url, "system:kube-scheduler")
+        return [
+            self.programs / "kube-scheduler",
+            f"--kubeconfig={config}",
+            f"--authentication-kubeconfig={config}",
+            f"--authorization-kubeconfig={config}",
             "--leader-elect=false",
             "--secure-port=0",
         ]

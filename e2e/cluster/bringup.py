@@ -73,7 +73,7 @@ class Cluster:
             self.server.wait_ready()
             self.kubectl(*APPLY, stdin=addons.manifests(self.instance))
             self._start("kube-controller-manager", self.server.controller_manager())
-            self._start("kube-scheduler", self._scheduler())
+            self._start("kube-scheduler", self.server.scheduler())
             self._start_addons()
             # Without its pause image the kubelet's first pods would fail and wait to be retried.
             imports[0].result()
@@ -120,18 +120,6 @@ class Cluster:
         if kubeconfig:
             environment["KUBECONFIG"] = str(kubeconfig)
         self.server.daemons.start(name, self.instance.inside(*command), environment)
-
-    def _scheduler(self) -> list[str | Path]:
-        pki = self.server.authority
-        config = pki.kubeconfig(self.server.url, "system:kube-scheduler")
-        return [
-            self.server.programs / "kube-scheduler",
-            f"--kubeconfig={config}",
-            f"--authentication-kubeconfig={config}",
-            f"--authorization-kubeconfig={config}",
-            "--leader-elect=false",
-            "--secure-port=0",
-        ]
 
     def _start_addons(self) -> None:
         pki, url = self.server.authority, self.server.url

@@ -1,6 +1,7 @@
 """A real API server alone, on free ports of the loopback interface, for tests of what talks to it.
 
-No node, no pods that run: schema, CEL, server-side apply, RBAC and watches are the real ones.
+No pods that run: schema, CEL, server-side apply, RBAC and watches are the real ones, and so are
+controllers and scheduler on request.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from e2e.cluster import debian, gobuild
+from e2e.cluster import debian, gobuild, kwok
 from e2e.cluster.apiserver import READY_SECONDS, ApiServer
 from e2e.cluster.kubectl import Kubectl
 from e2e.cluster.processes import Daemons, Process
@@ -28,19 +29,28 @@ STOP_SECONDS = 5.0
 
 
 class ControlPlane:
-    """Runs etcd and kube-apiserver, and kube-controller-manager on request, while it is entered.
+    """Runs etcd and kube-apiserver, and what else is asked for, while it is entered.
 
     Without the controller manager nothing makes service accounts, collects garbage, starts pods
     or fills the aggregated roles view, edit and admin; the ServiceAccount admission plugin is off
     then, so that pods can be created. With it, `start` also waits for the default namespace's
-    service account, which every pod needs. Nobody forwards what is sent to a Service; with a
-    `service_network` of the loopback interface, a test can listen at the Service's own address.
+    service account, which every pod needs. With `kwok`, each Node that a test creates is ready, and
+    so is each pod that the `scheduler` gives to one; containers there are none. Nobody forwards
+    what is sent to a Service; with a `service_network` of the loopback interface, a test can listen
+    at the Service's own address.
     """
 
     def __init__(
-        self, controller_manager: bool = False, service_network: str = "198.19.0.0/20"
+        self,
+        controller_manager: bool = False,
+        service_network: str = "198.19.0.0/20",
+        *,
+        scheduler: bool = False,
+        kwok: bool = False,
     ) -> None:
         self._controller_manager = controller_manager
+        self._scheduler = scheduler
+        self._kwok = kwok
         self._service_network = ip_network(service_network)
         self._server: ApiServer | None = None
 
@@ -118,6 +128,10 @@ class ControlPlane:
                 server.daemons.start("kube-controller-manager", server.controller_manager())
                 kubectl = Kubectl(server.programs / "kubectl", server.admin_kubeconfig)
                 kubectl.wait("serviceaccount/default", "create", seconds=READY_SECONDS)
+            if self._scheduler:
+                server.daemons.start("kube-scheduler", server.scheduler())
+            if self._kwok:
+                server.daemons.start("kwok", kwok.command(server.admin_kubeconfig))
         except BaseException:
             self.stop()
             raise
