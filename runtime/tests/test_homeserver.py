@@ -40,6 +40,7 @@ def test_every_process_tells_its_state(homeserver: Homeserver) -> None:
             "replication": {"connected": True, "caught_up": True},
             "database": {"schema_version": 94, "max_connections": 150},
             "fences": {},
+            "superseded_by": None,
         }
         assert process.probe("/live") == (200, {"reason": "the reactor runs"})
 

@@ -176,6 +176,7 @@ def test_state_says_what_the_operator_wants_to_know(world: World, port: int) -> 
             "replication": {"connected": True, "caught_up": False},
             "database": {"schema_version": None, "max_connections": None},
             "fences": {},
+            "superseded_by": None,
         },
     )
 
