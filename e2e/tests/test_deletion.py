@@ -8,6 +8,7 @@ import secrets
 import pytest
 
 from e2e.product.homeserver import RunningHomeServer
+from e2e.product.http import wait_answering
 from e2e.product.kube import eventually
 from e2e.product.matrix import User
 
@@ -44,6 +45,7 @@ def test_data_and_secrets_outlive_the_homeserver_and_serve_its_successor(
 
     homeserver.apply(homeserver.resource)
     homeserver.wait_ready()
+    wait_answering(ingress, homeserver.host)
 
     assert kube.get("secret", "example-signing-key")["data"] == key
     asyncio.run(_log_in(ingress, homeserver.host, name, password))
