@@ -9,7 +9,7 @@ from pathlib import Path
 
 from e2e.cluster import gobuild
 
-STAGES = Path(__file__).parent / "manifests" / "kwok.yaml"
+STAGES = Path(__file__).parent / "kwok-stages.yaml"
 
 
 def command(kubeconfig: Path) -> list[str | Path]:
