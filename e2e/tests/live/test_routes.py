@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import secrets
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
+from e2e.product.installation import REPOSITORY
 from e2e.product.kube import Object
 from e2e.product.matrix import User, picture
 from e2e.product.plain import Answer
@@ -72,6 +77,26 @@ def test_understood_by_whoever_answers(outcomes: list[Outcome]) -> None:
 
 def test_answered_without_a_failure(outcomes: list[Outcome]) -> None:
     assert [str(o) for o in outcomes if o.answer.status >= 500] == []
+
+
+def test_the_plugin_sees_each_request_where_it_belongs(live: Live) -> None:
+    """As users have it: without an account, against the running homeserver and its pods' logs."""
+    done = _verify(live)
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, [e for e in found["endpoints"] if e["verdict"] != "ok"]
+    assert len(found["endpoints"]) > 100
+    assert all(e["answered"] == e["expected"] for e in found["endpoints"] if e["verdict"] == "ok")
+
+
+def _verify(live: Live) -> subprocess.CompletedProcess[str]:
+    cluster = live.full.installation.cluster
+    command = [
+        *(sys.executable, "-m", "homeserver_operator.cli", "verify", live.full.name),
+        *("--namespace", live.full.kube.namespace, "--kubeconfig", str(cluster.kubeconfig)),
+        *("--url", f"http://{cluster.ingress}", "--host", live.full.host, "--output", "json"),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def _claiming(resource: Object, route_class: str) -> str:

@@ -50,7 +50,8 @@ class Answer:
         """Whether it is Synapse's answer, and not that of something in front of it."""
         if self.errcode is not None or 200 <= self.status < 300:
             return True
-        pages = not self.request.path.startswith("/_matrix/") or "/login/sso/" in self.request.path
+        path = self.request.path
+        pages = not path.startswith("/_matrix/") or "/login/sso/" in path or "/login/cas/" in path
         return pages and 0 < self.status < _SERVER_ERROR and self.status != _NOT_FOUND
 
 

@@ -101,9 +101,10 @@ def test_an_error_weighs_more_than_who_made_it() -> None:
     [
         ("/_synapse/client/pick_idp", Verdict.OK),
         ("/_matrix/client/v3/login/sso/redirect", Verdict.OK),
+        ("/_matrix/client/v3/login/cas/redirect", Verdict.OK),
         (PATH, Verdict.NOWHERE),
     ],
-    ids=["a page of Synapse's", "a login page", "no page"],
+    ids=["a page of Synapse's", "a login page", "a login page of CAS", "no page"],
 )
 def test_a_page_instead_of_json(path: str, verdict: Verdict) -> None:
     assert finding([PAGE], path=path).verdict is verdict
