@@ -11,11 +11,11 @@ from typing import Final
 
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.routes import Target
+from homeserver_operator.routes.table import ADMIN_PREFIX
 
 FEDERATION_PREFIXES: Final = ("/_matrix/federation", "/_matrix/key")
 CLIENT_PREFIXES: Final = ("/_matrix", "/_synapse/client")
 WELL_KNOWN_PREFIX: Final = "/.well-known/matrix"
-ADMIN_PREFIX: Final = "/_synapse/admin"
 
 HTTPS_PORT: Final = 443
 

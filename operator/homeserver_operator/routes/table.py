@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 AuthenticatedBy = Literal["synapse", "mas"]
 
-ADMIN_API: Final = "/_synapse/admin/"
+ADMIN_PREFIX: Final = "/_synapse/admin"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Route:
     @property
     def admin(self) -> bool:
         """Whether it belongs to the admin API, which is closed unless asked for."""
-        return self.pattern.startswith(ADMIN_API)
+        return self.pattern.startswith(f"{ADMIN_PREFIX}/")
 
 
 _C = "/_matrix/client"
@@ -57,7 +57,7 @@ _ANY = f"{_C}/(api/v1|r0|v3|unstable)"
 _R0 = f"{_C}/(r0|v3|unstable)"
 _ROOM = f"{_ANY}/rooms/[^/]+"
 _F = "/_matrix/federation"
-_A = ADMIN_API.rstrip("/")
+_A = ADMIN_PREFIX
 
 _SYNC = f"{_R0}/sync"
 _PUSH_RULES = f"{_ANY}/pushrules/.*"
