@@ -29,6 +29,12 @@ SHARES_LABEL_PREFIX: Final = f"shares.{GROUP}/"
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 """Hash of the object as we last wanted it; tells a change of mind from drift."""
 
+FENCES_ANNOTATION: Final = f"{GROUP}/fences"
+"""On pod templates: the epoch of each fence that the process must hold, and what it stands for."""
+
+EPOCH_LABEL: Final = f"{GROUP}/topology-epoch"
+"""On pods: the epoch of the fence that all hold; Services select by it."""
+
 CRD_REVISION_ANNOTATION: Final = f"{GROUP}/crd-revision"
 """On the CRD: a number that rises with every change of its schema."""
 

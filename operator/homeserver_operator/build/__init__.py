@@ -22,13 +22,12 @@ from homeserver_operator.build.meta import object_meta
 from homeserver_operator.build.network_policies import build_network_policies
 from homeserver_operator.build.pods import Mounts, process_template
 from homeserver_operator.build.services import (
-    build_client_service,
-    build_main_service,
-    build_replication_service,
+    build_services,
     build_store_service,
     replication_service_name,
 )
 from homeserver_operator.build.volumes import build_claim
+from homeserver_operator.fences import TOPOLOGY, Fences
 from homeserver_operator.render import render
 from homeserver_operator.render.paths import Addresses
 from homeserver_operator.routes import Target, shared_claims, targets
@@ -43,7 +42,8 @@ class Manifests:
 
     `content` is what pods mount, `network` Services, `policies` what limits connections and
     evictions, `synapse` the Deployments by process name, `edge` what leads traffic in, `reduced`
-    what that cannot do. `mounts` is what a preflight needs besides.
+    what that cannot do. `follows` names the process of each Service that leads to one revision of
+    one process.
     """
 
     account: Object
@@ -56,15 +56,16 @@ class Manifests:
     autoscalers: tuple[Object, ...]
     edge: tuple[Object, ...]
     reduced: tuple[Reduction, ...]
-    mounts: Mounts
+    fences: Fences
     images: Images
+    follows: Mapping[str, str]
 
     def all(self) -> tuple[Object, ...]:
         """Content before what mounts it, stores before Synapse, routes last."""
         return (self.account, *self.content, *self.volumes, *self.serving())
 
     def serving(self) -> tuple[Object, ...]:
-        """What serves and leads to it: all that must not change while a preflight judges."""
+        """What serves and leads to it."""
         return (
             *self.network,
             *self.policies,
@@ -75,16 +76,19 @@ class Manifests:
         )
 
 
-def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manifests:
+def build(server: ValidHomeServer, topology: Topology, images: Images, fences: Fences) -> Manifests:
     """Build everything."""
     spec = server.spec
+    epoch = fences.marks[TOPOLOGY].epoch
     copies = build_copies(server)
     addresses = Addresses(
-        replication={p.name: replication_service_name(spec, p) for p in topology.replicating},
+        replication={
+            p.name: replication_service_name(spec, p, epoch) for p in topology.replicating
+        },
         postgres=f"{spec.key.name}-{stores.POSTGRES}",
         redis=f"{spec.key.name}-{stores.REDIS}",
     )
-    files = render(server, topology, addresses)
+    files = render(server, topology, addresses, fences)
     config_maps = {
         process.name: build_config_map(
             spec,
@@ -106,6 +110,8 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
         for store in managed
     }
     everyone = targets(server, topology)
+    synapse = _synapse(spec, topology, images, mounts, everyone, fences)
+    services = build_services(spec, topology, everyone, epoch, synapse)
     return Manifests(
         account=_service_account(spec),
         content=(*copies.values(), *config_maps.values(), *store_maps.values()),
@@ -128,17 +134,16 @@ def build(server: ValidHomeServer, topology: Topology, images: Images) -> Manife
         ),
         network=(
             *(build_store_service(spec, store, _PORTS[store]) for store in managed),
-            build_main_service(spec),
-            *(build_client_service(spec, target) for target in everyone if target.has_own_service),
-            *(build_replication_service(spec, process) for process in topology.replicating),
+            *services.objects,
         ),
         policies=(*build_network_policies(spec, topology), *build_budgets(spec, topology)),
-        synapse=_synapse(spec, topology, images, mounts, everyone),
+        synapse=synapse,
         autoscalers=tuple(build_autoscalers(spec, topology)),
         edge=tuple(build_edge(spec, everyone)),
         reduced=edge_reductions(spec, everyone),
-        mounts=mounts,
+        fences=fences,
         images=images,
+        follows=services.follows,
     )
 
 
@@ -151,6 +156,7 @@ def _synapse(
     images: Images,
     mounts: Mounts,
     everyone: tuple[Target, ...],
+    fences: Fences,
 ) -> dict[str, Object]:
     shared = shared_claims(everyone)
     return {
@@ -166,6 +172,7 @@ def _synapse(
                     mounts=mounts,
                     shares=[name for name, groups in shared.items() if process.group in groups],
                     spread=default_spread(spec, topology, process),
+                    marks=fences.of(process.name),
                 ),
             ),
             images,

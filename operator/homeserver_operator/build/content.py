@@ -8,8 +8,9 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from homeserver_operator.api.canonical import digest, keyed_digest
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.build.meta import digest, keyed_digest, object_meta
+from homeserver_operator.build.meta import object_meta
 from homeserver_operator.validate import ValidHomeServer
 from homeserver_operator.validate.sources import COPY_NAMES, TOKEN_FILE, sources_of
 

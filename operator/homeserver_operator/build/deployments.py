@@ -1,7 +1,7 @@
 """Deployments of Synapse processes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from homeserver_operator.api.names import (
     HOMESERVER_LABEL,
@@ -12,6 +12,8 @@ from homeserver_operator.api.names import (
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.topology import Process
+
+SURGE: Final[Mapping[str, Any]] = {"maxSurge": 1, "maxUnavailable": 0}
 
 
 def deployment_name(server: HomeServer, process: Process) -> str:
@@ -29,7 +31,8 @@ def build_deployment(
             "matchLabels": {HOMESERVER_LABEL: server.key.name, PROCESS_LABEL: process.name}
         },
         "template": dict(template),
-        "strategy": _strategy(process),
+        # A new pod is warm before an old one is let go, and waits for it where it must.
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": SURGE},
         "revisionHistoryLimit": 2,
         "progressDeadlineSeconds": 600,
     }
@@ -50,10 +53,3 @@ def build_deployment(
         ),
         "spec": spec,
     }
-
-
-def _strategy(process: Process) -> dict[str, Any]:
-    if process.named:
-        # Two live processes with one worker name read stale caches and write one stream twice.
-        return {"type": "Recreate"}
-    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}

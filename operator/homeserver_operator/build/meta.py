@@ -1,11 +1,8 @@
-"""The only maker of metadata, content hashes and content names."""
+"""The only maker of metadata."""
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from homeserver_operator.api.canonical import canonical
 from homeserver_operator.api.names import (
     API_VERSION,
     HOMESERVER_LABEL,
@@ -14,8 +11,6 @@ from homeserver_operator.api.names import (
     MANAGED_BY_LABEL,
 )
 from homeserver_operator.api.spec import HomeServer
-
-HASH_LENGTH = 10
 
 
 def object_meta(
@@ -65,17 +60,3 @@ def object_labels(server: HomeServer, component: str) -> dict[str, str]:
         MANAGED_BY_LABEL: MANAGED_BY,
         HOMESERVER_LABEL: server.key.name,
     }
-
-
-def digest(value: Any) -> str:
-    """A short hash of a JSON-like value, the same for equal values in any order of keys."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()[:HASH_LENGTH]
-
-
-def keyed_digest(key: bytes, content: Mapping[str, bytes]) -> str:
-    """A short hash of secret content that tells nothing to who does not hold the key."""
-    mac = hmac.new(key, digestmod="sha256")
-    for name, value in sorted(content.items()):
-        for part in (name.encode(), value):
-            mac.update(len(part).to_bytes(8, "big") + part)
-    return mac.hexdigest()[:HASH_LENGTH]

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from homeserver_operator.api.canonical import digest
 from homeserver_operator.api.groups import Scheduling
 from homeserver_operator.api.names import (
+    EPOCH_LABEL,
     HTTP_PORT,
     METRICS_PORT,
     PROBE_PORT,
@@ -20,7 +22,9 @@ from homeserver_operator.api.names import (
     WORKER_GROUP_LABEL,
 )
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.build.meta import digest, object_labels
+from homeserver_operator.build.meta import object_labels
+from homeserver_operator.fences import TOPOLOGY, Mark
+from homeserver_operator.fences.marks import annotation
 from homeserver_operator.render import paths
 from homeserver_operator.topology import Process
 from homeserver_operator.validate.sources import ENVIRONMENT, REGISTRATION
@@ -131,10 +135,11 @@ def process_template(
     mounts: Mounts,
     shares: Sequence[str],
     spread: tuple[Mapping[str, Any], ...],
+    marks: Mapping[str, Mark],
 ) -> dict[str, Any]:
     """The pod template of one Synapse process, labelled with its own revision.
 
-    `spread` is where its pods go unless the user says so.
+    `spread` is where its pods go unless the user says so; `marks` are the fences that it holds.
     """
     volumes, volume_mounts = synapse_volumes(
         {paths.CONFIG: mounts.config[process.name]},
@@ -150,7 +155,7 @@ def process_template(
         args=["run"],
         env=[*_ENVIRONMENT, *(_secret_environment(mounts) if process.media_repository else ())],
         ports=_ports(process),
-        startupProbe=_probe("/started", period=2, failures=300),
+        startupProbe=_probe("/started", period=1, failures=600),
         readinessProbe=_probe("/ready", period=2, failures=2),
         livenessProbe=_probe("/live", period=10, failures=3),
     )
@@ -162,7 +167,8 @@ def process_template(
         scheduling=_scheduling(process, spread),
         grace=60,
     )
-    return with_revision(process_labels(server, process, shares), spec)
+    labels = process_labels(server, process, shares) | {EPOCH_LABEL: str(marks[TOPOLOGY].epoch)}
+    return with_revision(labels, spec, annotation(marks))
 
 
 def _scheduling(process: Process, spread: tuple[Mapping[str, Any], ...]) -> Scheduling:
@@ -172,11 +178,18 @@ def _scheduling(process: Process, spread: tuple[Mapping[str, Any], ...]) -> Sche
     return replace(asked, topology_spread_constraints=spread)
 
 
-def with_revision(labels: Mapping[str, str], spec: Mapping[str, Any]) -> dict[str, Any]:
+def with_revision(
+    labels: Mapping[str, str],
+    spec: Mapping[str, Any],
+    annotations: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """A pod template whose revision label is the hash of all the rest."""
-    template = {"metadata": {"labels": dict(labels)}, "spec": dict(spec)}
-    revision = digest(template)
-    return {"metadata": {"labels": {**labels, REVISION_LABEL: revision}}, "spec": dict(spec)}
+    metadata: dict[str, Any] = {"labels": dict(labels)}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    revision = digest({"metadata": metadata, "spec": dict(spec)})
+    metadata["labels"] = {**labels, REVISION_LABEL: revision}
+    return {"metadata": metadata, "spec": dict(spec)}
 
 
 def synapse_volumes(

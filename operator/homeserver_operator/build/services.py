@@ -4,27 +4,69 @@ They are apart so that an Ingress can only ever name the client ones; the replic
 Service that anything routes to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from homeserver_operator.api.names import (
+    EPOCH_LABEL,
     HOMESERVER_LABEL,
     HTTP_PORT,
-    MAIN,
     PROCESS_LABEL,
     REPLICATION_PORT,
+    REVISION_LABEL,
     SHARES_LABEL_PREFIX,
     WORKER_GROUP_LABEL,
 )
 from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.world import Object
 from homeserver_operator.build.meta import object_meta
-from homeserver_operator.routes import Target
+from homeserver_operator.routes import MAIN_TARGET, Target
 from homeserver_operator.routes.dialects import INGRESS
-from homeserver_operator.topology import Process
+from homeserver_operator.topology import Process, Topology
 
-TOPOLOGY_EPOCH = 1
-"""Carried in the names of replication Services, so that callers of one epoch never reach servers of
-another; it rises with fences, which do not exist yet."""
+
+@dataclass(frozen=True)
+class Services:
+    """All Services of Synapse's processes; `follows` names the process of each that leads to one
+    revision of one process."""
+
+    objects: tuple[dict[str, Any], ...]
+    follows: Mapping[str, str]
+
+
+def build_services(
+    server: HomeServer,
+    topology: Topology,
+    everyone: Iterable[Target],
+    epoch: int,
+    synapse: Mapping[str, Object],
+) -> Services:
+    """Main's first, those of route classes, and those for replication.
+
+    `synapse` are the Deployments by process, `epoch` is the topology's.
+    """
+    objects: list[dict[str, Any]] = []
+    follows: dict[str, str] = {}
+    for target in (MAIN_TARGET, *(target for target in everyone if target.has_own_service)):
+        if target.single:
+            (process,) = topology.of_group(target.groups[0])
+            revision = _revision(synapse, process)
+            service = build_client_service(server, target.route_class.name, process.name, revision)
+            follows[service["metadata"]["name"]] = process.name
+        else:
+            service = build_group_service(server, target, epoch)
+        objects.append(service)
+    for process in topology.replicating:
+        service = build_replication_service(server, process, epoch, _revision(synapse, process))
+        follows[service["metadata"]["name"]] = process.name
+        objects.append(service)
+    return Services(tuple(objects), follows)
+
+
+def _revision(synapse: Mapping[str, Object], process: Process) -> str:
+    labels = synapse[process.name]["spec"]["template"]["metadata"]["labels"]
+    return str(labels[REVISION_LABEL])
 
 
 def client_service_name(server: HomeServer, route_class: str) -> str:
@@ -32,48 +74,63 @@ def client_service_name(server: HomeServer, route_class: str) -> str:
     return f"{server.key.name}-{route_class}"
 
 
-def replication_service_name(server: HomeServer, process: Process) -> str:
-    """<homeserver>-<process>-e<epoch>."""
-    return f"{server.key.name}-{process.name}-e{TOPOLOGY_EPOCH}"
+def replication_service_name(server: HomeServer, process: Process, epoch: int) -> str:
+    """<homeserver>-<process>-e<epoch>: callers of one epoch never reach servers of another."""
+    return f"{server.key.name}-{process.name}-e{epoch}"
 
 
-def build_client_service(server: HomeServer, target: Target) -> dict[str, Any]:
-    """The Service of one route class; moving the class changes its selector and no pod."""
-    name = target.route_class.name
-    selector = (
+def build_group_service(server: HomeServer, target: Target, epoch: int) -> dict[str, Any]:
+    """The Service of a route class that several processes answer.
+
+    Moving the class changes its selector and no pod. Of two epochs whose pods are there at the same
+    time, it leads to one.
+    """
+    members = (
         {WORKER_GROUP_LABEL: target.groups[0]}
         if len(target.groups) == 1
         else {f"{SHARES_LABEL_PREFIX}{target.claim_label}": "true"}
     )
-    service = _service(server, client_service_name(server, name), "client", selector, HTTP_PORT)
-    return _for_controller(server, service, single=target.single)
+    name = client_service_name(server, target.route_class.name)
+    return _service(server, name, "client", members | {EPOCH_LABEL: str(epoch)}, HTTP_PORT)
 
 
-def build_main_service(server: HomeServer) -> dict[str, Any]:
-    """Where everything goes that no worker answers."""
-    name = client_service_name(server, MAIN)
-    service = _service(server, name, "client", {WORKER_GROUP_LABEL: MAIN}, HTTP_PORT)
-    return _for_controller(server, service, single=True)
+def build_client_service(
+    server: HomeServer, route_class: str, process: str, revision: str
+) -> dict[str, Any]:
+    """The Service of a route class that one process answers, or of all that main does.
 
-
-def _for_controller(server: HomeServer, service: dict[str, Any], *, single: bool) -> dict[str, Any]:
-    """With the annotations by which a controller goes to the Service's own address."""
+    It names the revision, because a successor that waits listens already; and it does not ask for
+    readiness: there is nobody else to go to.
+    """
+    name = client_service_name(server, route_class)
+    service = _service(server, name, "client", _one(process, revision), HTTP_PORT)
+    service["spec"]["publishNotReadyAddresses"] = True
     dialect = INGRESS.get(server.ingress.controller)
-    if single and dialect and dialect.on_service:
+    if dialect and dialect.on_service:
+        # By which the controller goes to the Service's own address.
         service["metadata"]["annotations"] = dict(dialect.on_service)
     return service
 
 
-def build_replication_service(server: HomeServer, process: Process) -> dict[str, Any]:
+def build_replication_service(
+    server: HomeServer, process: Process, epoch: int, revision: str
+) -> dict[str, Any]:
     """How the others call one process.
 
     Not-ready addresses are published: processes turn ready only once they have heard from each
     other, so a Service that waits for readiness would wait for itself.
     """
-    name = replication_service_name(server, process)
-    service = _service(server, name, "replication", {PROCESS_LABEL: process.name}, REPLICATION_PORT)
+    name = replication_service_name(server, process, epoch)
+    labels = {EPOCH_LABEL: str(epoch)}
+    selector = _one(process.name, revision)
+    service = _service(server, name, "replication", selector, REPLICATION_PORT)
+    service["metadata"]["labels"] |= labels
     service["spec"]["publishNotReadyAddresses"] = True
     return service
+
+
+def _one(process: str, revision: str) -> dict[str, str]:
+    return {PROCESS_LABEL: process, REVISION_LABEL: revision}
 
 
 def build_store_service(server: HomeServer, store: str, port: int) -> dict[str, Any]:
@@ -83,7 +140,11 @@ def build_store_service(server: HomeServer, store: str, port: int) -> dict[str, 
 
 
 def _service(
-    server: HomeServer, name: str, component: str, selector: Mapping[str, str], port: int
+    server: HomeServer,
+    name: str,
+    component: str,
+    selector: Mapping[str, str],
+    port: int,
 ) -> dict[str, Any]:
     port_name = {HTTP_PORT: "http", REPLICATION_PORT: "replication"}.get(port, component)
     return {

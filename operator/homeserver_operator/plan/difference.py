@@ -8,10 +8,10 @@ shows in the hash of the desired object, which each object carries as an annotat
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from homeserver_operator.api.canonical import digest
 from homeserver_operator.api.names import APPLIED_ANNOTATION
 from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object
-from homeserver_operator.build.meta import digest
 
 _MERGE_KEYS: Final = ("name", "uid", "mountPath", "containerPort")
 """Keys by which server-side apply merges the lists that we write; other lists are atomic."""

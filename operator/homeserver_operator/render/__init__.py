@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from homeserver_operator.api.canonical import canonical
+from homeserver_operator.fences import Fences
 from homeserver_operator.render.homeserver_yaml import render_homeserver
 from homeserver_operator.render.launcher_yaml import render_launcher
 from homeserver_operator.render.log_yaml import render_log
@@ -19,26 +20,30 @@ from homeserver_operator.validate import ValidHomeServer
 
 
 def render(
-    server: ValidHomeServer, topology: Topology, addresses: Addresses
+    server: ValidHomeServer, topology: Topology, addresses: Addresses, fences: Fences
 ) -> dict[str, dict[str, str]]:
     """All files of every process: by the process's name, then by the file's."""
     written: dict[str, str] = {}
     return {
         process.name: {
             name: _to_yaml(document, written)
-            for name, document in _documents(server, topology, process, addresses).items()
+            for name, document in _documents(server, topology, process, addresses, fences).items()
         }
         for process in topology.processes
     }
 
 
 def _documents(
-    server: ValidHomeServer, topology: Topology, process: Process, addresses: Addresses
+    server: ValidHomeServer,
+    topology: Topology,
+    process: Process,
+    addresses: Addresses,
+    fences: Fences,
 ) -> Mapping[str, Mapping[str, object]]:
     return {
         "homeserver.yaml": render_homeserver(server, topology, process, addresses),
         "log.yaml": render_log(process.options.log_level or server.spec.log_level),
-        "launcher.yaml": render_launcher(server, process),
+        "launcher.yaml": render_launcher(server, process, fences.epochs(process.name)),
     }
 
 

@@ -1,5 +1,7 @@
 """launcher.yaml: what the runtime's launcher itself reads (see runtime/README.md)."""
 
+from collections.abc import Mapping
+
 from homeserver_operator.api.names import MAIN, PROBE_PORT
 from homeserver_operator.render import paths
 from homeserver_operator.routes.exposure import delegated_to, synapses_answer
@@ -10,14 +12,20 @@ from homeserver_operator.validate.sources import POSTGRES
 FORMAT = 1
 
 
-def render_launcher(server: ValidHomeServer, process: Process) -> dict[str, object]:
-    """The launcher's own settings; `name` None tells it to take the pod's name."""
+def render_launcher(
+    server: ValidHomeServer, process: Process, epochs: Mapping[str, int]
+) -> dict[str, object]:
+    """The launcher's own settings; `name` None tells it to take the pod's name.
+
+    `epochs` are those of the fences that the process must hold.
+    """
     database = server.material[POSTGRES]
     settings: dict[str, object] = {
         "version": FORMAT,
         "name": MAIN if process.is_main else process.instance,
         "role": "main" if process.is_main else "worker",
         "probe_port": PROBE_PORT,
+        "fences": dict(epochs),
         "database": {
             "username_file": (
                 paths.secret(POSTGRES, "username") if "username" in database else None

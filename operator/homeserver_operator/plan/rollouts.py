@@ -1,0 +1,167 @@
+"""Each Synapse process as it is wanted and as it runs: Deployment, ReplicaSets and pods as one.
+
+Facts only; what follows from them is decided elsewhere.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, ROLE_LABEL
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.fences import Mark, marks_of
+
+_HASH = "pod-template-hash"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One process.
+
+    `wanted` is None for one that is to go, `live` for one that is to come. `current` is the
+    ReplicaSet of the live Deployment's template, `old` are the others that still are to have pods.
+    `pods` are the current one's.
+    """
+
+    process: str
+    wanted: Object | None
+    live: Object | None
+    current: Object | None
+    old: tuple[Object, ...]
+    pods: tuple[Object, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether the live Deployment is of another revision than the wanted one."""
+        return (
+            self.wanted is not None
+            and self.live is not None
+            and revision_of(self.wanted) != revision_of(self.live)
+        )
+
+    @property
+    def applied(self) -> bool:
+        """Whether the live Deployment is of the wanted revision."""
+        return self.wanted is not None and self.live is not None and not self.changed
+
+    @property
+    def replicas(self) -> int:
+        """How many pods there are to be."""
+        if self.wanted and "replicas" in self.wanted["spec"]:
+            return int(self.wanted["spec"]["replicas"])
+        return int(self.live["spec"].get("replicas", 1)) if self.live else 1
+
+    @property
+    def shared(self) -> bool:
+        """Whether its pods are named by their own names, so that several may live."""
+        return bool(self.wanted and self.process == self.wanted["metadata"]["labels"].get(_GROUP))
+
+    @cached_property
+    def ready(self) -> int:
+        """How many current pods are ready."""
+        return sum(is_ready(pod) for pod in self.pods)
+
+    @cached_property
+    def warm(self) -> int:
+        """How many current pods have started: they serve, or wait with bound sockets."""
+        return sum(is_warm(pod) for pod in self.pods)
+
+    @cached_property
+    def holding(self) -> tuple[Mapping[str, Mark], ...]:
+        """The marks of everything that lives or is to live by what is live."""
+        templates = [replica_set["spec"]["template"] for replica_set in self.old]
+        if self.live and self.live["spec"].get("replicas", 1):
+            templates.append(self.live["spec"]["template"])
+        return tuple(marks_of(template) for template in templates)
+
+    @property
+    def settled(self) -> bool:
+        """Whether a hand-over that has begun is over; what fails later does not undo that."""
+        if not self.applied or self.live is None:
+            return False
+        status = self.live.get("status", {})
+        if status.get("observedGeneration") != self.live["metadata"].get("generation"):
+            return False
+        progress = {item["type"]: item for item in status.get("conditions", ())}.get("Progressing")
+        finished = progress and progress.get("reason") == "NewReplicaSetAvailable"
+        return not self.old and bool(finished or self.ready >= self.replicas)
+
+
+def find_rollouts(
+    server: HomeServer, synapse: Mapping[str, Object], world: World
+) -> dict[str, Rollout]:
+    """By process: those that are wanted, in their order, then those that are to go."""
+    live = {
+        deployment["metadata"]["labels"].get(PROCESS_LABEL, name): deployment
+        for name, deployment in sorted(world.of_kind("Deployment").items())
+        if is_synapse(deployment) and _controlled_by(deployment, server.uid)
+    }
+    return {
+        process: _rollout(process, synapse.get(process), live.get(process), world)
+        for process in dict.fromkeys((*synapse, *live))
+    }
+
+
+def _rollout(process: str, wanted: Object | None, live: Object | None, world: World) -> Rollout:
+    if live is None:
+        return Rollout(process, wanted, None, None, (), ())
+    sets = [rs for rs in world.replica_sets if _controlled_by(rs, live["metadata"]["uid"])]
+    same = [rs for rs in sets if _template(rs) == _template(live)]
+    # Of several, the controller takes the oldest.
+    current = min(same, key=lambda rs: rs["metadata"].get("creationTimestamp", ""), default=None)
+    old = tuple(rs for rs in sets if rs is not current and rs["spec"].get("replicas"))
+    return Rollout(
+        process, wanted, live, current, old, tuple(pods_of(current, world)) if current else ()
+    )
+
+
+def pods_of(replica_set: Object, world: World) -> Iterator[Object]:
+    """Its pods that are to stay."""
+    for pod in world.of_kind("Pod").values():
+        owned = _controlled_by(pod, replica_set["metadata"]["uid"])
+        if owned and "deletionTimestamp" not in pod["metadata"]:
+            yield pod
+
+
+def is_synapse(labelled: Object) -> bool:
+    """Whether an object is of a Synapse process, rather than of a store."""
+    return labelled["metadata"].get("labels", {}).get(ROLE_LABEL) in {"main", "worker"}
+
+
+def revision_of(workload: Object) -> str | None:
+    """The revision of a Deployment's or ReplicaSet's pods."""
+    labels: Mapping[str, str] = workload["spec"]["template"]["metadata"].get("labels", {})
+    return labels.get(REVISION_LABEL)
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod is ready."""
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in pod.get("status", {}).get("conditions", ())
+    )
+
+
+def is_warm(pod: Object) -> bool:
+    """Whether its container has passed the startup probe."""
+    containers = pod.get("status", {}).get("containerStatuses", ())
+    return bool(containers) and all(container.get("started") for container in containers)
+
+
+def _template(workload: Object) -> Object:
+    """The pod template as the Deployment controller compares it."""
+    template = workload["spec"]["template"]
+    metadata = template.get("metadata", {})
+    labels = {name: value for name, value in metadata.get("labels", {}).items() if name != _HASH}
+    return {"metadata": {**metadata, "labels": labels}, "spec": template["spec"]}
+
+
+def _controlled_by(child: Object, uid: str) -> bool:
+    owners = child["metadata"].get("ownerReferences", ())
+    return any(owner.get("controller") and owner["uid"] == uid for owner in owners)
+
+
+def live_deployment(world: World, name: str) -> Object | None:
+    """The live Deployment of a name."""
+    return world.children.get(ObjectKey("Deployment", name))
