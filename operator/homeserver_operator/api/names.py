@@ -29,6 +29,9 @@ SHARES_LABEL_PREFIX: Final = f"shares.{GROUP}/"
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 """Hash of the object as we last wanted it; tells a change of mind from drift."""
 
+APPROVED_PLAN_ANNOTATION: Final = f"{GROUP}/approved-plan"
+"""On the HomeServer: the id of the plan whose restarts somebody has approved."""
+
 CRD_REVISION_ANNOTATION: Final = f"{GROUP}/crd-revision"
 """On the CRD: a number that rises with every change of its schema."""
 
