@@ -4,13 +4,14 @@ What the API server refuses for good is returned as a message for people; everyt
 so that the reconcile starts again from fresh observation.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
 from homeserver_operator.api import names
-from homeserver_operator.api.actions import Apply, Event, Plan, Reown, Step
+from homeserver_operator.api.actions import Apply, Event, Plan, Reown, Scale, Step
 from homeserver_operator.api.world import Object
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.resources import EVENT, HOMESERVER, kind_of
@@ -29,14 +30,28 @@ async def execute(cluster: Cluster, server: Object, plan: Plan) -> str | None:
     Later steps stand on earlier ones (a workload on its ConfigMap), so nothing is skipped.
     """
     namespace = server["metadata"]["namespace"]
-    for step in plan.steps:
-        log.info("%s %s/%s: %s", type(step).__name__.lower(), *step.key, step.reason)
-        try:
-            await _write(cluster, namespace, step)
-        except ApiError as error:
-            if message := _refusal(step, error):
-                return f"{step.key.kind}/{step.key.name}: {message}"
-            raise
+    for steps in plan.stages:
+        # Whoever is let go first waits for the last, so these go out together.
+        outcomes = await asyncio.gather(
+            *(_refused(cluster, namespace, step) for step in steps), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if outcome:
+                return outcome
+    return None
+
+
+async def _refused(cluster: Cluster, namespace: str, step: Step) -> str | None:
+    """Write one step; the message for people, if it was refused for good."""
+    log.info("%s %s/%s: %s", type(step).__name__.lower(), *step.key, step.reason)
+    try:
+        await _write(cluster, namespace, step)
+    except ApiError as error:
+        if message := _refusal(step, error):
+            return f"{step.key.kind}/{step.key.name}: {message}"
+        raise
     return None
 
 
@@ -70,6 +85,12 @@ async def _write(cluster: Cluster, namespace: str, step: Step) -> None:
             metadata = {**metadata, "uid": step.uid}
         manifest = {**step.manifest, "metadata": metadata}
         await cluster.apply(kind, namespace, manifest, manager=step.manager)
+        return
+    if isinstance(step, Scale):
+        wanted = {"metadata": {"name": step.key.name, "uid": step.uid,
+                               "resourceVersion": step.version},
+                  "spec": {"replicas": step.replicas}}  # fmt: skip
+        await cluster.scale(kind, namespace, step.key.name, wanted)
         return
     if isinstance(step, Reown):
         metadata = {"uid": step.uid, "ownerReferences": list(step.owners)}

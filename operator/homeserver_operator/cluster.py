@@ -171,6 +171,18 @@ class Cluster:
         request = Request("PATCH", path, "patch", kind.kind, WRITER, body, MERGE_PATCH)
         return await self._write(request)
 
+    async def scale(
+        self, kind: ManagedKind, namespace: str, name: str, scale: Mapping[str, Any]
+    ) -> Object:
+        """Set the number of pods through the scale subresource.
+
+        With uid and resourceVersion in its metadata, only of that very object: else ApiError 409.
+        """
+        path = path_of(kind, namespace, name, "scale")
+        return await self._write(
+            Request("PATCH", path, "scale", kind.kind, WRITER, scale, MERGE_PATCH)
+        )
+
     async def create(self, kind: ManagedKind, namespace: str, manifest: Object) -> Object:
         """Create, never update: ApiError 409 if the object exists."""
         path = path_of(kind, namespace)

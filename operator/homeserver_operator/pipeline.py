@@ -4,6 +4,7 @@ No I/O, no clock. The shell (`reconcile`) observes before and executes after.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from homeserver_operator.api.actions import Event, Generate, Plan
@@ -12,7 +13,8 @@ from homeserver_operator.api.world import Defaults, Object, ObjectKey, World
 from homeserver_operator.build import build
 from homeserver_operator.build.images import settle_images
 from homeserver_operator.build.meta import object_meta
-from homeserver_operator.plan import make_plan
+from homeserver_operator.fences import make_claims, settle
+from homeserver_operator.plan import Outlook, make_plan
 from homeserver_operator.status import APPLY_FAILED, Findings, make_status, transitions
 from homeserver_operator.status.conditions import READY
 from homeserver_operator.topology import make_topology
@@ -61,24 +63,40 @@ def generate(body: Object, world: World) -> tuple[Generate, ...]:
     )
 
 
-def decide(body: Object, world: World, defaults: Defaults) -> Decision:
-    """Validate, lay out, build, compare."""
+def decide(body: Object, world: World, defaults: Defaults, now: str) -> Decision:
+    """Validate, lay out, build, compare. `now` is in RFC 3339."""
     server = parse(body)
     valid = validate(server, world)
     if isinstance(valid, Rejected):
         return Decision(Plan(), valid.retry_after, Findings(rejected=valid))
     topology = make_topology(server)
-    manifests = build(valid, topology, settle_images(server, world, defaults))
-    outlook = make_plan(server, manifests, world)
+    images = settle_images(server, world, defaults)
+    fences = settle(make_claims(valid, topology, images.synapse), world)
+    manifests = build(valid, topology, images, fences)
+    moment = datetime.fromisoformat(now)
+    outlook = make_plan(server, topology, manifests, world, moment)
     plan = Plan() if server.paused else outlook.plan
     findings = Findings(
         topology=topology, manifests=manifests, outlook=outlook, strangers=outlook.strangers
     )
-    return Decision(plan, _NAMESAKE_RECHECK if outlook.strangers else None, findings)
+    return Decision(plan, _recheck(server, outlook, moment), findings)
 
 
 _NAMESAKE_RECHECK = 15.0
 """Seconds until somebody else's objects are looked for again; they wake nobody."""
+
+_RESTART_RECHECK = 2.0
+"""Seconds until processes that restart are asked again: what they wait for shows in no object."""
+
+
+def _recheck(server: HomeServer, outlook: Outlook, now: datetime) -> float | None:
+    if outlook.strangers:
+        return _NAMESAKE_RECHECK
+    retry_at = outlook.restarts.consent.retry_at
+    if retry_at and not server.paused:
+        return max((retry_at - now).total_seconds(), 1.0)
+    waits = any(not rollout.settled for rollout in outlook.restarts.rollouts.values())
+    return _RESTART_RECHECK if waits and not server.paused else None
 
 
 def report(

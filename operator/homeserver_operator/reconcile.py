@@ -52,7 +52,7 @@ class Reconciler:
         if orders:
             world = await observe.world(self.cluster, self.states, server, references)
         # pure
-        decision = pipeline.decide(server, world, self.defaults)
+        decision = pipeline.decide(server, world, self.defaults, self.now())
         # cluster: one GET for each object that would be created
         strangers = tuple(key for key in taken if key) or await observe.strangers(
             self.cluster, server, decision.plan

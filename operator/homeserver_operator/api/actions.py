@@ -27,6 +27,20 @@ class Apply:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Another number of pods for a Deployment or ReplicaSet, and nothing else of it.
+
+    `uid` and `version` (the resourceVersion) are those on which it was decided.
+    """
+
+    key: ObjectKey
+    uid: str
+    version: str
+    replicas: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Delete:
     """Deletion of one object, with the uid on which it was decided as precondition."""
 
@@ -49,7 +63,7 @@ class Reown:
     reason: str
 
 
-Step = Apply | Delete | Reown
+Step = Apply | Scale | Delete | Reown
 """One write of a plan."""
 
 
@@ -67,16 +81,27 @@ class Generate:
 
 @dataclass(frozen=True)
 class Plan:
-    """Writes in order: applies first to last, then deletes, then owner references."""
+    """Writes in order: applies first to last, then scales, deletes and owner references.
+
+    Scales are made all at once: whoever is let go first waits for the last.
+    """
 
     applies: tuple[Apply, ...] = ()
+    scales: tuple[Scale, ...] = ()
     deletes: tuple[Delete, ...] = ()
     reowns: tuple[Reown, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """All writes in order."""
-        return (*self.applies, *self.deletes, *self.reowns)
+        return (*self.applies, *self.scales, *self.deletes, *self.reowns)
+
+    @property
+    def stages(self) -> tuple[tuple[Step, ...], ...]:
+        """The same writes; those of one stage may be made at the same time."""
+        together = (self.scales,) if self.scales else ()
+        after = (*self.deletes, *self.reowns)
+        return (*((step,) for step in self.applies), *together, *((step,) for step in after))
 
     @property
     def empty(self) -> bool:

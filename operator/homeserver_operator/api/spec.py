@@ -18,6 +18,7 @@ from homeserver_operator.api.access import (
     parse_network,
 )
 from homeserver_operator.api.groups import ProcessOptions, WorkerGroup, parse_group, parse_options
+from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION
 from homeserver_operator.api.references import SecretRef
 from homeserver_operator.api.restarts import RestartPolicy, parse_restart_policy
 from homeserver_operator.api.stores import (
@@ -71,6 +72,7 @@ class HomeServer:
     image_pull_secrets: tuple[str, ...] = ()
     paused: bool = False
     restart_policy: RestartPolicy = field(default_factory=RestartPolicy)
+    approved_plan: str | None = None
     main: ProcessOptions = field(default_factory=ProcessOptions)
     workers: tuple[WorkerGroup, ...] = ()
     postgres: Postgres = field(default_factory=Postgres)
@@ -115,6 +117,7 @@ def parse(body: Object) -> HomeServer:
         image_pull_secrets=tuple(ref["name"] for ref in spec.get("imagePullSecrets", ())),
         paused=spec.get("paused", False),
         restart_policy=parse_restart_policy(spec.get("restartPolicy", {})),
+        approved_plan=(metadata.get("annotations") or {}).get(APPROVED_PLAN_ANNOTATION),
         main=parse_options(spec.get("main", {})),
         workers=tuple(parse_group(group) for group in spec.get("workers", ())),
         postgres=parse_postgres(spec.get("postgres", {})),

@@ -142,7 +142,7 @@ def process_template(
     `spread` is where its pods go unless the user says so; `marks` are the fences that it holds.
     """
     volumes, volume_mounts = synapse_volumes(
-        {paths.CONFIG: mounts.config[process.name]},
+        mounts.config[process.name],
         _readable(mounts.copies, process),
         mounts.media_claim if process.media_repository else None,
     )
@@ -193,9 +193,9 @@ def with_revision(
 
 
 def synapse_volumes(
-    config: Mapping[str, str], copies: Mapping[str, Mapping[str, Any]], media_claim: str | None
+    config_map: str, copies: Mapping[str, Mapping[str, Any]], media_claim: str | None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Volumes and mounts by the contract with the runtime. `config`: mount path to ConfigMap."""
+    """Volumes and mounts by the contract with the runtime; the ConfigMap holds the files."""
     volumes: list[dict[str, Any]] = []
     mounts: list[dict[str, Any]] = []
 
@@ -203,8 +203,7 @@ def synapse_volumes(
         volumes.append({"name": name, **source})
         mounts.append({"name": name, "mountPath": path} | ({"readOnly": True} if read_only else {}))
 
-    for index, (path, config_map) in enumerate(sorted(config.items())):
-        add(f"process-{index}", path, {"configMap": {"name": config_map}})
+    add(paths.PROCESS_VOLUME, paths.CONFIG, {"configMap": {"name": config_map}})
     for purpose, copy in sorted(copies.items()):
         if purpose in ENVIRONMENT:
             continue

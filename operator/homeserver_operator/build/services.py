@@ -29,7 +29,8 @@ from homeserver_operator.topology import Process, Topology
 @dataclass(frozen=True)
 class Services:
     """All Services of Synapse's processes; `follows` names the process of each that leads to one
-    revision of one process."""
+    revision of one process.
+    """
 
     objects: tuple[dict[str, Any], ...]
     follows: Mapping[str, str]

@@ -5,44 +5,109 @@ Level-triggered: an operator that dies anywhere goes on from what it observes ne
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from homeserver_operator.api.actions import Apply, Delete, Plan
+from homeserver_operator.api.actions import Apply, Delete, Plan, Scale
 from homeserver_operator.api.kinds import BY_KIND
+from homeserver_operator.api.names import EPOCH_LABEL
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
-from homeserver_operator.plan import preflight, scaling
+from homeserver_operator.plan import scaling, selection
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
+from homeserver_operator.plan.handover import let_go, scale
 from homeserver_operator.plan.mounted import mounted_content
-from homeserver_operator.plan.preflight import Preflight
+from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import reowned
+from homeserver_operator.topology import Topology
 from homeserver_operator.validate.sources import generated_names
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """The plan, how far the preflight is, and namesakes of ours that are somebody else's."""
+    """The plan, what restarts with it, and namesakes of ours that are somebody else's."""
 
     plan: Plan
-    preflight: Preflight
+    restarts: Restarts
     strangers: tuple[ObjectKey, ...] = ()
 
 
-def make_plan(server: HomeServer, manifests: Manifests, world: World) -> Outlook:
+def make_plan(
+    server: HomeServer, topology: Topology, manifests: Manifests, world: World, now: datetime
+) -> Outlook:
     """Compare and decide. With strangers in the way nothing at all is written."""
-    check = preflight.assess(server, manifests, world)
-    wanted = [*manifests.all()]
-    if check.pod and check.holds:
-        wanted.append(check.pod)
-    if strangers := tuple(sorted(_strangers(server, wanted, world))):
-        return Outlook(Plan(), check, strangers)
-    if check.holds:
-        applies = tuple(_held(manifests, check, world))
-        deletes = tuple(_outdated_preflights(server, check, world))
-    else:
-        applies = tuple(_differences(wanted, world))
-        deletes = tuple(_unwanted(server, wanted, world))
-    return Outlook(Plan(applies, deletes, tuple(reowned(server, world))), check)
+    restarts = find_restarts(server, topology, manifests, world, now)
+    if strangers := tuple(sorted(_strangers(server, manifests.all(), world))):
+        return Outlook(Plan(), restarts, strangers)
+    plan = Plan(
+        applies=tuple(_applies(manifests, restarts, world)),
+        scales=tuple(_scales(manifests, restarts, topology)),
+        deletes=tuple(_unwanted(server, manifests, restarts, world)),
+        reowns=tuple(reowned(server, world)),
+    )
+    return Outlook(plan, restarts)
+
+
+def _applies(manifests: Manifests, restarts: Restarts, world: World) -> Iterator[Apply]:
+    """In an order in which nothing starts before what it needs, and routes come last."""
+    yield from _differences((manifests.account, *manifests.content, *manifests.volumes), world)
+    yield from _differences((*manifests.policies, *manifests.stores), world)
+    routes = (*_network(manifests, restarts, world), *manifests.autoscalers, *manifests.edge)
+    if restarts.holds_routes:
+        # A Service that is gone was most likely deleted; one that is new leads nowhere yet.
+        routes = tuple(filter(lambda manifest: _is_repair(manifest, world), routes))
+    services = tuple(manifest for manifest in routes if manifest["kind"] == "Service")
+    yield from _differences(services, world)
+    for process, manifest in manifests.synapse.items():
+        if restarts.may_start(process):
+            yield from _writes(_surging(process, manifest, restarts), world)
+    yield from _differences((route for route in routes if route["kind"] != "Service"), world)
+
+
+def _network(manifests: Manifests, restarts: Restarts, world: World) -> Iterator[Object]:
+    """Services as they should be now, which may be as they were."""
+    for service in manifests.network:
+        process = manifests.follows.get(service["metadata"]["name"])
+        if process is not None:
+            yield selection.following(
+                service,
+                restarts.rollouts[process],
+                handed_over=restarts.handed_over(process),
+                world=world,
+            )
+        elif EPOCH_LABEL in service["spec"]["selector"]:
+            yield selection.listening(service, world)
+        else:
+            yield service
+
+
+def _surging(process: str, manifest: Object, restarts: Restarts) -> Object:
+    """In a switch all new pods of a group are there before the first old one goes."""
+    if restarts.switch is None or process not in restarts.switch.members:
+        return manifest
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
+    return {**manifest, "spec": {**manifest["spec"], "strategy": strategy}}
+
+
+def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Iterator[Scale]:
+    """Who is let go, and how many there are of those whose new revision has to wait."""
+    members = restarts.switch.members if restarts.switch else ()
+    named = {process.name for process in topology.processes if process.named}
+    for process, rollout in restarts.rollouts.items():
+        if process in members or (process in named and rollout.applied):
+            if restarts.handed_over(process):
+                yield from let_go(rollout)
+        if rollout.live and rollout.changed and not restarts.may_start(process):
+            wanted = manifests.synapse[process]["spec"].get("replicas")
+            if wanted is not None and wanted != rollout.live["spec"].get("replicas", 1):
+                yield scale(rollout.live, wanted, "spec.replicas is not as wanted")
+
+
+def _is_repair(manifest: Object, world: World) -> bool:
+    live = world.children.get(_key(manifest))
+    if live is None:
+        return bool(manifest["kind"] == "Service")
+    return stamped_alike(stamp(manifest), live)
 
 
 def _key(manifest: Object) -> ObjectKey:
@@ -94,33 +159,15 @@ def _difference(manifest: Object, world: World) -> Apply | None:
     return None
 
 
-def _held(manifests: Manifests, check: Preflight, world: World) -> Iterator[Apply]:
-    """While the preflight runs: what it mounts, itself, and repairs of drift; no change of mind.
-
-    A Service that is gone was most likely deleted; one that is new leads nowhere yet.
-    """
-    assert check.pod is not None  # noqa: S101 - a preflight that holds has a pod
-    yield from _differences((manifests.account, *manifests.content, check.pod), world)
-    for manifest in manifests.serving():
-        live = world.children.get(_key(manifest))
-        repairs = (
-            manifest["kind"] == "Service" if live is None else stamped_alike(stamp(manifest), live)
-        )
-        if repairs:
-            yield from _writes(manifest, world)
-
-
-def _outdated_preflights(server: HomeServer, check: Preflight, world: World) -> Iterator[Delete]:
-    for name, live in world.of_kind("Pod").items():
-        current = check.pod is not None and check.pod["metadata"]["name"] == name
-        if _controller(live) == server.uid and not current:
-            yield Delete(ObjectKey("Pod", name), live["metadata"]["uid"], "outdated preflight")
-
-
-def _unwanted(server: HomeServer, wanted: Iterable[Object], world: World) -> Iterator[Delete]:
-    """Our own objects that nothing wants or mounts any more, what uses things before the things."""
+def _unwanted(
+    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+) -> Iterator[Delete]:
+    """Our own objects that nothing wants or uses any more, what uses things before the things."""
+    if restarts.switch:
+        return
+    wanted = {_key(manifest) for manifest in manifests.all()}
     generated = {ObjectKey("Secret", name) for name in generated_names(server)}
-    keep = {_key(manifest) for manifest in wanted} | mounted_content(world) | generated
+    keep = wanted | mounted_content(world) | generated | set(_called(world))
     order = list(BY_KIND)
     for key in sorted(world.children, key=lambda key: (-order.index(key.kind), key.name)):
         live = world.children[key]
@@ -128,3 +175,11 @@ def _unwanted(server: HomeServer, wanted: Iterable[Object], world: World) -> Ite
             continue
         if "deletionTimestamp" not in live["metadata"]:
             yield Delete(key, live["metadata"]["uid"], "no longer wanted")
+
+
+def _called(world: World) -> Iterator[ObjectKey]:
+    """Replication Services of epochs of which pods are left."""
+    epochs = selection.called_epochs(world)
+    for name, service in world.of_kind("Service").items():
+        if service["metadata"].get("labels", {}).get(EPOCH_LABEL) in epochs:
+            yield ObjectKey("Service", name)

@@ -4,13 +4,12 @@ Pure: the time is an argument. It knows nothing of what a plan consists of.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
-from homeserver_operator.api.restarts import DAYS, MANUAL, MaintenanceWindow, RestartPolicy, Wave
-from homeserver_operator.api.canonical import digest
+from homeserver_operator.api.restarts import DAYS, MANUAL, MaintenanceWindow, RestartPolicy
 
 _DAY: Final = timedelta(days=1)
 _BACK: Final = 2
@@ -26,18 +25,6 @@ class Consent:
     granted: bool
     because: str
     retry_at: datetime | None = None
-
-
-def plan_id(waves: Iterable[Wave], revisions: Mapping[str, str]) -> str:
-    """A short name for exactly these restarts, which an approval names.
-
-    `revisions` are those that the processes are to have, so that an approval is not taken for a
-    later edit that restarts the same ones. Reasons are words, and do not count.
-    """
-    return digest(
-        [[[restart.process for restart in wave.restarts], dict(wave.epochs)] for wave in waves]
-        + [dict(revisions)]
-    )
 
 
 def consent(policy: RestartPolicy, plan_id: str, approved: str | None, now: datetime) -> Consent:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, ROLE_LABEL
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.api.world import Object, World
 from homeserver_operator.fences import Mark, marks_of
 
 _HASH = "pod-template-hash"
@@ -53,9 +53,9 @@ class Rollout:
         return int(self.live["spec"].get("replicas", 1)) if self.live else 1
 
     @property
-    def shared(self) -> bool:
-        """Whether its pods are named by their own names, so that several may live."""
-        return bool(self.wanted and self.process == self.wanted["metadata"]["labels"].get(_GROUP))
+    def alive(self) -> bool:
+        """Whether a pod of any revision is ready, so that there is something to lose."""
+        return bool(self.live and self.live.get("status", {}).get("readyReplicas"))
 
     @cached_property
     def ready(self) -> int:
@@ -160,8 +160,3 @@ def _template(workload: Object) -> Object:
 def _controlled_by(child: Object, uid: str) -> bool:
     owners = child["metadata"].get("ownerReferences", ())
     return any(owner.get("controller") and owner["uid"] == uid for owner in owners)
-
-
-def live_deployment(world: World, name: str) -> Object | None:
-    """The live Deployment of a name."""
-    return world.children.get(ObjectKey("Deployment", name))

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 CONFIG: Final = "/config"
+PROCESS_VOLUME: Final = "process"
+"""The volume with a process's own files."""
 SECRETS: Final = "/secrets"
 RUN: Final = "/run/homeserver"
 MEDIA: Final = "/media"

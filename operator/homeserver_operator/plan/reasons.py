@@ -1,0 +1,137 @@
+"""Why a process restarts, in words: what differs between what it runs with and what it is to.
+
+Only words. That it restarts follows from its bytes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+from homeserver_operator.api.world import Object, World
+from homeserver_operator.fences import marks_of
+from homeserver_operator.plan.rollouts import Rollout
+from homeserver_operator.render import paths
+
+_MOST = 4
+
+
+def because(rollout: Rollout, contents: Mapping[str, Object], world: World) -> str:
+    """The reason of one restart; `contents` are the ConfigMaps that are wanted, by name."""
+    if rollout.wanted is None:
+        return "it is no longer wanted"
+    if rollout.live is None:
+        return "it is new"
+    running = rollout.old[0] if rollout.old and not rollout.changed else rollout.live
+    before, after = running["spec"]["template"], rollout.wanted["spec"]["template"]
+    live_maps = world.of_kind("ConfigMap")
+    found = list(_differences(before, after, live_maps, contents))
+    if not found:
+        return "its pods are replaced"
+    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
+    return "; ".join(found[:_MOST]) + more
+
+
+def _differences(
+    before: Object, after: Object, live_maps: Mapping[str, Object], contents: Mapping[str, Object]
+) -> Iterator[str]:
+    old, new = before["spec"]["containers"][0], after["spec"]["containers"][0]
+    if old.get("image") != new.get("image"):
+        yield f"image changed: {old.get('image')} becomes {new.get('image')}"
+    yield from _in_files(
+        live_maps.get(_config_map(before) or ""), contents.get(_config_map(after) or "")
+    )
+    yield from _in_secrets(before, after)
+    if (old.get("resources") or {}) != (new.get("resources") or {}):
+        yield "resources changed"
+    for field in ("nodeSelector", "affinity", "tolerations", "topologySpreadConstraints"):
+        if (before["spec"].get(field) or None) != (after["spec"].get(field) or None):
+            yield f"{field} changed"
+    yield from _in_fences(before, after)
+
+
+def _in_files(before: Object | None, after: Object | None) -> Iterator[str]:
+    if not before or not after:
+        return
+    old, new = _documents(before), _documents(after)
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) == new.get(name):
+            continue
+        if name == "log.yaml":
+            yield "the log level changed"
+        elif name == "homeserver.yaml":
+            yield from _in_settings(old[name], new[name])
+
+
+def _in_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old == new or key == "instance_map":
+            continue
+        if key == "stream_writers":
+            old, new = old or {}, new or {}
+            for stream in sorted(old.keys() | new.keys()):
+                if old.get(stream) != new.get(stream):
+                    members = _members(old.get(stream), new.get(stream))
+                    yield f"stream_writers.{stream} changed{members}"
+        else:
+            yield f"{key} changed{_members(old, new)}"
+
+
+def _members(before: Any, after: Any) -> str:
+    """What came and went of two lists of names."""
+    old, new = _names(before), _names(after)
+    if old is None or new is None:
+        return ""
+    came = [f"{name} added" for name in new if name not in old]
+    went = [f"{name} removed" for name in old if name not in new]
+    return f": {', '.join(came + went)}" if came or went else ": another order"
+
+
+def _names(value: Any) -> Sequence[str] | None:
+    if value is None:
+        return ()
+    listed = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return value if listed else None
+
+
+def _in_secrets(before: Object, after: Object) -> Iterator[str]:
+    old, new = _secrets(before), _secrets(after)
+    for purpose in sorted(old.keys() & new.keys()):
+        if old[purpose] != new[purpose]:
+            yield f"secret {purpose} changed"
+    for purpose in sorted(old.keys() ^ new.keys()):
+        yield f"secret {purpose} {'added' if purpose in new else 'removed'}"
+
+
+def _in_fences(before: Object, after: Object) -> Iterator[str]:
+    """For who holds a fence and sees nothing else of what its other holders agreed on."""
+    old, new = marks_of(before), marks_of(after)
+    for fence in sorted(old.keys() & new.keys()):
+        if old[fence].epoch != new[fence].epoch:
+            yield f"epoch {new[fence].epoch} of {fence}"
+
+
+def _config_map(template: Object) -> str | None:
+    for volume in template["spec"].get("volumes", ()):
+        if "configMap" in volume and volume["name"] == paths.PROCESS_VOLUME:
+            return str(volume["configMap"].get("name"))
+    return None
+
+
+def _secrets(template: Object) -> dict[str, str]:
+    return {
+        volume["name"]: volume["secret"].get("secretName", "")
+        for volume in template["spec"].get("volumes", ())
+        if "secret" in volume
+    }
+
+
+def _documents(config_map: Object) -> dict[str, Any]:
+    return {name: _parsed(text) for name, text in config_map.get("data", {}).items()}
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> Any:
+    return yaml.load(text, Loader=yaml.CSafeLoader)

@@ -1,0 +1,150 @@
+"""The restarts of one homeserver, put together: what is due, in which order, and how far it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from homeserver_operator.api.canonical import digest
+from homeserver_operator.api.names import MAIN
+from homeserver_operator.api.restarts import Phase, Restart, Wave
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.world import ObjectKey, World
+from homeserver_operator.build import Manifests
+from homeserver_operator.build.services import client_service_name
+from homeserver_operator.plan import waves
+from homeserver_operator.plan.consent import Consent, consent
+from homeserver_operator.plan.handover import is_committed, is_warm
+from homeserver_operator.plan.reasons import because
+from homeserver_operator.plan.rollouts import Rollout, find_rollouts, revision_of
+from homeserver_operator.plan.waves import Switch
+from homeserver_operator.topology import Topology
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """What restarts. `phase` is None when nothing does.
+
+    `id` names the revisions that are wanted, for an approval. `order` holds process names wave by
+    wave, `consent` the word on whether anything may start. `committed`: the switch must go on.
+    """
+
+    id: str
+    rollouts: Mapping[str, Rollout] = field(repr=False)
+    switch: Switch | None
+    order: tuple[tuple[str, ...], ...]
+    consent: Consent
+    committed: bool
+    phase: Phase | None
+    waves: tuple[Wave, ...]
+    warm: frozenset[str]
+
+    @property
+    def go(self) -> bool:
+        """Whether processes that run may be changed."""
+        return self.consent.granted or self.committed
+
+    @property
+    def holds_routes(self) -> bool:
+        """Whether everything that leads to pods must stay as it is, because they do."""
+        return self.switch is not None and not (self.committed or (self.go and self.all_warm))
+
+    @property
+    def all_warm(self) -> bool:
+        """Whether the whole switch is warm."""
+        return self.switch is not None and self.warm.issuperset(self.switch.members)
+
+    def may_start(self, process: str) -> bool:
+        """Whether a process may get its new revision now."""
+        rollout = self.rollouts[process]
+        if not rollout.changed:
+            # New processes that would only wait for a held switch need not be there yet.
+            waits = self.switch is not None and process in self.switch.members
+            return self.go or rollout.live is not None or not waits
+        return (self.go or not rollout.alive) and waves.may_start(rollout, self.order, self.switch)
+
+    def handed_over(self, process: str) -> bool:
+        """Whether Services may lead to the new revision, and the old pods be let go."""
+        rollout = self.rollouts[process]
+        if self.switch and process in self.switch.members:
+            return not self.holds_routes
+        return rollout.applied and (process in self.warm or rollout.ready > 0)
+
+
+def find_restarts(
+    server: HomeServer, topology: Topology, manifests: Manifests, world: World, now: datetime
+) -> Restarts:
+    """Everything that restarts, from what is wanted and what lives."""
+    rollouts = find_rollouts(server, manifests.synapse, world)
+    switch = waves.find_switch(rollouts, manifests.fences)
+    order = waves.order(rollouts, topology, switch)
+    freed = [rs for member in (switch.members if switch else ()) for rs in rollouts[member].old]
+    warm = frozenset(
+        process for wave in order for process in wave if is_warm(rollouts[process], freed, world)
+    )
+    main_service = world.children.get(ObjectKey("Service", client_service_name(server, MAIN)))
+    revisions = {name: revision_of(wanted) for name, wanted in manifests.synapse.items()}
+    name = digest(revisions)
+    committed = switch is not None and is_committed(
+        switch, rollouts, manifests.fences, main_service, world
+    )
+    restarting = any(
+        rollouts[process].alive and (rollouts[process].changed or rollouts[process].old)
+        for wave in order
+        for process in wave
+    )
+    word = (
+        consent(server.restart_policy, name, server.approved_plan, now)
+        if restarting
+        else Consent(True, "nothing that runs restarts")
+    )
+    restarts = Restarts(
+        id=name,
+        rollouts=rollouts,
+        switch=switch,
+        order=order,
+        consent=word,
+        committed=committed,
+        phase=None,
+        waves=(),
+        warm=warm,
+    )
+    return _with_words(restarts, manifests, world)
+
+
+def _with_words(restarts: Restarts, manifests: Manifests, world: World) -> Restarts:
+    """With reasons and phase, where anything restarts at all."""
+    contents = {item["metadata"]["name"]: item for item in manifests.content}
+    told = []
+    for index, wave in enumerate(restarts.order):
+        processes = [p for p in wave if _restarts(restarts.rollouts[p])]
+        if not processes:
+            continue
+        rising = restarts.switch.fences if restarts.switch and index == 0 else frozenset()
+        told.append(
+            Wave(
+                tuple(
+                    Restart(p, because(restarts.rollouts[p], contents, world)) for p in processes
+                ),
+                {fence: manifests.fences.marks[fence].epoch for fence in sorted(rising)},
+            )
+        )
+    if not told:
+        return restarts
+    values = {**restarts.__dict__, "waves": tuple(told), "phase": _phase(restarts)}
+    return Restarts(**values)
+
+
+def _restarts(rollout: Rollout) -> bool:
+    """Whether something that runs ends or begins anew."""
+    return rollout.wanted is None or rollout.changed or bool(rollout.old)
+
+
+def _phase(restarts: Restarts) -> Phase:
+    first = [restarts.rollouts[process] for process in restarts.order[0]]
+    if not restarts.go:
+        return Phase.HELD
+    if any(rollout.changed for rollout in first) or not restarts.warm.issuperset(restarts.order[0]):
+        return Phase.SWITCHING if restarts.committed else Phase.WARMING
+    if any(rollout.old for rollout in first):
+        return Phase.SWITCHING
+    return Phase.SETTLING

@@ -1,0 +1,77 @@
+"""Which processes restart together, and in which order.
+
+All holders of a fence whose epoch rises switch at once. Everything else restarts in waves, callers
+before those whom they call, and never both in one. A wave starts when the one before is over, so
+that what goes wrong goes wrong for few.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from homeserver_operator.fences import Fences
+from homeserver_operator.plan.rollouts import Rollout
+from homeserver_operator.topology import Topology
+
+
+@dataclass(frozen=True)
+class Switch:
+    """An epoch switch: the fences that rise, and everybody who holds one, before or after."""
+
+    fences: frozenset[str]
+    members: tuple[str, ...]
+
+
+def find_switch(rollouts: Mapping[str, Rollout], fences: Fences) -> Switch | None:
+    """The switch that is due: some fence is held, or to be held, at an epoch that is not wanted."""
+    rising = frozenset(
+        fence for rollout in rollouts.values() for fence in _other_epochs(rollout, fences)
+    )
+    if not rising:
+        return None
+    return Switch(
+        rising,
+        tuple(
+            process
+            for process, rollout in rollouts.items()
+            if rising & set(_other_epochs(rollout, fences))
+            or (rollout.wanted and any(process in fences.holders[fence] for fence in rising))
+        ),
+    )
+
+
+def _other_epochs(rollout: Rollout, fences: Fences) -> Iterator[str]:
+    for marks in rollout.holding:
+        for fence, mark in marks.items():
+            if fence in fences.marks and fences.marks[fence].epoch != mark.epoch:
+                yield fence
+
+
+def order(
+    rollouts: Mapping[str, Rollout], topology: Topology, switch: Switch | None
+) -> tuple[tuple[str, ...], ...]:
+    """All processes that restart or are just restarting, wave by wave; a switch comes first."""
+    members = switch.members if switch else ()
+    later = [
+        process
+        for process, rollout in rollouts.items()
+        if process not in members and (rollout.changed or (rollout.applied and not rollout.settled))
+    ]
+    called = [process.name for process in topology.replicating]
+    # Main, which is first of all, is called by everybody.
+    in_turn = [*called[1:], *called[:1]]
+    waves = (
+        members,
+        tuple(process for process in later if process not in called),
+        *((process,) for process in in_turn if process in later),
+    )
+    return tuple(wave for wave in waves if wave)
+
+
+def may_start(rollout: Rollout, waves: Iterable[tuple[str, ...]], switch: Switch | None) -> bool:
+    """Whether a process may be changed now, rather than when others are done.
+
+    One of which no pod is ready may at any time, outside of a switch: it has nothing to lose, and
+    the others may be waiting for just that.
+    """
+    first = next(iter(waves), ())
+    return rollout.process in first or not (rollout.alive or switch)
