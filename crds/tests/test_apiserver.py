@@ -68,7 +68,8 @@ def test_people_see_the_state_in_a_list(kubectl: Kubectl) -> None:
     kubectl.run("create", "--filename=-", text=text)
     try:
         ready = (
-            '{"status": {"version": "1.163.2", "workers": "5/6", "conditions": [{"type": "Ready",'
+            '{"status": {"plan": {"id": "1", "phase": "Held"},'
+            ' "version": "1.163.2", "workers": "5/6", "conditions": [{"type": "Ready",'
             ' "status": "False", "reason": "WorkersStarting", "message": "",'
             ' "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}'
         )
@@ -82,6 +83,8 @@ def test_people_see_the_state_in_a_list(kubectl: Kubectl) -> None:
         assert row.split()[:6] == [
             *("listed", "False", "WorkersStarting", "1.163.2", "5/6", "listed.example.org")
         ]
+        head, row = kubectl.run("get", "hs", "listed", "--output=wide").splitlines()
+        assert (head.split()[5], row.split()[5]) == ("PLAN", "Held")
         assert "homeserver" in kubectl.run("get", "matrix", "--output=name")
     finally:
         kubectl.run("delete", "homeserver", "listed")

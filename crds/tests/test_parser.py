@@ -10,7 +10,7 @@ from crds.tests.cases import CASES, Case
 from crds.tests.kubectl import Kubectl
 from crds.tests.schema import load, root, walk
 from crds.tests.test_rules import homeserver
-from homeserver_operator.api import roles
+from homeserver_operator.api import restarts, roles
 from homeserver_operator.api.spec import parse
 from homeserver_operator.routes.classes import CLASSES
 from homeserver_operator.validate.groups import RESERVED
@@ -46,6 +46,16 @@ def test_the_rules_and_the_operator_know_the_same_single_roles_and_reserved_name
 def test_every_duty_that_a_group_can_run_is_known_by_name() -> None:
     sharded = {roles.FEDERATION_SENDER, roles.PUSHER, roles.OUTBOUND_FEDERATION}
     assert words("runs") == {*roles.SINGLE_RUNNER, roles.MEDIA_BACKGROUND_JOBS, *sharded}
+
+
+def test_the_words_of_plans_and_windows_are_the_operators() -> None:
+    policy = "spec.restartPolicy"
+    assert SCHEMAS[f"{policy}.approval"]["enum"] == [restarts.AUTOMATIC, restarts.MANUAL]
+    days = SCHEMAS[f"{policy}.maintenanceWindows[].days[]"]["enum"]
+    assert tuple(days) == restarts.DAYS
+    assert SCHEMAS["status.plan.phase"]["enum"] == list(restarts.Phase)
+    for path in ("status.processes", "status.plan.waves[].restarts"):
+        assert SCHEMAS[path]["maxItems"] == restarts.MOST_SHOWN
 
 
 def stored(kubectl: Kubectl, fields: dict[str, Any], name: str) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from crds.tests.cases.backends import BACKENDS, REST
 from crds.tests.cases.case import Case, Spec, spec
 from crds.tests.cases.names import NAMES
+from crds.tests.cases.restarts import RESTARTS
 from crds.tests.cases.services import SERVICES
 from crds.tests.cases.workers import WORKERS
 
-CASES = (*NAMES, *WORKERS, *BACKENDS, *REST, *SERVICES)
+CASES = (*NAMES, *WORKERS, *BACKENDS, *REST, *RESTARTS, *SERVICES)
 
 __all__ = ["CASES", "Case", "Spec", "spec"]

@@ -12,7 +12,15 @@ import yaml
 
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
-from homeserver_operator.validate import appservices, edge, groups, media, overlay, stores
+from homeserver_operator.validate import (
+    appservices,
+    edge,
+    groups,
+    media,
+    overlay,
+    restarts,
+    stores,
+)
 from homeserver_operator.validate.appservices import Registration
 from homeserver_operator.validate.sources import REPLICATION, S3, Source, sources_of
 
@@ -70,6 +78,7 @@ def _spec_problems(server: HomeServer) -> Iterator[str]:
     yield from media.problems(server)
     yield from stores.problems(server)
     yield from edge.problems(server)
+    yield from restarts.problems(server)
     owned = overlay.owned_by(server)
     yield from overlay.problems(server.config, "spec.config", owned)
     yield from overlay.problems(server.main.config, "spec.main.config", owned)

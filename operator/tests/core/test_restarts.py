@@ -53,6 +53,8 @@ EDITS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "the main process's resources: main": (
         {"main": {"resources": {"requests": {"cpu": 1}}}}, {"main"}),
     "a larger volume: nobody": ({"mediaStore": {"volume": {"size": "20Gi"}}}, set()),
+    "when restarts may happen: nobody": (
+        {"restartPolicy": {"maintenanceWindows": [{"start": "02:00", "duration": "2h"}]}}, set()),
     "what outlives it: nobody": ({"retention": {"media": "Delete"}}, set()),
     "the managed Redis's resources: Redis": (
         {"redis": {"managed": {"resources": {"requests": {"cpu": 1}}}}}, {"redis"}),

@@ -32,6 +32,13 @@ BY_REQUESTS = {"maxReplicas": 3, "metrics": [{"type": "Pods"}]}
 IRC = {"name": "irc", "secretName": "irc"}
 MAS = {"endpoint": "http://mas/", "secret": {"secretName": "mas", "key": "shared"}}
 
+
+def window(**fields: Any) -> dict[str, Any]:
+    """A spec with a good maintenance window and one that is as said."""
+    good = {"start": "02:00", "duration": "2h"}
+    return {"restartPolicy": {"maintenanceWindows": [good, good | fields]}}
+
+
 INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "two groups of one name": (
         {"workers": [group("a", serves=["sync"]), group("a", serves=["client"])]},
@@ -188,6 +195,27 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"ingress": {"tls": {"secretName": "a", "certManager": {"issuerName": "b"}},
                      "federation": {"host": "f.example", "tls": {"secretName": "a"}}}},
         ["spec.ingress.federation.tls.secretName: a", "a Secret of its own"]),
+    "an approval that nobody knows how to give": (
+        {"restartPolicy": {"approval": "Sometimes"}},
+        ["spec.restartPolicy.approval is 'Sometimes'", "set Automatic or Manual"]),
+    "a time zone that is not there": (
+        window(timeZone="Europe/Atlantis"),
+        ["spec.restartPolicy.maintenanceWindows[1].timeZone: 'Europe/Atlantis'", "write a name"]),
+    "a continent as time zone": (
+        window(timeZone="Europe"), ["maintenanceWindows[1].timeZone: 'Europe'"]),
+    "a window shorter than a switch may take": (
+        window(duration="14m"),
+        ["spec.restartPolicy.maintenanceWindows[1].duration is '14m'", "write hours and minutes"]),
+    "a window longer than a day": (
+        window(duration="24h1m"), ["maintenanceWindows[1].duration is '24h1m'"]),
+    "a duration without a unit": (
+        window(duration="90"), ["maintenanceWindows[1].duration is '90'"]),
+    "a time that no clock shows": (
+        window(start="24:00"),
+        ["spec.restartPolicy.maintenanceWindows[1].start is '24:00'", "write a time of day"]),
+    "a day in another language": (
+        window(days=["Mon", "Di"]),
+        ["spec.restartPolicy.maintenanceWindows[1].days: 'Di' is no day", "write Mon"]),
 }  # fmt: skip
 
 
@@ -277,6 +305,10 @@ VALID: dict[str, dict[str, Any]] = {
     "well-known switched off at an IP address": {
         "serverName": "198.51.100.1",
         "ingress": {"host": "a.example", "wellKnown": {"enabled": False}}},
+    "a policy of restarts that says nothing": {"restartPolicy": {}},
+    "approval and the shortest window": {
+        "restartPolicy": {"approval": "Manual", **window(duration="15m")["restartPolicy"]}},
+    "the longest window, in summer time": window(duration="23h60m", timeZone="Europe/Berlin"),
     "an annotation of another's": {"ingress": {"annotations": {"cert.invalid/issuer": "x"}}},
 }  # fmt: skip
 
