@@ -110,7 +110,7 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
         for store in managed
     }
     everyone = targets(server, topology)
-    synapse = _synapse(spec, topology, images, mounts, everyone, fences)
+    synapse = _synapse(spec, topology, images, mounts=mounts, everyone=everyone, fences=fences)
     services = build_services(spec, topology, everyone, epoch, synapse)
     return Manifests(
         account=_service_account(spec),
@@ -154,6 +154,7 @@ def _synapse(
     spec: HomeServer,
     topology: Topology,
     images: Images,
+    *,
     mounts: Mounts,
     everyone: tuple[Target, ...],
     fences: Fences,

@@ -28,8 +28,9 @@ from homeserver_operator.topology import Process, Topology
 
 @dataclass(frozen=True)
 class Services:
-    """All Services of Synapse's processes; `follows` names the process of each that leads to one
-    revision of one process.
+    """All Services of Synapse's processes.
+
+    `follows` names the process of each that leads to one revision of one process.
     """
 
     objects: tuple[dict[str, Any], ...]

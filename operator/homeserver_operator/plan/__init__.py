@@ -94,9 +94,9 @@ def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Ite
     members = restarts.switch.members if restarts.switch else ()
     named = {process.name for process in topology.processes if process.named}
     for process, rollout in restarts.rollouts.items():
-        if process in members or (process in named and rollout.applied):
-            if restarts.handed_over(process):
-                yield from let_go(rollout)
+        waits = process in members or (process in named and rollout.applied)
+        if waits and restarts.handed_over(process):
+            yield from let_go(rollout)
         if rollout.live and rollout.changed and not restarts.may_start(process):
             wanted = manifests.synapse[process]["spec"].get("replicas")
             if wanted is not None and wanted != rollout.live["spec"].get("replicas", 1):

@@ -30,9 +30,9 @@ def _outdated(service: Object, rollout: Rollout) -> Iterator[str]:
     sets = [*rollout.old, *([rollout.current] if rollout.current and rollout.changed else [])]
     for replica_set in sets:
         mark = marks_of(replica_set["spec"]["template"]).get(TOPOLOGY)
-        if epoch is None or (mark and str(mark.epoch) == epoch):
-            if revision := revision_of(replica_set):
-                yield revision
+        of_epoch = epoch is None or (mark and str(mark.epoch) == epoch)
+        if of_epoch and (revision := revision_of(replica_set)):
+            yield revision
 
 
 def listening(service: Object, world: World) -> Object:

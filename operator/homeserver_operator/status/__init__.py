@@ -27,6 +27,7 @@ from homeserver_operator.status.conditions import (
 )
 from homeserver_operator.status.connections import connection_budget
 from homeserver_operator.status.obstacles import APPLY_FAILED, Findings, Obstacle, find_obstacle
+from homeserver_operator.status.restarts import restarts_status, shard_maps_differ
 from homeserver_operator.status.workloads import Progress, progress
 from homeserver_operator.validate.sources import sources_of
 
@@ -51,7 +52,10 @@ def make_status(
     }
     if not findings.manifests:
         # What runs was left alone, and so is what was said of it.
-        kept = ("image", "version", "workers", "groups", "generatedSecrets", "serverName")
+        kept = (
+            *("image", "version", "workers", "groups", "generatedSecrets", "serverName"),
+            *("plan", "epochs", "processes", "lastSwitch"),
+        )
         return status | {name: live_status[name] for name in kept if name in live_status}
     status |= {
         "serverName": server.server_name,
@@ -60,7 +64,12 @@ def make_status(
         f"/{sum(item.desired for item in workers)}",
         "groups": _groups(synapse),
         "generatedSecrets": sorted(_generated(server)),
+        "epochs": {fence: mark.epoch for fence, mark in findings.manifests.fences.marks.items()},
     }
+    if findings.outlook:
+        status |= restarts_status(
+            findings.outlook.restarts, live_status, world, ready=obstacle is None, now=now
+        )
     if version := _version(world) or live_status.get("version"):
         status["version"] = version
     return status
@@ -130,6 +139,8 @@ def _conditions(
 
     if findings.topology and (budget := connection_budget(server, findings.topology, world)):
         yield budget
+    if conflict := shard_maps_differ(world):
+        yield conflict
 
 
 def _routing_reduced(server: HomeServer, reduced: tuple[Reduction, ...]) -> Condition:

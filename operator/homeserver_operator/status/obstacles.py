@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
+from homeserver_operator.api.restarts import Phase
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.plan import Outlook
-from homeserver_operator.plan.preflight import Verdict
-from homeserver_operator.plan.trouble import Trouble
+from homeserver_operator.plan.consent import Consent
 from homeserver_operator.status.workloads import Progress, troubles
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate import Rejected
@@ -64,8 +64,8 @@ def _rollout_obstacle(
     findings: Findings, world: World, all_progress: tuple[Progress, ...]
 ) -> Obstacle | None:
     outlook = findings.outlook
-    if outlook and outlook.preflight.holds:
-        return _preflight_obstacle(outlook)
+    if outlook and outlook.restarts.phase is Phase.HELD:
+        return _held(outlook.restarts.consent)
     if outlook and not outlook.plan.empty:
         # Said before it is done, so that whoever waits for Ready never sees yesterday's.
         count = len(outlook.plan.steps)
@@ -75,18 +75,17 @@ def _rollout_obstacle(
         return None
     found = next(troubles(missing, world), None)
     if found:
-        return Obstacle(found.reason, found.message, found.needs_people)
+        text = found.message
+        if outlook and outlook.restarts.phase is Phase.WARMING:
+            text = f"{text}. Nothing was stopped: the processes of the last good revision go on"
+        return Obstacle(found.reason, text, found.needs_people)
     waiting = ", ".join(f"{item.process} ({item.updated}/{item.desired})" for item in missing)
     return Obstacle("Progressing", f"waiting for {waiting} to be ready", people=False)
 
 
-def _preflight_obstacle(outlook: Outlook) -> Obstacle:
-    check = outlook.preflight
-    found: Trouble | None = check.trouble
-    if check.verdict is Verdict.FAILED and found:
-        text = f"{found.message}. Nothing was changed: the pods of the last good revision go on"
-        return Obstacle(found.reason, text, people=True)
-    text = f"checking the new configuration of {', '.join(check.processes)}"
-    if found:
-        text = f"{text}: {found.message}"
-    return Obstacle("Preflight", text, people=False)
+def _held(word: Consent) -> Obstacle:
+    """Of what restarts something, no more than this is done."""
+    text = f"what the spec asks for restarts processes: {word.because}"
+    if word.retry_at:
+        return Obstacle("OutsideMaintenanceWindow", text, people=False)
+    return Obstacle("ApprovalNeeded", text, people=True)

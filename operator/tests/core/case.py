@@ -12,6 +12,7 @@ from homeserver_operator.api.spec import HomeServer, parse
 from homeserver_operator.api.world import Defaults, Object, ObjectKey, World
 from homeserver_operator.build import Manifests, build
 from homeserver_operator.build.images import settle_images
+from homeserver_operator.fences import make_claims, settle
 from homeserver_operator.topology import Topology, make_topology
 from homeserver_operator.validate import ValidHomeServer, validate
 from homeserver_operator.validate.sources import Source, sources_of
@@ -72,7 +73,9 @@ def manifests(name: str) -> Manifests:
 
 
 def build_all(case: Case) -> Manifests:
-    return build(case.valid, case.topology, settle_images(case.server, case.world, DEFAULTS))
+    images = settle_images(case.server, case.world, DEFAULTS)
+    fences = settle(make_claims(case.valid, case.topology, images.synapse), case.world)
+    return build(case.valid, case.topology, images, fences)
 
 
 @cache

@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tests.core.controllers import Controllers
 from tests.core.defaulting import canonical_quantities, with_defaults
 
-from homeserver_operator.api.actions import Apply, Delete, Generate, Plan, Reown
+from homeserver_operator.api.actions import Apply, Delete, Generate, Plan, Reown, Scale
 from homeserver_operator.api.names import (
     API_VERSION,
     FIELD_MANAGER,
@@ -41,6 +42,7 @@ class FakeCluster:
         self._ours: dict[ObjectKey, Any] = {}
         self._scalers: dict[ObjectKey, set[str]] = {}
         self._made = 0
+        self.controllers = Controllers()
 
     @property
     def world(self) -> World:
@@ -51,11 +53,17 @@ class FakeCluster:
                 {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
                 for manager in sorted(managers)
             ]
-        return World(children=children, references=dict(self.references))
+        return World(
+            children=children,
+            references=dict(self.references),
+            replica_sets=tuple(map(copied, self.controllers.replica_sets.values())),
+        )
 
     def execute(self, plan: Plan) -> None:
         for apply in plan.applies:
             self._apply(apply)
+        for order in plan.scales:
+            self._scale(order)
         for delete in plan.deletes:
             self._delete(delete)
         for reown in plan.reowns:
@@ -73,6 +81,7 @@ class FakeCluster:
         del self.live[key]
         self._ours.pop(key, None)
         self._scalers.pop(key, None)
+        self.controllers.collect(self.live)
 
     def scale(self, name: str, replicas: int, *, manager: str = "kubectl") -> None:
         """Somebody uses a Deployment's scale subresource, and owns the number from then on."""
@@ -151,45 +160,24 @@ class FakeCluster:
             raise RefusedError(f"{order.key}: decided on another object")
         metadata["ownerReferences"] = [copied(owner) for owner in order.owners]
 
+    def _scale(self, order: Scale) -> None:
+        if order.key.kind == "ReplicaSet":
+            live: Any = self.controllers.replica_sets[order.key.name]
+        else:
+            live = self.live[order.key]
+        if (live["metadata"]["uid"], live["metadata"]["resourceVersion"]) != (
+            order.uid,
+            order.version,
+        ):
+            raise RefusedError(f"{order.key}: decided on another version")
+        if order.key.kind == "ReplicaSet":
+            self.controllers.scale(order.key, order.replicas, self.live)
+        else:
+            self.scale(order.key.name, order.replicas, manager=FIELD_MANAGER)
+
     def settle(self) -> None:
-        """Controllers and kubelets do their work: every pod is there, new and ready."""
-        for key in [key for key in self.live if key.kind == "Pod"]:
-            if self.live[key]["metadata"]["labels"].get(ROLE_LABEL) == "preflight":
-                self.live[key]["status"] = {"phase": "Succeeded"}
-            else:
-                self.forget(key)
-        for key in [key for key in self.live if key.kind == "Deployment"]:
-            self._roll_out(self.live[key])
-
-    def _roll_out(self, deployment: dict[str, Any]) -> None:
-        replicas = deployment["spec"]["replicas"]
-        deployment["status"] = {
-            "observedGeneration": deployment["metadata"]["generation"],
-            "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas,
-        }  # fmt: skip
-        template = deployment["spec"]["template"]
-        for index in range(replicas):
-            pod = pod_of(deployment, f"{deployment['metadata']['name']}-pod{index}")
-            pod["spec"] = copied(template["spec"])
-            self._store(ObjectKey("Pod", pod["metadata"]["name"]), pod)
-
-
-def pod_of(deployment: Object, name: str) -> dict[str, Any]:
-    """A ready pod of a Deployment's current template."""
-    template = copied(deployment["spec"]["template"])
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "labels": template["metadata"]["labels"],
-            "ownerReferences": [
-                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "uid": "rs", "controller": True}
-            ],
-        },
-        "spec": template["spec"],
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
-    }
+        """Controllers, kubelets and launchers do their work."""
+        self.controllers.settle(self.live)
 
 
 def processes(world: World) -> set[str]:

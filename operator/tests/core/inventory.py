@@ -7,18 +7,13 @@ import yaml
 from tests.core import case
 
 from homeserver_operator.api.world import Object, ObjectKey
-from homeserver_operator.build.preflight import build_preflight
+from homeserver_operator.render.paths import PROCESS_VOLUME
 
 
 @cache
 def objects(name: str) -> dict[ObjectKey, Object]:
-    """All objects of a case by key, the pod that would check a change included."""
-    built = case.manifests(name)
-    preflight = build_preflight(
-        case.load(name).server, tuple(built.synapse), image=built.images.synapse,
-        pull_policy=built.images.pull_policy, mounts=built.mounts,
-    )  # fmt: skip
-    return {key_of(manifest): manifest for manifest in (*built.all(), preflight)}
+    """All objects of a case by key."""
+    return {key_of(manifest): manifest for manifest in case.manifests(name).all()}
 
 
 def key_of(manifest: Object) -> ObjectKey:
@@ -29,8 +24,6 @@ def pod_templates(name: str) -> Iterator[tuple[str, Object]]:
     for key, manifest in objects(name).items():
         if key.kind == "Deployment":
             yield key.name, manifest["spec"]["template"]
-        elif key.kind == "Pod":
-            yield key.name, manifest
 
 
 def of_kind(name: str, kind: str) -> dict[str, Object]:
@@ -49,8 +42,12 @@ def selected(name: str, service: Object) -> list[str]:
 
 @cache
 def homeserver_yaml(name: str, process: str) -> Object:
-    built = case.manifests(name)
-    config = of_kind(name, "ConfigMap")[built.mounts.config[process]]
+    volumes = case.manifests(name).synapse[process]["spec"]["template"]["spec"]["volumes"]
+    (config,) = (
+        of_kind(name, "ConfigMap")[volume["configMap"]["name"]]
+        for volume in volumes
+        if volume["name"] == PROCESS_VOLUME
+    )
     settings: Object = yaml.load(config["data"]["homeserver.yaml"], yaml.CSafeLoader)
     return settings
 

@@ -12,8 +12,8 @@ from tests.core.cluster import FakeCluster
 from homeserver_operator.api.world import Object
 from homeserver_operator.pipeline import Decision, Report, decide, generate, report
 
-ROUNDS = 8
-"""More than any change needs: content and preflight, rollout, pruning, nothing."""
+ROUNDS = 40
+"""More than any change needs: new pods, the old ones' end, each wave, pruning, nothing."""
 
 NOW = "2026-02-03T04:05:06Z"
 
@@ -40,14 +40,14 @@ class Scenario:
         self.body = {**self.body, "metadata": newer, "spec": dict(spec)}
 
     def decide(self) -> Decision:
-        return decide(self.body, self.cluster.world, self.defaults)
+        return decide(self.body, self.cluster.world, self.defaults, self.now)
 
     def step(self) -> tuple[Decision, Report]:
         """One reconcile: secrets, plan, status."""
         for order in generate(self.body, self.cluster.world):
             self.cluster.create(order)
         world = self.cluster.world
-        decision = decide(self.body, world, self.defaults)
+        decision = decide(self.body, world, self.defaults, self.now)
         told = report(self.body, decision, world, now=self.now)
         self.cluster.execute(decision.plan)
         if told.status is not None:
