@@ -108,6 +108,8 @@ def _processes(world: World) -> Iterator[dict[str, Any]]:
     told = [name for name in sorted(pods) if is_synapse(pods[name]) and name in world.states]
     for name in told[:_MOST_PROCESSES]:
         state = world.states[name]
+        if not _text(state.get("phase")):
+            continue
         said: dict[str, Any] = {
             "process": pods[name]["metadata"]["labels"].get(PROCESS_LABEL),
             "phase": _text(state.get("phase")),

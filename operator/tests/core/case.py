@@ -12,7 +12,7 @@ from homeserver_operator.api.spec import HomeServer, parse
 from homeserver_operator.api.world import Defaults, Object, ObjectKey, World
 from homeserver_operator.build import Manifests, build
 from homeserver_operator.build.images import settle_images
-from homeserver_operator.fences import make_claims, settle
+from homeserver_operator.fences import Fences, make_claims, settle
 from homeserver_operator.topology import Topology, make_topology
 from homeserver_operator.validate import ValidHomeServer, validate
 from homeserver_operator.validate.sources import Source, sources_of
@@ -72,10 +72,15 @@ def manifests(name: str) -> Manifests:
     return build_all(load(name))
 
 
-def build_all(case: Case) -> Manifests:
+def build_all(case: Case, defaults: Defaults = DEFAULTS) -> Manifests:
+    images = settle_images(case.server, case.world, defaults)
+    return build(case.valid, case.topology, images, fences_of(case))
+
+
+def fences_of(case: Case) -> Fences:
+    """The fences of a new homeserver."""
     images = settle_images(case.server, case.world, DEFAULTS)
-    fences = settle(make_claims(case.valid, case.topology, images.synapse), case.world)
-    return build(case.valid, case.topology, images, fences)
+    return settle(make_claims(case.valid, case.topology, images.synapse), case.world)
 
 
 @cache

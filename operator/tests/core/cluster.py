@@ -56,6 +56,7 @@ class FakeCluster:
         return World(
             children=children,
             references=dict(self.references),
+            states=self.controllers.states(self.live),
             replica_sets=tuple(map(copied, self.controllers.replica_sets.values())),
         )
 

@@ -57,6 +57,26 @@ class Controllers:
                 self._trim(found, live)
                 del self.replica_sets[name]
 
+    def states(self, live: Live) -> dict[str, dict[str, Any]]:
+        """What the launchers of Synapse's pods answer to GET /state."""
+        return {
+            pod["metadata"]["name"]: self._state(pod)
+            for pod in live.values()
+            if pod["kind"] == "Pod" and _epochs(pod)
+        }
+
+    def _state(self, pod: Object) -> dict[str, Any]:
+        epochs = _epochs(pod)
+        held = epochs if is_ready(pod) else {}
+        later = {f: self.recorded.get(f, 0) for f, e in epochs.items()
+                 if self.recorded.get(f, 0) > e and not held}  # fmt: skip
+        fence = min(later, default=None)
+        return {
+            "phase": "serving" if held else "superseded" if later else "warming",
+            "fences": held, "recorded": {fence: self.recorded.get(fence, 0) for fence in epochs},
+            "superseded_by": {"fence": fence, "epoch": later[fence]} if fence else None,
+        }  # fmt: skip
+
     def sets_of(self, deployment: Object) -> list[dict[str, Any]]:
         uid = deployment["metadata"]["uid"]
         return [found for found in self.replica_sets.values() if _owner(found) == uid]

@@ -19,7 +19,8 @@ from homeserver_operator.api.names import MAIN
 from homeserver_operator.api.spec import HomeServer, parse
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.edge import build_edge
-from homeserver_operator.routes import Target
+from homeserver_operator.build.services import build_client_service, build_group_service
+from homeserver_operator.routes import MAIN_TARGET, Target
 from homeserver_operator.routes.dialects import CAPABILITIES
 from homeserver_operator.routes.reduction import reduce_targets
 
@@ -84,3 +85,16 @@ def given_to_main(found: tuple[Target, ...], classes: Iterable[str]) -> tuple[Ta
 def matcher(reader: Reader, found: tuple[Target, ...], **ingress: Any) -> Matcher:
     """The controller with the objects of these targets."""
     return reader.matcher(build_edge(server(reader.controller, **ingress), found), HOST)
+
+
+def client_services(server: HomeServer, found: Iterable[Target]) -> dict[str, dict[str, Any]]:
+    """The client Services of targets, main's among them, by route class."""
+    return {
+        target.route_class.name: build_client_service(
+            server, target.route_class.name, target.groups[0], "revision"
+        )
+        if target.single
+        else build_group_service(server, target, 1)
+        for target in (MAIN_TARGET, *found)
+        if target is MAIN_TARGET or target.has_own_service
+    }

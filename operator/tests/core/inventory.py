@@ -42,14 +42,20 @@ def selected(name: str, service: Object) -> list[str]:
 
 @cache
 def homeserver_yaml(name: str, process: str) -> Object:
+    settings: Object = yaml.load(files(name, process)["homeserver.yaml"], yaml.CSafeLoader)
+    return settings
+
+
+def files(name: str, process: str) -> dict[str, str]:
+    """What a process's ConfigMap holds."""
     volumes = case.manifests(name).synapse[process]["spec"]["template"]["spec"]["volumes"]
     (config,) = (
         of_kind(name, "ConfigMap")[volume["configMap"]["name"]]
         for volume in volumes
         if volume["name"] == PROCESS_VOLUME
     )
-    settings: Object = yaml.load(config["data"]["homeserver.yaml"], yaml.CSafeLoader)
-    return settings
+    data: dict[str, str] = config["data"]
+    return data
 
 
 def listeners(settings: Object) -> list[Object]:

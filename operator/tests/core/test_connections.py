@@ -40,7 +40,7 @@ def told(
         pod: Any = world.of_kind("Pod")[f"rosebud-{name}-pod0"]
         pod["status"]["containerStatuses"] = [{"state": {"running": {"startedAt": started}}}]
     seen = World(world.children, world.references, world.replica_sets, states)
-    decision = decide(scenario.body, seen, scenario.defaults)
+    decision = decide(scenario.body, seen, scenario.defaults, scenario.now)
     status = report(scenario.body, decision, seen, now=NOW).status or scenario.body["status"]
     kstatus.check({**scenario.body, "status": status})
     return next((item for item in status["conditions"] if item["type"] == TYPE), None)
@@ -108,7 +108,7 @@ def test_what_is_not_known_is_no_warning(answer: object) -> None:
 def test_a_state_that_makes_no_sense_is_no_warning() -> None:
     scenario = running(body=usual())
     world = replace(scenario.cluster.world, states={"rosebud-main-pod0": {"database": "none"}})
-    decision = decide(scenario.body, world, scenario.defaults)
+    decision = decide(scenario.body, world, scenario.defaults, scenario.now)
     assert report(scenario.body, decision, world, now=NOW).status is None
 
 

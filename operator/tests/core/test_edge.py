@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.core import case, dialects
 from tests.core.deciding import targets_of
-from tests.core.dialects import HOST
+from tests.core.dialects import HOST, client_services
 from tests.core.matchers.nginx import NginxMatcher
 from tests.core.requests import Request
 from tests.core.worlds import EVERY_CLASS, usual
@@ -16,7 +16,6 @@ from homeserver_operator.api.references import ForeignService
 from homeserver_operator.api.spec import parse
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.edge import build_edge, edge_reductions
-from homeserver_operator.build.services import build_client_service, build_main_service
 from homeserver_operator.routes import Target
 from homeserver_operator.routes.dialects import CAPABILITIES, gateway_api
 from homeserver_operator.routes.exposure import delegated_to
@@ -95,12 +94,14 @@ def test_no_limit_is_said_in_each_controllers_words() -> None:
 def test_traefik_goes_to_the_address_of_a_service_of_one_process() -> None:
     server = dialects.server("traefik")
     wanted = {f"{TRAEFIK}service.nativelb": "true"}
-    assert annotations(build_main_service(server)) == wanted
+    services = client_services(server, EVERYONE)
+    assert annotations(services["main"]) == wanted
     for target in EVERYONE:
-        found = annotations(build_client_service(server, target))
-        assert found == (wanted if target.single else {})
+        if target.has_own_service:
+            found = annotations(services[target.route_class.name])
+            assert found == (wanted if target.single else {})
     other = dialects.server("ingress-nginx")
-    assert annotations(build_main_service(other)) == {}
+    assert annotations(client_services(other, EVERYONE)["main"]) == {}
 
 
 def test_an_ingress_route_goes_to_the_address_of_a_service_of_one_process() -> None:

@@ -37,7 +37,7 @@ def judge(spec: dict[str, Any]) -> None:
     world = scenario.cluster.world
     orders = generate(scenario.body, world)
     assert references(scenario.body) is not None
-    decision = decide(scenario.body, world, scenario.defaults)
+    decision = decide(scenario.body, world, scenario.defaults, scenario.now)
     told = report(scenario.body, decision, world, now=scenario.now)
     assert told.status is not None, "the new generation is at least told of"
     conditions = {item["type"]: item for item in told.status["conditions"]}

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tests.core import case
 from tests.core.filesystem import named_object
-from tests.core.inventory import homeserver_yaml, key_of, objects, of_kind, pod_templates
+from tests.core.inventory import files, homeserver_yaml, key_of, objects, of_kind, pod_templates
 
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import (
@@ -22,8 +22,6 @@ from homeserver_operator.api.names import (
     REVISION_LABEL,
 )
 from homeserver_operator.api.world import Object, ObjectKey
-from homeserver_operator.build import build
-from homeserver_operator.build.images import settle_images
 
 KUBERNETES = "1.34"
 
@@ -184,7 +182,7 @@ def test_every_path_in_a_process_files_is_mounted(name: str) -> None:
     built = case.manifests(name)
     for process, deployment in built.synapse.items():
         spec = deployment["spec"]["template"]["spec"]
-        config = of_kind(name, "ConfigMap")[built.mounts.config[process]]["data"]
+        config = files(name, process)
         mounted = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
         text = config["homeserver.yaml"] + config["launcher.yaml"]
         for path in set(PATH.findall(text)):
@@ -206,11 +204,8 @@ def test_no_yaml_is_written_with_anchors(name: str) -> None:
 def test_the_revision_is_the_template(name: str) -> None:
     """Another revision when something changes in the template, and only then."""
     loaded = case.load(name)
-    again = build(loaded.valid, loaded.topology, settle_images(loaded.server, loaded.world,
-                                                               case.DEFAULTS))  # fmt: skip
-    images = replace(case.DEFAULTS, image="other:1")
-    other = build(loaded.valid, loaded.topology,
-                  settle_images(loaded.server, loaded.world, images))  # fmt: skip
+    again = case.build_all(loaded)
+    other = case.build_all(loaded, replace(case.DEFAULTS, image="other:1"))
     for process, deployment in case.manifests(name).synapse.items():
         assert revision(again.synapse[process]) == revision(deployment)
         assert (revision(other.synapse[process]) != revision(deployment)) == (

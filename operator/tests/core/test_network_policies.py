@@ -38,7 +38,7 @@ def policies(name: str) -> list[Object]:
 
 CASE = "stream-writers"
 MAIN, WRITER, SERVER = pod(CASE, "main"), pod(CASE, "scribe-0"), pod(CASE, "bracken")
-SQL, CACHE, CHECK = pod(CASE, "postgres"), pod(CASE, "redis"), pod(CASE, "preflight")
+SQL, CACHE = pod(CASE, "postgres"), pod(CASE, "redis")
 
 CONNECTIONS: dict[str, tuple[Endpoint, Endpoint, int, bool]] = {
     "anybody reaches the clients' port of main": (INGRESS, MAIN, CLIENTS, True),
@@ -55,8 +55,6 @@ CONNECTIONS: dict[str, tuple[Endpoint, Endpoint, int, bool]] = {
     "a neighbour does not reach PostgreSQL": (NEIGHBOUR, SQL, POSTGRES, False),
     "another homeserver does not reach Redis": (OTHER_SERVER, CACHE, REDIS, False),
     "nobody reaches another port of PostgreSQL": (MAIN, SQL, 22, False),
-    "the preflight, which needs no database, gets none": (CHECK, SQL, POSTGRES, False),
-    "nobody reaches the preflight": (MAIN, CHECK, PROBES, False),
     "anybody reads metrics": (GRAFANA, SERVER, METRICS, True),
     "the operator, wherever it is, asks for a state": (GRAFANA, MAIN, PROBES, True),
     "nobody reaches a port that nothing is known of": (NEIGHBOUR, MAIN, 9999, False),

@@ -17,7 +17,7 @@ def test_a_file_is_what_it_would_be_alone(name: str) -> None:
     }
     addresses = Addresses(replication=replication, postgres="postgres", redis="redis")
 
-    written = render(shown.valid, shown.topology, addresses)
+    written = render(shown.valid, shown.topology, addresses, case.fences_of(shown))
 
     assert written.keys() == {process.name for process in shown.topology.processes}
     for files in written.values():

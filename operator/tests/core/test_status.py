@@ -128,7 +128,7 @@ def test_a_refused_write_is_said_until_it_succeeds() -> None:
     scenario = ready()
     scenario.edit(ingress={"className": "outer"})
     world = scenario.cluster.world
-    decision = decide(scenario.body, world, scenario.defaults)
+    decision = decide(scenario.body, world, scenario.defaults, scenario.now)
     told = report(scenario.body, decision, world, failure="Ingress/aster-main: denied", now=NOW)
     assert told.status is not None
     scenario.body["status"] = told.status

@@ -85,7 +85,7 @@ class Stage:
         assert server is not None
         wanted = pipeline.references(server)
         world = await observe.world(self.reconcile.cluster, self.reconcile.states, server, wanted)
-        return server, pipeline.decide(server, world, case.DEFAULTS).plan
+        return server, pipeline.decide(server, world, case.DEFAULTS, self.reconcile.now()).plan
 
     async def execute(self, count: int) -> None:
         """Do the first so many writes of the plan on the Deployment, and die."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.core import dialects
+from tests.core.dialects import client_services
 from tests.core.requests import Request
 
 from crds.tests.kubectl import Kubectl
@@ -28,7 +29,6 @@ from homeserver_operator.api.names import HTTP_PORT
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Key, Object
 from homeserver_operator.build.edge import build_edge
-from homeserver_operator.build.services import build_client_service, build_main_service
 from homeserver_operator.routes import Target
 
 SERVICES = "127.50.0.0/20"
@@ -116,8 +116,7 @@ def _server(controller: str) -> HomeServer:
 def _objects(server: HomeServer, targets: tuple[Target, ...]) -> Iterator[Object]:
     namespace = server.key.namespace
     yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-    workers = (build_client_service(server, target) for target in targets)
-    for service in (build_main_service(server), *workers):
+    for service in client_services(server, targets).values():
         if server.ingress.controller == "gateway-api":
             # Of use here alone, where there are no endpoints.
             service["metadata"]["annotations"] = {"traefik.io/service.nativelb": "true"}
