@@ -34,9 +34,9 @@ async def homeserver(cluster: Cluster, key: Key) -> Object | None:
 
 
 async def world(
-    cluster: Cluster, states: States, server: Object, references: frozenset[ObjectKey]
+    cluster: Cluster, states: States | None, server: Object, references: frozenset[ObjectKey]
 ) -> World:
-    """Read everything that one reconcile may want to know."""
+    """Read everything that one reconcile may want to know; without `states` pods are not asked."""
     namespace, name = server["metadata"]["namespace"], server["metadata"]["name"]
     labels = f"{names.HOMESERVER_LABEL}={name},{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
     kinds = (*MANAGED_KINDS, REPLICA_SET)
@@ -54,7 +54,7 @@ async def world(
         children=children,
         references=await _references(cluster, namespace, references, children),
         replica_sets=replica_sets,
-        states=await states.of(pods),
+        states=await states.of(pods) if states else {},
     )
 
 

@@ -1,8 +1,8 @@
-"""The plugin's way to the cluster: the user's kubeconfig, and reads alone."""
+"""The plugin's way to the cluster: the user's kubeconfig, reads, and annotations of HomeServers."""
 
 import argparse
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,12 @@ from homeserver_operator.cli.output import CliError
 from homeserver_operator.cluster import Cluster
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.resources import HOMESERVER, path_of
-from homeserver_operator.transport import ApiError, Request, Transport
+from homeserver_operator.transport import MERGE_PATCH, ApiError, Request, Transport, patiently
 
 _POD: Final = BY_KIND["Pod"]
 _OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _SILENCE: Final = 30.0
+_WRITER: Final = (("fieldManager", "kubectl-homeserver"),)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ class Access:
                 "see `kubectl get homeservers --all-namespaces`"
             )
         return found
+
+    async def annotate(self, body: Object, annotations: Mapping[str, str]) -> None:
+        """Set annotations of a HomeServer as it was read; ApiError 409 if it has changed since."""
+        metadata = body["metadata"]
+        precondition = {key: metadata[key] for key in ("uid", "resourceVersion")}
+        path = path_of(HOMESERVER, self.namespace, metadata["name"])
+        patch = {"metadata": {**precondition, "annotations": annotations}}
+        request = Request("PATCH", path, "patch", HOMESERVER.kind, _WRITER, patch, MERGE_PATCH)
+        await patiently(lambda: self.transport.send(request))
 
     async def pods(self, homeserver: str) -> tuple[Object, ...]:
         """Every pod of a HomeServer that runs Synapse; raises ApiError."""

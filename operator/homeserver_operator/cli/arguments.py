@@ -28,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
         description="Questions about Matrix homeservers that homeserver-operator runs.",
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _approve(commands.add_parser("approve", help="let the restarts happen that wait for your word"))
+    _plan(commands.add_parser("plan", help="what a change would restart, before it is made"))
     _routes(commands.add_parser("routes", help="which request goes to which process"))
     _status(commands.add_parser("status", help="how a homeserver fares, on one page"))
     _verify(
@@ -39,6 +41,31 @@ def parser() -> argparse.ArgumentParser:
         )
     )
     return root
+
+
+def _approve(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Prints what the plan restarts that a HomeServer with spec.restartPolicy.approval: Manual "
+        "holds back, and why, and approves it. An edit that changes the plan needs a new approval. "
+        "Nothing but an annotation of the HomeServer is written."
+    )
+    command.add_argument("name", metavar="NAME", help="a HomeServer of the cluster")
+    command.add_argument(
+        "--plan", metavar="ID", help="approve this plan alone (that which is held)"
+    )
+    _common(command)
+
+
+def _plan(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Prints which processes a HomeServer in a file would restart if it were applied, in which "
+        "order and why. It reads the cluster and writes nothing. Exit status 1 if the operator "
+        "would refuse the HomeServer."
+    )
+    command.add_argument(
+        "-f", "--filename", metavar="FILE", required=True, help="a HomeServer (- is stdin)"
+    )
+    _common(command)
 
 
 def _routes(command: argparse.ArgumentParser) -> None:
@@ -62,7 +89,8 @@ def _routes(command: argparse.ArgumentParser) -> None:
 
 def _status(command: argparse.ArgumentParser) -> None:
     command.description = (
-        "Prints conditions, groups and pods. Exit status 1 if the homeserver is not ready."
+        "Prints conditions, planned restarts, groups and pods. Exit status 1 if the homeserver is "
+        "not ready."
     )
     command.add_argument("name", metavar="NAME", help="a HomeServer of the cluster")
     _common(command)

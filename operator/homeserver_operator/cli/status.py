@@ -10,6 +10,7 @@ from homeserver_operator.api.names import REVISION_LABEL, WORKER_GROUP_LABEL
 from homeserver_operator.api.world import Object
 from homeserver_operator.cli.access import connect
 from homeserver_operator.cli.output import document, say, table
+from homeserver_operator.cli.waves import from_status, lines
 from homeserver_operator.cluster import ApiError
 from homeserver_operator.plan.trouble import trouble
 from homeserver_operator.status.conditions import READY
@@ -57,7 +58,11 @@ def status(body: Object, pods: tuple[Object, ...]) -> Document:
             {key: each[key] for key in ("type", "status", "reason", "message")}
             for each in conditions.values()
         ],
+        "plan": told.get("plan"),
+        "lastSwitch": told.get("lastSwitch"),
+        "epochs": dict(told.get("epochs", {})),
         "groups": list(told.get("groups", ())),
+        "processes": list(told.get("processes", ())),
         "pods": [_pod(pod) for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))],
     }
 
@@ -97,9 +102,22 @@ def _page(found: Document) -> Iterator[str]:
         if each["type"] == READY and each["status"] != "True":
             yield ""
             yield textwrap.fill(each["message"], _WIDTH, break_on_hyphens=False)
+    if found["plan"]:
+        yield ""
+        yield from _plan(found["plan"])
+    if found["lastSwitch"]:
+        yield ""
+        yield textwrap.fill(_last_switch(found["lastSwitch"]), _WIDTH, break_on_hyphens=False)
     yield ""
     groups = [(e["name"], f"{e['ready']}/{e['desired']}") for e in found["groups"]]
     yield table(("GROUP", "READY"), groups)
+    if found["epochs"]:
+        yield ""
+        yield table(("FENCE", "EPOCH"), [(k, str(v)) for k, v in sorted(found["epochs"].items())])
+    if found["processes"]:
+        yield ""
+        headings = ("PROCESS", "PHASE", "REVISION", "EPOCHS", "SHARD MAP")
+        yield table(headings, map(_process, found["processes"]))
     if found["pods"]:
         yield ""
         yield table(("POD", "GROUP", "PHASE", "RESTARTS", "REVISION"), map(_cells, found["pods"]))
@@ -107,6 +125,28 @@ def _page(found: Document) -> Iterator[str]:
         if pod["trouble"]:
             yield ""
             yield textwrap.fill(pod["trouble"], _WIDTH, break_on_hyphens=False)
+
+
+def _plan(plan: Document) -> Iterator[str]:
+    because = f": {plan['because']}" if plan.get("because") else ""
+    text = f"Plan {plan['id']} is {plan['phase']}{because}"
+    yield textwrap.fill(text, _WIDTH, break_on_hyphens=False)
+    if waves := from_status(plan):
+        yield ""
+        yield from lines(waves)
+
+
+def _last_switch(last: Document) -> str:
+    seconds = f" in {last['seconds']:.1f} s" if "seconds" in last else ""
+    many = f"{last['processes']} processes" if "processes" in last else "processes"
+    because = f": {last['because']}" if last.get("because") else ""
+    return f"Last switch: {many}{seconds}, at {last['finishedAt']}{because}"
+
+
+def _process(each: Document) -> tuple[str, ...]:
+    epochs = " ".join(f"{name}={epoch}" for name, epoch in sorted(each.get("epochs", {}).items()))
+    told = (each["name"], each.get("phase", ""), each.get("revision", ""), epochs)
+    return (*told, each.get("shardMap", ""))
 
 
 def _cells(pod: Document) -> tuple[str, ...]:

@@ -91,3 +91,63 @@ async def test_pods_that_may_not_be_read(
     api.fail("GET", "/pods", 403, body={"reason": "Forbidden", "message": "not for you"})
     assert await status(kubeconfig) == 0
     assert "Pods: not shown: not for you (403 Forbidden)" in capsys.readouterr().out
+
+
+RESTARTING = {
+    "plan": {
+        "id": "0123456789",
+        "phase": "Held",
+        "because": "it waits for `kubectl homeserver approve`",
+        "waves": [{"restarts": [{"process": "main", "because": "an option of main changes"}]}],
+    },
+    "epochs": {"topology": 3, "federation": 1},
+    "processes": [
+        {
+            "name": "persister-0",
+            "phase": "serving",
+            "revision": "abc",
+            "epochs": {"topology": 3},
+            "shardMap": "def",
+        },
+        {"name": "sync"},
+    ],
+    "lastSwitch": {
+        "startedAt": "2026-11-24T02:00:00Z",
+        "finishedAt": "2026-11-24T02:00:03Z",
+        "seconds": 2.75,
+        "processes": 8,
+        "because": "the image changes",
+    },
+}
+
+
+async def put_restarting(api: FakeApi) -> None:
+    scenario = running(body=usual())
+    scenario.body = {**scenario.body, "status": scenario.body["status"] | RESTARTING}
+    await put(api, scenario)
+
+
+async def test_restarts_that_are_due_and_those_that_were(
+    api: FakeApi, kubeconfig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await put_restarting(api)
+    assert await status(kubeconfig) == 0
+    page = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for line in (
+        "Plan 0123456789 is Held: it waits for `kubectl homeserver approve`",
+        "1 main an option of main changes",
+        "Last switch: 8 processes in 2.8 s, at 2026-11-24T02:00:03Z: the image changes",
+        "topology 3",
+        "persister-0 serving abc topology=3 def",
+        "sync",
+    ):
+        assert line in page, line
+
+
+async def test_the_same_for_programs_is_as_the_status_has_it(
+    api: FakeApi, kubeconfig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await put_restarting(api)
+    assert await status(kubeconfig, "-o", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {key: found[key] for key in RESTARTING} == RESTARTING

@@ -1,5 +1,6 @@
 """When restarts may happen: approval, windows over midnight and over changes of the clocks."""
 
+import zoneinfo
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -111,6 +112,15 @@ def test_a_window_that_no_clock_shows_never_opens(zone: str) -> None:
     found = consent(policy, "p", None, INSIDE)
     assert (found.granted, found.retry_at) == (False, None)
     assert "correct spec.restartPolicy" in found.because
+
+
+def test_time_zones_come_with_the_operator() -> None:
+    # A slim image has no time zones of its own.
+    zoneinfo.reset_tzpath(to=[])
+    try:
+        assert ZoneInfo.no_cache(BERLIN).key == BERLIN
+    finally:
+        zoneinfo.reset_tzpath()
 
 
 @st.composite

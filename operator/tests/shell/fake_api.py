@@ -258,7 +258,7 @@ class FakeApi:
         for condition in ("uid", "resourceVersion"):
             if metadata.get(condition) not in {None, live["metadata"][condition]}:
                 return _status(409, "Conflict", f"{condition} is another")
-        body = {**live, "metadata": {**live["metadata"], **metadata}}
+        body = {**live, "metadata": _merged(live["metadata"], metadata)}
         return _answer(await self._store(target, body))
 
     async def _replace(self, target: Target, body: Object) -> web.Response:
@@ -349,6 +349,17 @@ def _invalid(live: Object | None, body: Object) -> web.Response | None:
             except binascii.Error:
                 return _status(400, "BadRequest", f"illegal base64 data: {value}")
     return None
+
+
+def _merged(live: Object, patch: Object) -> Object:
+    """A JSON merge patch."""
+    merged = dict(live)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merged(live.get(key, {}), value) if isinstance(value, dict) else value
+    return merged
 
 
 def _answer(found: Object, status: int = 200) -> web.Response:

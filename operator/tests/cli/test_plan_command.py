@@ -1,0 +1,192 @@
+"""`kubectl homeserver plan`: what it reads, what it asks the core, and what it says."""
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.core import case
+from tests.core.scenario import Scenario, running
+from tests.core.worlds import usual
+from tests.shell.fake_api import FakeApi
+
+from homeserver_operator import pipeline
+from homeserver_operator.api.restarts import Restart, Wave
+from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.cli.__main__ import main
+
+NAME = usual()["metadata"]["name"]
+
+WAVES = (
+    Wave((Restart("sync", "its log level changes"),)),
+    Wave((Restart("main", "event persisters change"),), {"topology": 4}),
+)
+
+
+class Asked(list[tuple[Object, World]]):
+    """What the core was asked; it answers with `waves`."""
+
+    waves: tuple[Wave, ...] = WAVES
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    calls = Asked()
+
+    def preview(body: Object, world: World, _defaults: object) -> tuple[Wave, ...]:
+        calls.append((body, world))
+        return calls.waves
+
+    monkeypatch.setattr(pipeline, "preview", preview, raising=False)
+    return calls
+
+
+@pytest.fixture
+async def live(api: FakeApi) -> Scenario:
+    """A homeserver that runs, all of it in the API server."""
+    scenario = running(body=usual())
+    await api.put(scenario.body)
+    for found in scenario.cluster.live.values():
+        await api.put({**found, "metadata": {**found["metadata"], "namespace": "meadow"}})
+    for key, data in scenario.cluster.references.items():
+        assert data is not None
+        encoded = {name: base64.b64encode(value).decode() for name, value in data.items()}
+        metadata = {"name": key.name, "namespace": "meadow"}
+        await api.put({"apiVersion": "v1", "kind": key.kind, "metadata": metadata, "data": encoded})
+    return scenario
+
+
+def written(tmp_path: Path, body: Object | None = None, **spec: Any) -> str:
+    """A file with the homeserver, some fields of its spec changed."""
+    body = body or usual()
+    file = tmp_path / "homeserver.yaml"
+    metadata = {"name": body["metadata"]["name"]}
+    file.write_text(yaml.safe_dump({**body, "metadata": metadata, "spec": body["spec"] | spec}))
+    return str(file)
+
+
+async def plan(kubeconfig: Path, file: str, *more: str) -> int:
+    arguments = ["plan", "-f", file, "--kubeconfig", str(kubeconfig), *more]
+    return await asyncio.to_thread(main, arguments)
+
+
+async def test_the_core_decides_over_the_new_spec_and_what_is_there(
+    api: FakeApi, live: Scenario, kubeconfig: Path, asked: Asked, tmp_path: Path
+) -> None:
+    assert await plan(kubeconfig, written(tmp_path, logLevel="DEBUG")) == 0
+    ((body, world),) = asked
+    assert body["spec"] == usual()["spec"] | {"logLevel": "DEBUG"}
+    stored = api.find("HomeServer", NAME)
+    assert stored is not None
+    assert body["status"] == stored["status"]
+    assert body["metadata"]["uid"] == stored["metadata"]["uid"]
+    assert body["metadata"]["generation"] == stored["metadata"]["generation"] + 1
+    assert {key for key in world.children if key.kind == "Deployment"} == {
+        key for key in live.cluster.live if key.kind == "Deployment"
+    }
+    assert world.references[ObjectKey("Secret", f"{NAME}-replication")]
+    assert api.writes() == []
+
+
+async def test_a_spec_that_is_there_already_is_no_edit(
+    api: FakeApi, live: Scenario, kubeconfig: Path, asked: Asked, tmp_path: Path
+) -> None:
+    assert await plan(kubeconfig, written(tmp_path)) == 0
+    stored = api.find("HomeServer", NAME)
+    assert stored is not None
+    assert asked[0][0]["metadata"]["generation"] == stored["metadata"]["generation"]
+
+
+async def test_waves_in_their_order_with_reasons_and_epochs(
+    live: Scenario,
+    kubeconfig: Path,
+    asked: Asked,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert await plan(kubeconfig, written(tmp_path)) == 0
+    page = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert page == [
+        "WAVE PROCESS BECAUSE",
+        "1 sync its log level changes",
+        "2 main event persisters change",
+        "Wave 2 begins new epochs (topology 4): its processes change over at once.",
+    ]
+
+
+async def test_waves_for_programs(
+    live: Scenario,
+    kubeconfig: Path,
+    asked: Asked,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert await plan(kubeconfig, written(tmp_path), "-o", "json") == 0
+    main_ = {"process": "main", "because": "event persisters change"}
+    told = json.loads(capsys.readouterr().out)
+    assert told["waves"][1] == {"restarts": [main_], "epochs": {"topology": 4}}
+
+
+async def test_nothing_restarts(
+    live: Scenario,
+    kubeconfig: Path,
+    asked: Asked,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked.waves = ()
+    assert await plan(kubeconfig, written(tmp_path)) == 0
+    assert capsys.readouterr().out == "nothing restarts\n"
+
+
+async def test_what_would_be_refused_is_told_in_the_operators_words(
+    live: Scenario,
+    kubeconfig: Path,
+    asked: Asked,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert await plan(kubeconfig, written(tmp_path, workers=[{"name": "idle"}])) == 1
+    told = capsys.readouterr().out
+    assert "refuse it (InvalidSpec): spec.workers[idle] claims nothing" in told
+    assert asked == []
+
+
+async def test_a_homeserver_that_does_not_exist_yet(
+    kubeconfig: Path, asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await plan(kubeconfig, written(tmp_path)) == 2
+    assert "no HomeServer rosebud in namespace meadow: nothing restarts" in capsys.readouterr().err
+
+
+async def test_secrets_that_may_not_be_read(
+    api: FakeApi,
+    live: Scenario,
+    kubeconfig: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    api.fail("GET", "/secrets", 403, body={"reason": "Forbidden", "message": "not for you"})
+    assert await plan(kubeconfig, written(tmp_path)) == 2
+    told = capsys.readouterr().err
+    assert "(403 Forbidden)" in told
+    assert "the content of its Secrets too" in told
+
+
+async def test_a_file_of_another_namespace(
+    kubeconfig: Path, asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "homeserver.yaml"
+    file.write_text(yaml.safe_dump(case.load("minimal").body))
+    assert await plan(kubeconfig, str(file), "-n", "hill") == 2
+    assert "not hill: leave out --namespace" in capsys.readouterr().err
+
+
+async def test_another_server_name(
+    live: Scenario, kubeconfig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await plan(kubeconfig, written(tmp_path, serverName="other.example")) == 2
+    assert "spec.serverName of HomeServer rosebud cannot be changed" in capsys.readouterr().err
