@@ -15,8 +15,11 @@ namespace or in one ClusterRole. A test holds them to the kinds that the operato
   resources: [homeservers/finalizers]
   verbs: [update]
 - apiGroups: [""]
-  resources: [configmaps, pods, secrets, serviceaccounts, services]
+  resources: [configmaps, secrets, serviceaccounts, services]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
 # Volumes hold people's data: the operator cannot delete them.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
@@ -40,10 +43,13 @@ namespace or in one ClusterRole. A test holds them to the kinds that the operato
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
-# Read, so that nothing is pruned that an old pod still mounts.
+# Through their ReplicaSets old pods are let go when their successors are warm.
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list]
+- apiGroups: [apps]
+  resources: [deployments/scale, replicasets/scale]
+  verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

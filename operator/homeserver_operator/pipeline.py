@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from homeserver_operator.api.actions import Event, Generate, Plan
+from homeserver_operator.api.restarts import Wave
 from homeserver_operator.api.spec import HomeServer, parse
 from homeserver_operator.api.world import Defaults, Object, ObjectKey, World
 from homeserver_operator.build import build
@@ -80,6 +81,13 @@ def decide(body: Object, world: World, defaults: Defaults, now: str) -> Decision
         topology=topology, manifests=manifests, outlook=outlook, strangers=outlook.strangers
     )
     return Decision(plan, _recheck(server, outlook, moment), findings)
+
+
+def preview(body: Object, world: World, defaults: Defaults) -> tuple[Wave, ...]:
+    """What would restart, in which order and why; nothing for a spec that is refused."""
+    # What restarts does not depend on when.
+    outlook = decide(body, world, defaults, "1970-01-01T00:00:00Z").findings.outlook
+    return outlook.restarts.waves if outlook else ()
 
 
 _NAMESAKE_RECHECK = 15.0

@@ -46,7 +46,8 @@ MANAGED_KINDS: Final = (
     # Before the pods for whom they hold.
     ManagedKind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
     ManagedKind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"),
-    ManagedKind("Pod", "v1", "pods"),
+    # Never written: they come and go with their ReplicaSets.
+    ManagedKind("Pod", "v1", "pods", pruned=False),
     # Workloads after what they mount: a pod must never start without its configuration.
     ManagedKind("Deployment", "apps/v1", "deployments", shared=True),
     # After the Deployment whose number it changes, which is handed over before. What it measures is
@@ -64,6 +65,6 @@ MANAGED_KINDS: Final = (
 REPLICA_SET: Final = ManagedKind(
     "ReplicaSet", "apps/v1", "replicasets", pruned=False, watched=False
 )
-"""Not ours, but read: what old pods still mount must not be pruned."""
+"""Not ours, but read, and scaled: through them old pods are let go."""
 
 BY_KIND: Final = {kind.kind: kind for kind in MANAGED_KINDS}

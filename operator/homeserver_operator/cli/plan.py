@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from homeserver_operator import observe, pipeline
-from homeserver_operator.api.restarts import Wave
 from homeserver_operator.api.world import Defaults, Object, World
 from homeserver_operator.cli.access import connect
 from homeserver_operator.cli.output import CliError, document, say
@@ -32,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(valid, Rejected):
         say(f"the operator would refuse it ({valid.reason}): {valid.message}")
         return 1
-    waves: tuple[Wave, ...] = pipeline.preview(body, world, UNKNOWN)  # type: ignore[attr-defined]
+    waves = pipeline.preview(body, world, UNKNOWN)
     if options.output != "table":
         say(
             document(
