@@ -24,11 +24,12 @@ def settle(claims: Claims, world: World) -> Fences:
 
 def _epoch(fence: str, content: str, world: World) -> int:
     known = {mark for template in _templates(world) if (mark := marks_of(template).get(fence))}
-    latest = max((mark.epoch for mark in known), default=0)
+    entered = max(_entered(fence, world), default=0)
     same = max((mark.epoch for mark in known if mark.content == content), default=0)
     # Going back to what still lives is no change, as long as nobody has gone on without it.
-    epoch = same if same and not _entered_after(fence, same, world) else latest + 1
-    return max(epoch, *(recorded + 1 for recorded in _superseding(fence, epoch, world)), 1)
+    if same and same >= entered:
+        return same
+    return max(entered, *(mark.epoch for mark in known), 0) + 1
 
 
 def _templates(world: World) -> Iterator[Object]:
@@ -47,31 +48,18 @@ def _pods(world: World) -> Iterator[Object]:
             yield pod
 
 
-def _entered_after(fence: str, epoch: int, world: World) -> bool:
-    """Whether a process has ever run at a later epoch of those that are known."""
+def _entered(fence: str, world: World) -> Iterator[int]:
+    """Epochs that have ever been entered, as far as pods tell; theirs is any sort of word."""
     for pod in _pods(world):
         mark = marks_of(pod).get(fence)
         state = world.states.get(pod["metadata"]["name"], {})
-        if mark and mark.epoch > epoch and (_ready(pod) or _holds(state, fence)):
-            return True
-        if _number(state.get("recorded"), fence) > epoch:
-            return True
-    return False
-
-
-def _superseding(fence: str, epoch: int, world: World) -> Iterator[int]:
-    """Later epochs of which processes that were started with this one have been told."""
-    for pod in _pods(world):
-        mark = marks_of(pod).get(fence)
-        state = world.states.get(pod["metadata"]["name"], {})
+        if mark and _ready(pod):
+            yield mark.epoch
+        yield _number(state.get("fences"), fence)
+        yield _number(state.get("recorded"), fence)
         told = state.get("superseded_by")
-        # An outdated pod is superseded as it must be; a pod's word may be of any kind.
-        if mark and mark.epoch == epoch and isinstance(told, dict):
-            later = _number(state.get("recorded"), fence)
-            if told.get("fence") == fence:
-                later = max(later, _number(told, "epoch"))
-            if later > epoch:
-                yield later
+        if isinstance(told, dict) and told.get("fence") == fence:
+            yield _number(told, "epoch")
 
 
 def _ready(pod: Object) -> bool:
@@ -79,10 +67,6 @@ def _ready(pod: Object) -> bool:
         condition["type"] == "Ready" and condition["status"] == "True"
         for condition in pod.get("status", {}).get("conditions", ())
     )
-
-
-def _holds(state: Object, fence: str) -> bool:
-    return _number(state.get("fences"), fence) > 0
 
 
 def _number(mapping: object, key: str) -> int:

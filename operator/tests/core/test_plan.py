@@ -80,6 +80,8 @@ def test_content_that_a_pod_still_mounts_is_kept() -> None:
     scenario.step()
     scenario.cluster.live |= old_pods
     scenario.step()
+    scenario.cluster.live |= old_pods
+    scenario.step()
     assert maps <= set(scenario.cluster.live), "the pods of the old revision are still there"
     scenario.converge()
     assert not {key for key in maps if "-main-" in key.name} <= set(scenario.cluster.live)
