@@ -48,7 +48,7 @@ def enter(config: Any, launch: Launch, state: State, *, ends: Callable[[str], No
     except PooledError as error:
         raise ConfigurationRefusedError(f"{launch.name}: {error}") from error
     fence = Fence(
-        Claim(name=launch.name, epochs=launch.fences),
+        Claim(name=launch.name, epochs=launch.fences, cohort="topology"),
         connect,
         waits_for=lambda what: state.change(waiting_for=what),
         ends=ends,

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import secrets
-import select
 import threading
 import time
 import weakref
@@ -20,8 +18,10 @@ import psycopg2
 import psycopg2.extensions
 from psycopg2.errors import LockNotAvailable
 
+from homeserver_runtime.fence.peers import Peers
 from homeserver_runtime.fence.session import cut, prepare
 from homeserver_runtime.fence.statements import ADMIT, AWAIT, ENTER, Answer, ask
+from homeserver_runtime.fence.waker import Waker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,8 @@ class Fence:
         self._leaving = False
         self._settled = threading.Event()
         self._refusal: SupersededError | None = None
-        self._wake_read, self._wake_write = os.pipe()
+        self._waker = Waker()
+        self.peers = Peers(claim, self._waker.wake)
         self._thread = threading.Thread(target=self._own, name="fence", daemon=True)
 
     @property
@@ -136,7 +137,7 @@ class Fence:
     def leave(self) -> None:
         """Gives the fences up and cuts every connection; for a process that has stopped."""
         self._leaving = True
-        os.write(self._wake_write, b".")
+        self._waker.wake()
         # It may sleep on the server.
         if self._session is not None:
             cut(self._session)
@@ -180,7 +181,7 @@ class Fence:
                 if time.monotonic() > deadline:
                     self._ends(f"lost the fences for {self._retake_seconds:.0f} s")
                     return
-            select.select([self._wake_read], [], [], _PAUSE_SECONDS)
+            self._waker.sleep(seconds=_PAUSE_SECONDS)
 
     def _connected(self) -> Any:
         self._session = session = self._connect()
@@ -197,7 +198,9 @@ class Fence:
             if answer.outcome == "superseded":
                 raise SupersededError(answer.fence or "", answer.epoch)
             self._waits_for(_whom(answer))
+            self.peers.announce(session)
             self._await(session, answer.pid)
+        self.peers.entered(session)
         with self._lock:
             self._holder = holder
         self._waits_for(None)
@@ -217,12 +220,12 @@ class Fence:
     def _watch(self, session: Any) -> None:
         """Returns when this process leaves; raises psycopg2.Error when the session has ended."""
         while not self._leaving:
-            readable, _, _ = select.select([session, self._wake_read], [], [])
-            if session in readable:
+            if self._waker.sleep(session, seconds=self.peers.pause):
                 # The server says nothing unasked but that it ends, or that a setting changed.
                 session.poll()
                 if session.closed:
                     raise psycopg2.OperationalError("the connection was closed")
+            self.peers.exchange(session)
 
     def _lose(self) -> None:
         """From now on nothing of this process reaches the database."""

@@ -10,13 +10,26 @@ import dataclasses
 import json
 from typing import Any
 
-from homeserver_runtime.fence.claim import GATE, HOLDER, NAME, REMAINS, SESSION, Claim
+from homeserver_runtime.fence.claim import (
+    BUSY,
+    GATE,
+    HOLDER,
+    IDLE,
+    NAME,
+    NEXT,
+    REMAINS,
+    SESSION,
+    Claim,
+)
 
-_LIVE = """
-  SELECT l.pid, l.objid::bigint AS epoch FROM pg_locks l
-  WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+_LIVE_ADVISORY = """
+  l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+_LIVE = f"""
+  SELECT l.pid, l.objid::bigint AS epoch FROM pg_locks l
+  WHERE {_LIVE_ADVISORY}
+"""  # noqa: S608 - as below
 
 ENTER = f"""
 DO $enter$
@@ -98,6 +111,29 @@ $admit$
 
 AWAIT = f"SELECT pg_advisory_lock_shared({SESSION}, %s), pg_advisory_unlock_shared({SESSION}, %s)"
 """Returns when a backend has ended; it wakes all who wait for that one at once."""
+
+SAY = "SELECT pg_advisory_lock_shared(%s, %s)"
+UNSAY = "SELECT pg_advisory_unlock_shared(%s, %s)"
+
+NEEDED = f"""
+WITH live AS MATERIALIZED (
+  SELECT l.pid, l.classid::bigint AS kind, l.objid::bigint AS epoch FROM pg_locks l
+  WHERE {_LIVE_ADVISORY}
+)
+SELECT EXISTS (
+  SELECT FROM live WHERE kind = {BUSY} AND epoch = %(epoch)s AND pid <> pg_backend_pid()
+) OR (
+  EXISTS (SELECT FROM live WHERE kind = {NEXT} AND epoch > %(epoch)s)
+  AND EXISTS (
+    SELECT FROM live member JOIN live named USING (pid)
+    WHERE member.kind = %(kind)s AND member.epoch = %(epoch)s AND named.kind = {NAME}
+      AND pid <> pg_backend_pid()
+      AND NOT EXISTS (SELECT FROM live said WHERE said.pid = member.pid AND said.kind = {IDLE})
+  )
+)
+"""  # noqa: S608 - as above
+"""Whether another of the cohort drains and is busy; or, where a later epoch waits and all must go,
+whether another has not yet drained or has not even been told to."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
