@@ -6,7 +6,6 @@ Wires the parts together in the reactor; judges and drains nothing itself.
 from __future__ import annotations
 
 import logging
-import signal
 from typing import TYPE_CHECKING
 
 from twisted.internet.task import LoopingCall
@@ -17,7 +16,9 @@ from homeserver_runtime.replication import RedisWatch, observe, redis_answers
 
 if TYPE_CHECKING:
     from homeserver_runtime.contract import Paths
+    from homeserver_runtime.fence.peers import Peers
     from homeserver_runtime.probes import Judge
+    from homeserver_runtime.signals import Signals
     from homeserver_runtime.state import State
     from homeserver_runtime.synapse_start import Prepared
 
@@ -26,11 +27,19 @@ logger = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS = 0.5
 
 
-def serve(prepared: Prepared, state: State, judge: Judge, paths: Paths) -> None:
+def serve(
+    prepared: Prepared,
+    state: State,
+    judge: Judge,
+    paths: Paths,
+    *,
+    signals: Signals,
+    peers: Peers | None,
+) -> None:
     """Runs Synapse until a signal has ended it; a failed start ends the process in here."""
     homeserver, settings = prepared.homeserver, prepared.config.redis
     reactor = homeserver.get_reactor()
-    drain = Drain(homeserver, on_begin=lambda: state.change(phase="draining"))
+    drain = Drain(homeserver, on_begin=lambda: state.change(phase="draining"), peers=peers)
     if settings.redis_enabled:
         watch = RedisWatch(state, lambda: redis_answers(settings))
         judge.watch_redis(watch.cut_off_seconds)
@@ -39,9 +48,8 @@ def serve(prepared: Prepared, state: State, judge: Judge, paths: Paths) -> None:
     heart = LoopingCall(lambda: state.beat(observe(homeserver)))
 
     def reactor_runs() -> None:
-        # Not earlier: the reactor puts its own handlers in place when it starts.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: reactor.callFromThread(drain.terminate))
+        # Not earlier: until then there is nothing to drain.
+        signals.handle(lambda: reactor.callFromThread(drain.terminate))
 
     def started() -> None:
         if state.now.phase != "draining":
