@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.held import Held
 from tests.matrix import Client, register
 from tests.processes import Site, ending
 from tests.services import free_port, postgres, redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from tests.processes import RuntimeProcess
@@ -68,6 +70,26 @@ def site(own_postgres: Postgres, own_redis: Redis, tmp_path: Path) -> Site:
     database = f"synapse_{free_port()}"
     own_postgres.create_database(database)
     return Site(directory=tmp_path, postgres=own_postgres, redis=own_redis, database=database)
+
+
+@pytest.fixture
+def database(own_postgres: Postgres, request: pytest.FixtureRequest) -> str:
+    name = f"fence_{abs(hash(request.node.name))}"
+    own_postgres.create_database(name)
+    return name
+
+
+@pytest.fixture
+def claim(own_postgres: Postgres, database: str) -> Iterator[Callable[..., Held]]:
+    """Makes fences on one database; all are left in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(name: str, **epochs: int) -> Held:
+            held = Held(own_postgres, database, name, **epochs)
+            stack.callback(held.fence.leave)
+            return held
+
+        yield make
 
 
 @pytest.fixture(scope="session")
