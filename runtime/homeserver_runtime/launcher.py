@@ -69,7 +69,7 @@ def _run(paths: Paths, signals: Signals, *, pod_name: str | None, revision: str 
 
     synapse_start.await_database(prepared, state)
     with _fenced(prepared.config, launch, state, paths, sockets) as fence:
-        synapse_start.enter(prepared, state)
+        synapse_start.enter(prepared, state, signals)
         peers = fence.peers if fence else None
         serving.serve(prepared, state, judge, paths, signals=signals, peers=peers)
     if state.now.phase != "draining":

@@ -7,6 +7,7 @@ at all. So both are blocked in every thread, and one thread does nothing but wai
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from homeserver_runtime import failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,9 @@ class Signals:
         self.count = 0
         """How often it was told to."""
         self._handler: Callable[[], None] = self.end
+        self._lock = threading.Lock()
+        self._deferring = False
+        self._deferred = False
         self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
 
     def start(self) -> None:
@@ -49,6 +53,19 @@ class Signals:
         """Replaces the handler, which at first is `end`."""
         self._handler = handler
 
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Keeps the handler waiting for the end of what must not be left half done."""
+        with self._lock:
+            self._deferring = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._deferring = False
+            if self._deferred:
+                self._handler()
+
     @staticmethod
     def end() -> None:
         """Ends the process at once: PostgreSQL undoes what was not committed."""
@@ -58,6 +75,10 @@ class Signals:
         while True:
             signal.sigwait(STOP)
             self.count += 1
+            with self._lock:
+                self._deferred = self._deferring
+            if self._deferred:
+                continue
             try:
                 self._handler()
             except Exception:

@@ -6,6 +6,7 @@ which takes seconds: the probes must be up before.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import logging
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from homeserver_runtime.signals import Signals
     from homeserver_runtime.state import State
 
 logger = logging.getLogger(__name__)
@@ -103,7 +105,7 @@ def await_database(prepared: Prepared, state: State) -> None:
     state.change(waiting_for=None)
 
 
-def enter(prepared: Prepared, state: State) -> None:
+def enter(prepared: Prepared, state: State, signals: Signals) -> None:
     """Connects to the database, migrates it as main or waits for main, and builds the stores.
 
     Raises:
@@ -112,9 +114,17 @@ def enter(prepared: Prepared, state: State) -> None:
 
     """
     application, config = _APPLICATIONS[prepared.role], prepared.config
-    with LoggingContext(name="launcher", server_name=config.server.server_name):
+    with (
+        LoggingContext(name="launcher", server_name=config.server.server_name),
+        contextlib.ExitStack() as stack,
+    ):
         if prepared.role == "main":
-            state.change(database=database.examine(config), phase="migrating")
+            facts = database.examine(config)
+            state.change(database=facts, phase="migrating")
+            if facts.schema_version is None:
+                # Synapse makes a new schema in many transactions; cut short, it never starts
+                # again (matrix-org/synapse#8310). What it adds to one, PostgreSQL undoes.
+                stack.enter_context(signals.deferred())
         else:
             database.await_schema(
                 config, lambda what: state.change(phase="migrating", waiting_for=what)

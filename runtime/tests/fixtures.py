@@ -81,11 +81,24 @@ def database(own_postgres: Postgres, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def claim(own_postgres: Postgres, database: str) -> Iterator[Callable[..., Held]]:
-    """Makes fences on one database; all are left in the end."""
+    """Makes fences on an empty database; all are left in the end."""
+    with _claims(own_postgres, database) as make:
+        yield make
+
+
+@pytest.fixture
+def hold(site: Site) -> Iterator[Callable[..., Held]]:
+    """Makes fences that the processes of `site` meet; all are left in the end."""
+    with _claims(site.postgres, site.database) as make:
+        yield make
+
+
+@contextlib.contextmanager
+def _claims(server: Postgres, name: str) -> Iterator[Callable[..., Held]]:
     with contextlib.ExitStack() as stack:
 
-        def make(name: str, **epochs: int) -> Held:
-            held = Held(own_postgres, database, name, **epochs)
+        def make(process: str, **epochs: int) -> Held:
+            held = Held(server, name, process, **epochs)
             stack.callback(held.fence.leave)
             return held
 
