@@ -155,9 +155,9 @@ class Site:
             name=name, directory=directory, probe_port=free_port(), client_port=free_port()
         )
         ports = replication_ports or {}
-        listeners = [_http(process.client_port, list(serves))]
+        listeners = [http_listener(process.client_port, list(serves))]
         if name in ports:
-            listeners.append(_http(ports[name], ["replication"]))
+            listeners.append(http_listener(ports[name], ["replication"]))
         content = self._shared(directory, ports) | {
             "listeners" if role == "main" else "worker_listeners": listeners
         }
@@ -226,7 +226,8 @@ class Site:
         path.write_text(yaml.safe_dump(dict(content)), encoding="utf-8")
 
 
-def _http(port: int, names: list[str]) -> dict[str, Any]:
+def http_listener(port: int, names: list[str]) -> dict[str, Any]:
+    """A listener as Synapse's settings have it."""
     return {
         "type": "http",
         "port": port,

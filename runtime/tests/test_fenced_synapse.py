@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.processes import ending
-from tests.services import wait_until
+from tests.services import LOOPBACK, wait_until
 
 if TYPE_CHECKING:
     from tests.processes import RuntimeProcess, Site
@@ -64,6 +65,9 @@ def test_epochs_of_synapse_take_turns_and_never_go_back(site: Site) -> None:
         wait_until(lambda: phase(late) == "superseded", what="the late one to be refused")
         assert late.probe("/state")[1]["superseded_by"] == {"fence": "topology", "epoch": 2}
         assert "superseded" in late.termination_message
+        # Whoever comes must be sent on, not held for ever.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((LOOPBACK, late.client_port))
         late.signal()
         assert late.wait() == 0
 
