@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.processes import ending
 from tests.services import LOOPBACK, wait_until
+
+from homeserver_runtime.launcher import LINGER_SECONDS
 
 if TYPE_CHECKING:
     from tests.processes import RuntimeProcess, Site
@@ -70,6 +73,27 @@ def test_epochs_of_synapse_take_turns_and_never_go_back(site: Site) -> None:
             socket.create_connection((LOOPBACK, late.client_port))
         late.signal()
         assert late.wait() == 0
+
+
+def test_a_drained_process_refuses_whoever_comes_late_for_a_while(site: Site) -> None:
+    process = main_of_epoch(site, "one", 1)
+    with ending(process):
+        process.start().wait_ready()
+        process.signal()
+        wait_until(lambda: not live_epochs(site), what="the fences to be released")
+        released = time.monotonic()
+        assert phase(process) == "draining"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((LOOPBACK, process.client_port))
+        assert process.wait() == 0
+        # It was seen to be released a look after it was.
+        assert time.monotonic() - released > LINGER_SECONDS - 1
+
+        process.start().wait_ready()
+        process.signal()
+        wait_until(lambda: not live_epochs(site), what="the fences to be released")
+        process.signal()
+        assert process.wait(LINGER_SECONDS - 1) == 0
 
 
 def test_synapse_gets_over_the_loss_of_all_its_sessions(site: Site) -> None:

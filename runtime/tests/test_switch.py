@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import re
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.epochs import Epoch, drain_seconds, wait_waiting, write_epoch
 from tests.matrix import Client, register
 from tests.processes import ending
-from tests.services import free_port, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
-    from tests.processes import RuntimeProcess, Site
+    from tests.processes import Site
 
 pytestmark = pytest.mark.synapse
 pytest_plugins = ("tests.fixtures",)
@@ -29,71 +27,26 @@ SPREAD_SECONDS = 1.5
 """Signals to twenty processes were seen to spread so far."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """The three processes of an epoch, on ports of their own."""
-
-    main: RuntimeProcess
-    persister: RuntimeProcess
-    worker: RuntimeProcess
-
-    def __iter__(self) -> Iterator[RuntimeProcess]:
-        yield from (self.main, self.persister, self.worker)
-
-    def start(self) -> None:
-        for process in self:
-            process.start()
-
-
-def write(site: Site, epoch: int) -> Epoch:
-    directory = site.directory / f"epoch-{epoch}"
-    directory.mkdir()
-    own = dataclasses.replace(site, directory=directory)
-    ports = {"main": free_port(), "persister-0": free_port()}
-    launcher = {"fences": {"topology": epoch}}
-    return Epoch(
-        main=own.write("main", role="main", launcher=launcher, replication_ports=ports),
-        persister=own.write("persister-0", launcher=launcher, replication_ports=ports),
-        worker=own.write("generic-0", launcher=launcher, replication_ports=ports),
-    )
-
-
 @pytest.fixture
 async def old(site: Site) -> AsyncIterator[Epoch]:
     """Processes that serve."""
-    epoch = write(site, 1)
+    epoch = write_epoch(site, 1)
     with ending(*epoch):
         epoch.start()
-        for process in epoch:
-            await asyncio.to_thread(process.wait_ready)
+        await asyncio.to_thread(epoch.wait_ready)
         yield epoch
 
 
 @pytest.fixture
 async def new(site: Site, old: Epoch) -> AsyncIterator[Epoch]:
     """Processes that wait for those."""
-    epoch = write(site, 2)
+    epoch = write_epoch(site, 2)
     with ending(*epoch):
         epoch.start()
         for process in epoch:
             await asyncio.to_thread(wait_waiting, process)
             assert process.probe("/started")[0] == 200
         yield epoch
-
-
-def wait_waiting(process: RuntimeProcess) -> None:
-    """Returns when a process waits for one of the epoch before, by that one's name."""
-    names = ("main topology:1", "persister-0 topology:1", "generic-0 topology:1")
-    wait_until(
-        lambda: process.probe("/state")[1].get("waiting_for") in names,
-        what=f"{process.name} to wait for the old ones",
-    )
-
-
-def drain_seconds(process: RuntimeProcess) -> float:
-    match = re.search(r"Drained in ([\d.]+) s", process.log)
-    assert match, process.log[-2000:]
-    return float(match[1])
 
 
 async def test_processes_that_stop_together_finish_what_they_have_in_hand(old: Epoch) -> None:
@@ -144,8 +97,7 @@ async def test_a_switch_fails_nothing(old: Epoch, new: Epoch, spread: float) -> 
         events.append(await first)
         assert len(set(events)) == len(sends) + 1
 
-        for process in new:
-            await asyncio.to_thread(process.wait_ready)
+        await asyncio.to_thread(new.wait_ready)
         for process in old:
             assert await asyncio.to_thread(process.wait) == 0
             assert drain_seconds(process) < spread + SHORT_SECONDS
