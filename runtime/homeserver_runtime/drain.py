@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 25.0
-"""The bound. A pod's termination grace period must be longer by what Synapse's own stop takes."""
+"""The bound. A pod's termination grace period must be longer by what Synapse's own stop takes, and
+by the launcher's LINGER_SECONDS."""
 
 PEERS_SECONDS = 0.3
-"""Until then the signals of processes that stop together have all arrived, as far as nobody says
-otherwise: see docs/fences.md for a switch, where somebody does."""
+"""Time for the signals of processes that stop together to arrive. In a switch they may take longer,
+and whoever has not got one is waited for: see docs/fences.md."""
 SILENCE_SECONDS = 5.0
 """Without an answer for so long the database is away, and with it every reason to wait for others.
 It restarts in less."""
@@ -111,7 +112,7 @@ class Drain:
         busy += inbound.in_hand(self._homeserver)
         self._idle = not busy
         if self._peers:
-            self._peers.say(busy=bool(busy))
+            self._peers.say(busy=bool(busy), asks=bool(self._replication))
         waits = f"{busy} requests and inbound events" if busy else ""
         if not busy and self._needed(self._peers, elapsed):
             waits = "others who need this process"

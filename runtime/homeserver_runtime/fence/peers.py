@@ -16,7 +16,8 @@ from homeserver_runtime.fence.statements import NEEDED, SAY, UNSAY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LOOK_SECONDS = 0.015
+_LOOK_SECONDS = 0.02, 0.1
+"""Between two looks at all locks of the server: at first, and in a drain that takes long."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,20 +43,28 @@ class Peers:
         self._kind, self._epoch = claim.cohort_key
         self._wake = wake
         self._busy: bool | None = None
+        self._began = 0.0
+        self._asks = True
         self._said: tuple[Any, int] | None = None
         self.answer: Answer | None = None
         """The latest; None before there is one."""
 
-    def say(self, *, busy: bool) -> None:
-        """Says that this process drains, and whether it is busy."""
+    def say(self, *, busy: bool, asks: bool = True) -> None:
+        """Says that this process drains, and whether it is busy; `asks` for an answer, too."""
+        self._asks = asks
+        if self._busy is None:
+            self._began = time.monotonic()
         if busy is not self._busy:
             self._busy = busy
             self._wake()
 
     @property
     def pause(self) -> float | None:
-        """Seconds until the next `exchange`; None while this process does not drain."""
-        return None if self._busy is None else _LOOK_SECONDS
+        """Seconds until the next `exchange`; None while there is nothing to ask."""
+        if self._busy is None or not self._asks:
+            return None
+        first, later = _LOOK_SECONDS
+        return min(max(first, (time.monotonic() - self._began) / 10), later)
 
     def announce(self, session: Any) -> None:
         """Says that this process waits for entry: whoever is of an earlier epoch must go."""
@@ -71,6 +80,8 @@ class Peers:
             return
         asked = time.monotonic()
         self._change(session, BUSY if self._busy else IDLE)
+        if not self._asks:
+            return
         with session.cursor() as cursor:
             cursor.execute(NEEDED, {"kind": self._kind, "epoch": self._epoch})
             self.answer = Answer(asked=asked, needed=bool(cursor.fetchone()[0]))
