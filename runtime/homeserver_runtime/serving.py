@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS = 0.5
+_STARTING_SECONDS = 0.05
+"""Until it takes part in replication: whoever waits for this process waits for that."""
 
 
 def serve(prepared: Prepared, state: State, judge: Judge, paths: Paths) -> None:
@@ -36,7 +38,12 @@ def serve(prepared: Prepared, state: State, judge: Judge, paths: Paths) -> None:
         judge.watch_redis(watch.cut_off_seconds)
         watch.start()
 
-    heart = LoopingCall(lambda: state.beat(observe(homeserver)))
+    def beat() -> None:
+        state.beat(observe(homeserver))
+        if "ready" in state.now.reached:
+            heart.interval = _HEARTBEAT_SECONDS
+
+    heart = LoopingCall(beat)
 
     def reactor_runs() -> None:
         # Not earlier: the reactor puts its own handlers in place when it starts.
@@ -45,8 +52,10 @@ def serve(prepared: Prepared, state: State, judge: Judge, paths: Paths) -> None:
 
     def started() -> None:
         if state.now.phase != "draining":
-            state.change(phase="serving")
-        heart.start(_HEARTBEAT_SECONDS).addErrback(
+            state.reach("serving", phase="serving")
+        if not settings.redis_enabled:
+            state.reach("ready")
+        heart.start(_STARTING_SECONDS).addErrback(
             lambda reason: logger.critical("The heartbeat stopped: %s", reason)
         )
 

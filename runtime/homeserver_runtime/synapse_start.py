@@ -92,15 +92,16 @@ def warm_up() -> None:
 
 
 def await_database(prepared: Prepared, state: State) -> None:
-    """Returns once PostgreSQL takes connections.
+    """Returns once PostgreSQL takes connections, and is one that this image can use.
 
     Raises:
+        ConfigurationRefusedError: if it never can.
         StartupFailedError: if the database cannot be used.
 
     """
     with LoggingContext(name="launcher", server_name=prepared.config.server.server_name):
-        database.await_server(prepared.config, lambda what: state.change(waiting_for=what))
-    state.change(waiting_for=None)
+        facts = database.await_server(prepared.config, lambda what: state.change(waiting_for=what))
+    state.change(database=facts, waiting_for=None)
 
 
 def enter(prepared: Prepared, state: State) -> None:
@@ -114,7 +115,8 @@ def enter(prepared: Prepared, state: State) -> None:
     application, config = _APPLICATIONS[prepared.role], prepared.config
     with LoggingContext(name="launcher", server_name=config.server.server_name):
         if prepared.role == "main":
-            state.change(database=database.examine(config), phase="migrating")
+            facts = database.examine(config)
+            state.change(database=facts, phase="migrating", waiting_for=database.migration(facts))
         else:
             database.await_schema(
                 config, lambda what: state.change(phase="migrating", waiting_for=what)
@@ -124,7 +126,7 @@ def enter(prepared: Prepared, state: State) -> None:
             application.setup(prepared.homeserver)
         except ConfigError as error:
             raise refusal(error) from error
-        state.change(database=database.examine(config))
+        state.change(database=database.examine(config), waiting_for=None)
     if not config.logging.no_redirect_stdio:
         _base.redirect_stdio_to_logs()
 
