@@ -19,7 +19,7 @@ from homeserver_runtime.contract import Launch, Paths
 from homeserver_runtime.probes import Judge, ProbeServer
 from homeserver_runtime.signals import Signals
 from homeserver_runtime.sockets import Sockets
-from homeserver_runtime.state import Snapshot, State
+from homeserver_runtime.state import Snapshot, State, process_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,8 @@ def run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
 def _run(paths: Paths, signals: Signals, *, pod_name: str | None, revision: str | None) -> int:
     launch = Launch.read(paths.launcher_yaml, pod_name=pod_name)
     version = importlib.metadata.version("matrix-synapse")
-    state = State(Snapshot(name=launch.name, role=launch.role, revision=revision, synapse=version))
+    first = Snapshot(name=launch.name, role=launch.role, revision=revision, synapse=version)
+    state = State(first, age=process_age())
     judge = Judge(state)
     ProbeServer(launch.probe_port, state, judge).start()
 
@@ -58,22 +59,34 @@ def _run(paths: Paths, signals: Signals, *, pod_name: str | None, revision: str 
     finished = configuration.write_finished(configuration.assemble(launch, paths), paths)
 
     # Synapse comes with these, and takes seconds; the probes answer meanwhile.
-    from homeserver_runtime import serving, synapse_start  # noqa: PLC0415
+    from homeserver_runtime import (  # noqa: PLC0415
+        fencing,
+        metrics,
+        serving,
+        shard_maps,
+        synapse_start,
+    )
 
     prepared = synapse_start.prepare(launch.role, finished)
+    metrics.Collector(state).register()
+    # What can be refused is refused before this process counts as warm: then others stop for it.
+    state.change(shard_maps=shard_maps.shard_maps(prepared.config))
+    synapse_start.await_database(prepared, state)
+    if launch.fences:
+        fencing.refuse_pooler(prepared.config, launch)
     sockets = Sockets()
     sockets.bind(prepared.config)
     sockets.hand_over(prepared.homeserver.get_reactor())
     synapse_start.warm_up()
-    state.change(warm=True)
+    state.reach("warm", warm=True)
 
-    synapse_start.await_database(prepared, state)
     with _fenced(prepared.config, launch, state, paths, sockets) as fence:
         synapse_start.enter(prepared, state, signals)
         peers = fence.peers if fence else None
         serving.serve(prepared, state, judge, paths, signals=signals, peers=peers)
     if state.now.phase != "draining":
         return failure.FAILED
+    failure.farewell("drained and stopped as asked", state.now.document(), paths.termination_log)
     if fence:
         _linger(signals)
     return 0
@@ -92,6 +105,7 @@ def _fenced(
 ) -> Iterator[Fence | None]:
     """Holds the fences that `launch` names, if any; in a process that came too late, for ever."""
     if not launch.fences:
+        state.reach("entered")
         yield None
         return
     from homeserver_runtime import fencing  # noqa: PLC0415 - it brings psycopg2

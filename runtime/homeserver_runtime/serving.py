@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS = 0.5
+_STARTING_SECONDS = 0.05
+"""Until it takes part in replication: whoever waits for this process waits for that."""
 
 
 def serve(
@@ -45,7 +47,12 @@ def serve(
         judge.watch_redis(watch.cut_off_seconds)
         watch.start()
 
-    heart = LoopingCall(lambda: state.beat(observe(homeserver)))
+    def beat() -> None:
+        state.beat(observe(homeserver))
+        if "ready" in state.now.reached:
+            heart.interval = _HEARTBEAT_SECONDS
+
+    heart = LoopingCall(beat)
 
     def reactor_runs() -> None:
         # Not earlier: until then there is nothing to drain.
@@ -53,8 +60,10 @@ def serve(
 
     def started() -> None:
         if state.now.phase != "draining":
-            state.change(phase="serving")
-        heart.start(_HEARTBEAT_SECONDS).addErrback(
+            state.reach("serving", phase="serving")
+        if not settings.redis_enabled:
+            state.reach("ready")
+        heart.start(_STARTING_SECONDS).addErrback(
             lambda reason: logger.critical("The heartbeat stopped: %s", reason)
         )
 

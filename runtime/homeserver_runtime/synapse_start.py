@@ -94,15 +94,16 @@ def warm_up() -> None:
 
 
 def await_database(prepared: Prepared, state: State) -> None:
-    """Returns once PostgreSQL takes connections.
+    """Returns once PostgreSQL takes connections, and is one that this image can use.
 
     Raises:
+        ConfigurationRefusedError: if it never can.
         StartupFailedError: if the database cannot be used.
 
     """
     with LoggingContext(name="launcher", server_name=prepared.config.server.server_name):
-        database.await_server(prepared.config, lambda what: state.change(waiting_for=what))
-    state.change(waiting_for=None)
+        facts = database.await_server(prepared.config, lambda what: state.change(waiting_for=what))
+    state.change(database=facts, waiting_for=None)
 
 
 def enter(prepared: Prepared, state: State, signals: Signals) -> None:
@@ -120,7 +121,7 @@ def enter(prepared: Prepared, state: State, signals: Signals) -> None:
     ):
         if prepared.role == "main":
             facts = database.examine(config)
-            state.change(database=facts, phase="migrating")
+            state.change(database=facts, phase="migrating", waiting_for=database.migration(facts))
             if facts.schema_version is None:
                 # Synapse makes a new schema in many transactions; cut short, it never starts
                 # again (matrix-org/synapse#8310). What it adds to one, PostgreSQL undoes.
@@ -134,7 +135,7 @@ def enter(prepared: Prepared, state: State, signals: Signals) -> None:
             application.setup(prepared.homeserver)
         except ConfigError as error:
             raise refusal(error) from error
-        state.change(database=database.examine(config))
+        state.change(database=database.examine(config), waiting_for=None)
     if not config.logging.no_redirect_stdio:
         _base.redirect_stdio_to_logs()
 

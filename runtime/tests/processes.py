@@ -49,6 +49,7 @@ class RuntimeProcess:
     directory: Path
     probe_port: int
     client_port: int
+    metrics_port: int
     popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -75,6 +76,12 @@ class RuntimeProcess:
                 stderr=subprocess.STDOUT,
             )
         return self
+
+    def metrics(self) -> str:
+        """What Prometheus would scrape."""
+        url = f"http://{LOOPBACK}:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return str(response.read().decode())
 
     def probe(self, path: str) -> tuple[int, dict[str, Any]]:
         """Status and body of a probe; (0, {}) if nobody answers."""
@@ -152,10 +159,17 @@ class Site:
         directory = self.directory / name
         directory.mkdir()
         process = RuntimeProcess(
-            name=name, directory=directory, probe_port=free_port(), client_port=free_port()
+            name=name,
+            directory=directory,
+            probe_port=free_port(),
+            client_port=free_port(),
+            metrics_port=free_port(),
         )
         ports = replication_ports or {}
-        listeners = [http_listener(process.client_port, list(serves))]
+        listeners = [
+            http_listener(process.client_port, list(serves)),
+            _metrics(process.metrics_port),
+        ]
         if name in ports:
             listeners.append(http_listener(ports[name], ["replication"]))
         content = self._shared(directory, ports) | {
@@ -195,6 +209,7 @@ class Site:
                 self._text("registration", REGISTRATION_SECRET + "\n")
             ),
             "enable_media_repo": False,
+            "enable_metrics": True,
             "trusted_key_servers": [],
             "rc_login": {"address": {"per_second": 1000, "burst_count": 1000}},
             "rc_message": {"per_second": 1000, "burst_count": 1000},
@@ -234,6 +249,10 @@ def http_listener(port: int, names: list[str]) -> dict[str, Any]:
         "bind_addresses": [LOOPBACK],
         "resources": [{"names": names}],
     }
+
+
+def _metrics(port: int) -> dict[str, Any]:
+    return {"type": "metrics", "port": port, "bind_addresses": [LOOPBACK]}
 
 
 @contextlib.contextmanager

@@ -138,15 +138,3 @@ def test_a_worker_waits_for_the_last_delta_and_then_starts(site: Site) -> None:
         )
         site.execute("INSERT INTO applied_schema_deltas (version, file) VALUES (%s, %s)", last)
         worker.wait_ready()
-
-
-def test_a_database_that_is_too_new_ends_with_1_and_is_not_waited_for(site: Site) -> None:
-    main = site.write("main", role="main")
-    with ending(main.start()):
-        main.wait_ready()
-        main.signal()
-        assert main.wait() == 0
-        site.execute("UPDATE schema_compat_version SET compat_version = 1000")
-        main.start()
-        assert main.wait() == 1
-    assert "too new" in main.termination_message

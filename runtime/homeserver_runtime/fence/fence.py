@@ -24,7 +24,7 @@ from homeserver_runtime.fence.statements import ADMIT, AWAIT, ENTER, Answer, ask
 from homeserver_runtime.fence.waker import Waker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from homeserver_runtime.fence.claim import Claim
 
@@ -66,7 +66,12 @@ class Fence:
         claim: what to hold.
         connect: opens a connection to the database, or raises psycopg2.Error.
         waits_for: is told what this process waits for, None when it no longer does.
-        ends: is told why the process must end, if it must; called in the fence's own thread.
+        ends: is told why the process must end, if it must.
+        recorded: is told at every look the highest epochs that the claimed fences ever had.
+        holds: is told whether the fences are held, whenever that changes before it leaves.
+
+    All of them are called in the fence's own thread.
+
 
     """
 
@@ -77,12 +82,16 @@ class Fence:
         *,
         waits_for: Callable[[str | None], None],
         ends: Callable[[str], None],
+        recorded: Callable[[Mapping[str, int]], None] = lambda _epochs: None,
+        holds: Callable[[bool], None] = lambda _held: None,
         retake_seconds: float = RETAKE_SECONDS,
     ) -> None:
         self._claim = claim
         self._connect = connect
         self._waits_for = waits_for
         self._ends = ends
+        self._recorded = recorded
+        self._holds = holds
         self._retake_seconds = retake_seconds
         self._lock = threading.Lock()
         self._holder: int | None = None
@@ -194,7 +203,7 @@ class Fence:
 
     def _take(self, session: Any) -> None:
         holder = secrets.randbelow(_LARGEST_HOLDER)
-        while (answer := ask(session, ENTER, self._claim, holder)).outcome != "entered":
+        while (answer := self._ask(session, holder)).outcome != "entered":
             if answer.outcome == "superseded":
                 raise SupersededError(answer.fence or "", answer.epoch)
             self._waits_for(_whom(answer))
@@ -204,6 +213,12 @@ class Fence:
         with self._lock:
             self._holder = holder
         self._waits_for(None)
+        self._holds(True)
+
+    def _ask(self, session: Any, holder: int) -> Answer:
+        answer = ask(session, ENTER, self._claim, holder)
+        self._recorded(answer.recorded)
+        return answer
 
     def _await(self, session: Any, pid: int) -> None:
         """Sleeps on the server until a backend has ended, for a while at most.
@@ -230,10 +245,12 @@ class Fence:
     def _lose(self) -> None:
         """From now on nothing of this process reaches the database."""
         with self._lock:
-            self._holder = None
+            held, self._holder = self._holder is not None, None
             connections, self._open = list(self._open), weakref.WeakSet()
         for connection in connections:
             cut(connection)
+        if held and not self._leaving:
+            self._holds(False)
 
     def _refuse(self, error: SupersededError) -> None:
         if self._settled.is_set():
