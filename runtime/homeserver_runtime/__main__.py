@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from homeserver_runtime import launcher
+from homeserver_runtime import signals
 from homeserver_runtime.contract import Paths
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     pod_name = os.environ.get("POD_NAME")
     if options.command == "run":
+        signals.block()
+        from homeserver_runtime import launcher  # noqa: PLC0415
+
         paths = Paths(
             config=options.config, run=options.run_dir, termination_log=options.termination_log
         )

@@ -18,6 +18,7 @@ from homeserver_runtime.contract import (
     read_mapping,
     read_text,
 )
+from homeserver_runtime.label import label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +68,7 @@ def assemble(launch: Launch, paths: Paths) -> dict[str, Any]:
         content["modules"] = [*(content.get("modules") or ()), ours]
 
     arguments = _database_arguments(content, paths.homeserver_yaml)
-    arguments["application_name"] = launch.name
+    arguments["application_name"] = label(launch.name, launch.fences, launch.pod_name)
     if launch.username_file is not None:
         arguments["user"] = _credential(launch.username_file)
     if launch.password_file is not None:

@@ -78,6 +78,8 @@ class Launch:
     """Fences that this process must hold to run, with their epochs; none: it just runs."""
     well_known_server: str | None = None
     """What /.well-known/matrix/server answers, where Synapse's own answer is another."""
+    pod_name: str | None = None
+    """The pod that runs this process, as its database connections are labelled."""
 
     @classmethod
     def read(cls, path: Path, *, pod_name: str | None) -> Launch:
@@ -175,6 +177,7 @@ class _Reader:
             config_from=self._config_from(),
             fences=self._fences(),
             well_known_server=self._well_known_server(),
+            pod_name=pod_name,
         )
 
     def _name(self, pod_name: str | None) -> str:

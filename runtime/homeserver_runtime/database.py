@@ -1,7 +1,8 @@
 """Looks at PostgreSQL before and after Synapse does: facts for /state, and the schema's age.
 
 Changes nothing in the database. Processes wait here for PostgreSQL, and workers for main, which
-alone migrates, where Synapse itself would end with an error and start over.
+alone migrates, where Synapse itself would end with an error and start over. A database that can
+never be used is refused before anything has to stop for this process.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from psycopg2.errors import LockNotAvailable, UniqueViolation
 from synapse.storage.database import make_conn
-from synapse.storage.engines import create_engine
+from synapse.storage.engines import IncorrectDatabaseSetup, create_engine
 from synapse.storage.prepare_database import PrepareDatabaseException, prepare_database
 from synapse.storage.schema import SCHEMA_VERSION
 
+from homeserver_runtime.contract import ConfigurationRefusedError
 from homeserver_runtime.failure import StartupFailedError
 from homeserver_runtime.state import DatabaseFacts
 
@@ -29,7 +31,7 @@ _PATIENCE_SECONDS = 120.0
 _LOCK_TIMEOUT = "2s"
 
 
-def await_server(config: Any, waits_for: Callable[[str], None]) -> None:
+def await_server(config: Any, waits_for: Callable[[str], None]) -> DatabaseFacts:
     """Returns once PostgreSQL takes connections; looks each second, for two minutes.
 
     Processes and database often start together, and ending with an error would only add the
@@ -40,6 +42,7 @@ def await_server(config: Any, waits_for: Callable[[str], None]) -> None:
         waits_for: is told, at every look in vain, what is being waited for.
 
     Raises:
+        ConfigurationRefusedError: if this image can never use the database.
         StartupFailedError: if the database refuses (a wrong password, an unknown database), or
             is not there after two minutes, saying which one and why.
 
@@ -47,13 +50,40 @@ def await_server(config: Any, waits_for: Callable[[str], None]) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            with _connection(config):
-                return
+            with _connection(config) as (connection, engine):
+                _refuse_locale(connection.conn, engine)
+                facts = _facts(connection.conn)
+                _refuse_too_new(facts)
+                return facts
         except StartupFailedError as error:
             if not _may_come(str(error)) or time.monotonic() > deadline:
                 raise
             waits_for(str(error))
+        except LockNotAvailable:
+            waits_for("whoever changes the database schema")
         time.sleep(_POLL_SECONDS)
+
+
+def _refuse_locale(connection: Any, engine: Any) -> None:
+    """What Synapse itself would say about encoding, collation and PostgreSQL's version."""
+    try:
+        engine.check_database(connection)
+    except IncorrectDatabaseSetup as error:
+        words, *values = error.args
+        raise ConfigurationRefusedError(words % tuple(values)) from error
+    except RuntimeError as error:
+        raise ConfigurationRefusedError(str(error)) from error
+
+
+def _refuse_too_new(facts: DatabaseFacts) -> None:
+    """An older schema is none of these: main brings it up to date, and the others wait."""
+    if facts.compat_version is not None and facts.compat_version > SCHEMA_VERSION:
+        raise ConfigurationRefusedError(
+            f"the database is too new for this image: it has schema version {facts.schema_version} "
+            f"and can be used from version {facts.compat_version} on, and this image's Synapse has "
+            f"{SCHEMA_VERSION}; use an image with a later Synapse, or restore a backup of the "
+            "database from before the upgrade"
+        )
 
 
 def _may_come(refusal: str) -> bool:
@@ -73,6 +103,15 @@ def examine(config: Any) -> DatabaseFacts:
     """
     with _connection(config) as (connection, _):
         return _facts(connection.conn)
+
+
+def migration(facts: DatabaseFacts) -> str:
+    """What main waits for while Synapse brings the schema up to date."""
+    if facts.schema_version is None:
+        return f"PostgreSQL to make schema {SCHEMA_VERSION}"
+    if facts.schema_version < SCHEMA_VERSION:
+        return f"PostgreSQL to migrate the schema from {facts.schema_version} to {SCHEMA_VERSION}"
+    return f"PostgreSQL to bring schema {SCHEMA_VERSION} up to date"
 
 
 def await_schema(config: Any, waits_for: Callable[[str], None]) -> DatabaseFacts:
@@ -144,11 +183,22 @@ def _facts(connection: Any) -> DatabaseFacts:
         cursor.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
         cursor.execute("SELECT current_setting('max_connections')::int")
         max_connections = cursor.fetchone()[0]
-        cursor.execute("SELECT to_regclass('schema_version') IS NOT NULL")
-        version = None
-        if cursor.fetchone()[0]:
-            cursor.execute("SELECT version FROM schema_version")
-            row = cursor.fetchone()
-            version = row[0] if row else None
+        version = _number(cursor, "version", "schema_version")
+        compat_version = _number(cursor, "compat_version", "schema_compat_version")
     connection.commit()
-    return DatabaseFacts(schema_version=version, max_connections=max_connections)
+    return DatabaseFacts(
+        schema_version=version,
+        compat_version=compat_version,
+        image_schema_version=SCHEMA_VERSION,
+        max_connections=max_connections,
+    )
+
+
+def _number(cursor: Any, column: str, table: str) -> int | None:
+    """The number in a table of one row; None where there is no table or no row yet."""
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (table,))
+    if not cursor.fetchone()[0]:
+        return None
+    cursor.execute(f"SELECT {column} FROM {table}")  # noqa: S608 - names of this module
+    row = cursor.fetchone()
+    return int(row[0]) if row else None

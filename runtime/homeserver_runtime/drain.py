@@ -1,8 +1,8 @@
 """Ends a serving process without failing a request that it has accepted.
 
 On SIGTERM: no new client connections, long polls answered early with valid bodies, keep-alive
-ended politely, requests in flight finished; the replication listener outlives the client requests,
-because other processes' requests need it. Then the reactor stops. All of it within a bound.
+ended politely, requests and inbound events in hand finished. The replication listener stays open
+until no process that stops with this one needs it. Then the reactor stops. All within a bound.
 """
 
 from __future__ import annotations
@@ -16,13 +16,27 @@ from synapse.http.site import SynapseSite
 from synapse.logging.context import PreserveLoggingContext
 from twisted.internet import tcp
 
+from homeserver_runtime import inbound
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from homeserver_runtime.fence.peers import Peers
 
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 25.0
-"""The bound. A pod's termination grace period must be longer by what Synapse's own stop takes."""
+"""The bound. A pod's termination grace period must be longer by what Synapse's own stop takes, and
+by the launcher's LINGER_SECONDS."""
+
+PEERS_SECONDS = 0.3
+"""Time for the signals of processes that stop together to arrive. In a switch they may take longer,
+and whoever has not got one is waited for: see docs/fences.md."""
+SILENCE_SECONDS = 5.0
+"""Without an answer for so long the database is away, and with it every reason to wait for others.
+It restarts in less."""
+INBOUND_SECONDS = 1.0
+"""For so long staged events are handled on; what a busy room has after that stays staged."""
 
 _STEP_SECONDS = 0.02
 # How long a connection without a request is kept for one that may be under way already.
@@ -37,15 +51,19 @@ class Drain:
         homeserver: Any,
         *,
         on_begin: Callable[[], None],
+        peers: Peers | None = None,
         seconds: float = DRAIN_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._homeserver = homeserver
         self._reactor = homeserver.get_reactor()
         self._on_begin = on_begin
+        self._peers = peers
         self._seconds = seconds
         self._clock = clock
         self._asked = False
+        self._began = 0.0
+        self._idle = False
         self._client_sites: list[SynapseSite] = []
         self._replication: list[tuple[tcp.Port, SynapseSite]] = []
         self._replication_closed = False
@@ -66,34 +84,58 @@ class Drain:
                 _stop_accepting(port, site)
                 self._client_sites.append(site)
         _answer_polls_at_once(self._homeserver.get_notifier())
-        self._step(began=self._clock())
+        self._began = self._clock()
+        inbound.leave_staged(
+            self._homeserver, when=lambda: self._idle or self._elapsed() > INBOUND_SECONDS
+        )
+        self._step()
 
-    def _step(self, began: float) -> None:
+    def _elapsed(self) -> float:
+        return self._clock() - self._began
+
+    def _step(self) -> None:
         try:
-            finished = self._advance(self._clock() - began)
+            finished = self._advance(self._elapsed())
         except Exception:
             logger.exception("Draining failed; stopping at once")
             finished = True
         if finished:
             self._stop()
         else:
-            self._reactor.callLater(_STEP_SECONDS, self._step, began)
+            self._reactor.callLater(_STEP_SECONDS, self._step)
 
     def _advance(self, elapsed: float) -> bool:
         """Does what can be done after `elapsed` seconds; True when nothing is left to wait for."""
         sites = self._client_sites
         _wake_polls(self._homeserver.get_notifier())
         busy = sum(_part_politely(site, close_idle=elapsed >= _IDLE_SECONDS) for site in sites)
-        if not busy:
+        busy += inbound.in_hand(self._homeserver)
+        self._idle = not busy
+        if self._peers:
+            self._peers.say(busy=bool(busy), asks=bool(self._replication))
+        waits = f"{busy} requests and inbound events" if busy else ""
+        if not busy and self._needed(self._peers, elapsed):
+            waits = "others who need this process"
+        if not waits:
             self._close_replication()
-            busy = sum(_part_politely(site, close_idle=True) for _, site in self._replication)
-        if not busy:
+            left = sum(_part_politely(site, close_idle=True) for _, site in self._replication)
+            waits = f"{left} requests of other processes" if left else ""
+        if not waits:
             logger.info("Drained in %.2f s", elapsed)
             return True
         if elapsed > self._seconds:
-            logger.warning("Stopping with %d connections busy after %.0f s", busy, elapsed)
+            logger.warning("Stopping after %.0f s in spite of %s", elapsed, waits)
             return True
         return False
+
+    def _needed(self, peers: Peers | None, elapsed: float) -> bool:
+        """Whether a process that stops with this one may still ask it for something."""
+        if peers is None or not self._replication or self._replication_closed:
+            return False
+        answer = peers.answer
+        if answer is None or answer.asked < self._began + PEERS_SECONDS:
+            return elapsed < PEERS_SECONDS + SILENCE_SECONDS
+        return answer.needed and self._clock() - answer.asked < SILENCE_SECONDS
 
     def _close_replication(self) -> None:
         if not self._replication_closed:

@@ -6,14 +6,15 @@ Turns exceptions into words for people; tracebacks belong in the log, never in t
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from homeserver_runtime.contract import ConfigurationRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 REFUSED = os.EX_CONFIG
@@ -53,6 +54,19 @@ def report(message: str, termination_log: Path) -> None:
         stream.flush()
     # Outside Kubernetes there is no such file, and what is said on stderr has to do.
     with contextlib.suppress(OSError):
+        termination_log.write_bytes(last_bytes(text, TERMINATION_MESSAGE_BYTES))
+
+
+def farewell(words: str, document: Mapping[str, Any], termination_log: Path) -> None:
+    """Leaves what /state would say in the termination log of a process that ends as it should.
+
+    First a line for people, then one of JSON. A process that was asked to end after it had failed
+    leaves its message instead.
+    """
+    with contextlib.suppress(OSError):
+        if termination_log.exists() and termination_log.stat().st_size:
+            return
+        text = f"{words}\n{json.dumps(document, ensure_ascii=False)}\n"
         termination_log.write_bytes(last_bytes(text, TERMINATION_MESSAGE_BYTES))
 
 

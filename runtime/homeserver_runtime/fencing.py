@@ -12,15 +12,28 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 
 from homeserver_runtime.contract import ConfigurationRefusedError
+from homeserver_runtime.fence import session
 from homeserver_runtime.fence.claim import Claim
 from homeserver_runtime.fence.fence import Fence
-from homeserver_runtime.fence.session import PooledError, refuse_pooler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from homeserver_runtime.contract import Launch
     from homeserver_runtime.state import State
+
+
+def refuse_pooler(config: Any, launch: Launch) -> None:
+    """Returns if locks mean something where Synapse's parsed configuration finds its database.
+
+    Raises:
+        ConfigurationRefusedError: if a pooler makes them meaningless.
+
+    """
+    try:
+        session.refuse_pooler(_connect(config))
+    except session.PooledError as error:
+        raise ConfigurationRefusedError(f"{launch.name}: {error}") from error
 
 
 def enter(config: Any, launch: Launch, state: State, *, ends: Callable[[str], None]) -> Fence:
@@ -33,34 +46,36 @@ def enter(config: Any, launch: Launch, state: State, *, ends: Callable[[str], No
         ends: is told why the process must end, should it lose its fences for good.
 
     Raises:
-        ConfigurationRefusedError: if a pooler makes locks meaningless.
         SupersededError: if a later epoch has been entered.
 
     """
-    named = {"application_name": _label(launch)}
-    arguments = config.database.databases[0].config["args"] | named
-    connect = functools.partial(
-        psycopg2.connect,
-        **{name: value for name, value in arguments.items() if not name.startswith("cp_")},
-    )
-    try:
-        refuse_pooler(connect)
-    except PooledError as error:
-        raise ConfigurationRefusedError(f"{launch.name}: {error}") from error
     fence = Fence(
-        Claim(name=launch.name, epochs=launch.fences),
-        connect,
+        Claim(name=launch.name, epochs=launch.fences, cohort="topology"),
+        _connect(config),
         waits_for=lambda what: state.change(waiting_for=what),
         ends=ends,
+        recorded=lambda epochs: state.change(recorded=epochs),
+        holds=lambda held: _note(held, launch, state),
     )
     fence.enter()
     for database in config.database.databases:
-        database.config["args"] |= {"connection_factory": fence.open, **named}
-    state.change(fences=launch.fences)
+        database.config["args"] |= {"connection_factory": fence.open}
     return fence
 
 
-def _label(launch: Launch) -> str:
-    """Who this is in pg_stat_activity; PostgreSQL cuts it after 63 bytes."""
-    epochs = " ".join(f"{name}:{epoch}" for name, epoch in sorted(launch.fences.items()))
-    return f"{launch.name} {epochs}"
+def _connect(config: Any) -> Callable[[], Any]:
+    arguments = config.database.databases[0].config["args"]
+    return functools.partial(
+        psycopg2.connect,
+        **{name: value for name, value in arguments.items() if not name.startswith("cp_")},
+    )
+
+
+def _note(held: bool, launch: Launch, state: State) -> None:
+    now = state.now
+    if not held:
+        state.change(fences={}, losses=now.losses + 1)
+    elif "entered" in now.reached:
+        state.change(fences=launch.fences, retakes=now.retakes + 1)
+    else:
+        state.reach("entered", fences=launch.fences)

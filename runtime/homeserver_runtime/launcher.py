@@ -10,7 +10,6 @@ import contextlib
 import gc
 import importlib.metadata
 import logging
-import signal
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,21 @@ from typing import TYPE_CHECKING, Any
 from homeserver_runtime import configuration, failure
 from homeserver_runtime.contract import Launch, Paths
 from homeserver_runtime.probes import Judge, ProbeServer
-from homeserver_runtime.state import Snapshot, State
+from homeserver_runtime.signals import Signals
+from homeserver_runtime.sockets import Sockets
+from homeserver_runtime.state import Snapshot, State, process_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from homeserver_runtime.fence.fence import Fence
+
 logger = logging.getLogger(__name__)
+
+LINGER_SECONDS = 3.0
+"""How long a drained process stays after its successor may enter. Proxies learn within one to two
+seconds where that one is; until then the kernel here refuses them at once and they try again,
+where the address of a pod that is gone would swallow them."""
 
 
 def run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
@@ -31,17 +39,19 @@ def run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
     # Synapse switches the collector off and drives it itself once it runs; until then it would
     # only walk, again and again, over what imports leave behind.
     gc.disable()
-    _stop_at_once_on_signals()
+    signals = Signals()
+    signals.start()
     try:
-        return _run(paths, pod_name=pod_name, revision=revision)
+        return _run(paths, signals, pod_name=pod_name, revision=revision)
     except Exception as error:  # noqa: BLE001 - the last one up; nothing may leave unreported
         return _report(error, paths)
 
 
-def _run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
+def _run(paths: Paths, signals: Signals, *, pod_name: str | None, revision: str | None) -> int:
     launch = Launch.read(paths.launcher_yaml, pod_name=pod_name)
     version = importlib.metadata.version("matrix-synapse")
-    state = State(Snapshot(name=launch.name, role=launch.role, revision=revision, synapse=version))
+    first = Snapshot(name=launch.name, role=launch.role, revision=revision, synapse=version)
+    state = State(first, age=process_age())
     judge = Judge(state)
     ProbeServer(launch.probe_port, state, judge).start()
 
@@ -49,24 +59,54 @@ def _run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
     finished = configuration.write_finished(configuration.assemble(launch, paths), paths)
 
     # Synapse comes with these, and takes seconds; the probes answer meanwhile.
-    from homeserver_runtime import serving, synapse_start  # noqa: PLC0415
+    from homeserver_runtime import (  # noqa: PLC0415
+        fencing,
+        metrics,
+        serving,
+        shard_maps,
+        synapse_start,
+    )
 
     prepared = synapse_start.prepare(launch.role, finished)
-    synapse_start.warm_up()
-    state.change(warm=True)
-
+    metrics.Collector(state).register()
+    # What can be refused is refused before this process counts as warm: then others stop for it.
+    state.change(shard_maps=shard_maps.shard_maps(prepared.config))
     synapse_start.await_database(prepared, state)
-    with _fenced(prepared.config, launch, state, paths):
-        synapse_start.enter(prepared, state)
-        serving.serve(prepared, state, judge, paths)
-    return 0 if state.now.phase == "draining" else failure.FAILED
+    if launch.fences:
+        fencing.refuse_pooler(prepared.config, launch)
+    sockets = Sockets()
+    sockets.bind(prepared.config)
+    sockets.hand_over(prepared.homeserver.get_reactor())
+    synapse_start.warm_up()
+    state.reach("warm", warm=True)
+
+    with _fenced(prepared.config, launch, state, paths, sockets) as fence:
+        synapse_start.enter(prepared, state, signals)
+        peers = fence.peers if fence else None
+        serving.serve(prepared, state, judge, paths, signals=signals, peers=peers)
+    if state.now.phase != "draining":
+        return failure.FAILED
+    failure.farewell("drained and stopped as asked", state.now.document(), paths.termination_log)
+    if fence:
+        _linger(signals)
+    return 0
+
+
+def _linger(signals: Signals) -> None:
+    """Refuses who comes late, unless in a hurry. Without fences a successor would wait for it."""
+    signals.handle(signals.end)
+    if signals.count < 2:
+        threading.Event().wait(LINGER_SECONDS)
 
 
 @contextlib.contextmanager
-def _fenced(config: Any, launch: Launch, state: State, paths: Paths) -> Iterator[None]:
+def _fenced(
+    config: Any, launch: Launch, state: State, paths: Paths, sockets: Sockets
+) -> Iterator[Fence | None]:
     """Holds the fences that `launch` names, if any; in a process that came too late, for ever."""
     if not launch.fences:
-        yield
+        state.reach("entered")
+        yield None
         return
     from homeserver_runtime import fencing  # noqa: PLC0415 - it brings psycopg2
     from homeserver_runtime.fence.fence import SupersededError  # noqa: PLC0415 - likewise
@@ -78,24 +118,15 @@ def _fenced(config: Any, launch: Launch, state: State, paths: Paths) -> Iterator
         fence = fencing.enter(config, launch, state, ends=end)
     except SupersededError as error:
         # To end would only have the kubelet start it again; whoever made it takes it away.
+        sockets.close()
         state.change(phase="superseded", superseded_by=(error.fence, error.epoch), waiting_for=None)
         failure.report(f"superseded: {error}", paths.termination_log)
         threading.Event().wait()
         raise
     try:
-        yield
+        yield fence
     finally:
         fence.leave()
-
-
-def _stop_at_once_on_signals() -> None:
-    """Until Synapse serves there is nothing to drain; as process 1, no handler means no effect."""
-
-    def stop(_number: int, _frame: Any) -> None:
-        failure.end_process(0)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
 
 
 def _report(error: Exception, paths: Paths) -> int:

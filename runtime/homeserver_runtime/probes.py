@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from homeserver_runtime.state import State
 
@@ -34,10 +34,15 @@ _REQUEST_SECONDS = 5.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """An answer of a probe, and why."""
+    """An answer of a probe, and why; `details` are for people who look."""
 
     ok: bool
     reason: str
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The answer's body."""
+        return {"reason": self.reason, **self.details}
 
 
 class Judge:
@@ -98,13 +103,16 @@ class Judge:
 
     def live(self) -> Verdict:
         """The reactor makes progress; until it first runs, being there is enough."""
-        heartbeat = self._state.now.heartbeat
-        if heartbeat is None:
-            return Verdict(ok=True, reason=self._state.now.phase)
-        silence = self._clock() - heartbeat
+        now = self._state.now
+        if now.heartbeat is None:
+            details: dict[str, Any] = {"phase": now.phase, "heartbeat_age": None}
+            return Verdict(ok=True, reason=now.phase, details=details)
+        silence = self._clock() - now.heartbeat
+        details = {"phase": now.phase, "heartbeat_age": round(silence, 1)}
         if silence > REACTOR_SILENCE_SECONDS:
-            return Verdict(ok=False, reason=f"the reactor has been stuck for {silence:.0f} s")
-        return Verdict(ok=True, reason="the reactor runs")
+            reason = f"the reactor has been stuck for {silence:.0f} s"
+            return Verdict(ok=False, reason=reason, details=details)
+        return Verdict(ok=True, reason="the reactor runs", details=details)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -122,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {"reason": f"no such path; there are {known}"})
             return
         verdict = question()
-        self._answer(200 if verdict.ok else 503, {"reason": verdict.reason})
+        self._answer(200 if verdict.ok else 503, verdict.document())
 
     def _answer(self, status: int, document: dict[str, Any]) -> None:
         body = json.dumps(document).encode() + b"\n"

@@ -6,7 +6,6 @@ Wires the parts together in the reactor; judges and drains nothing itself.
 from __future__ import annotations
 
 import logging
-import signal
 from typing import TYPE_CHECKING
 
 from twisted.internet.task import LoopingCall
@@ -17,36 +16,54 @@ from homeserver_runtime.replication import RedisWatch, observe, redis_answers
 
 if TYPE_CHECKING:
     from homeserver_runtime.contract import Paths
+    from homeserver_runtime.fence.peers import Peers
     from homeserver_runtime.probes import Judge
+    from homeserver_runtime.signals import Signals
     from homeserver_runtime.state import State
     from homeserver_runtime.synapse_start import Prepared
 
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS = 0.5
+_STARTING_SECONDS = 0.05
+"""Until it takes part in replication: whoever waits for this process waits for that."""
 
 
-def serve(prepared: Prepared, state: State, judge: Judge, paths: Paths) -> None:
+def serve(
+    prepared: Prepared,
+    state: State,
+    judge: Judge,
+    paths: Paths,
+    *,
+    signals: Signals,
+    peers: Peers | None,
+) -> None:
     """Runs Synapse until a signal has ended it; a failed start ends the process in here."""
     homeserver, settings = prepared.homeserver, prepared.config.redis
     reactor = homeserver.get_reactor()
-    drain = Drain(homeserver, on_begin=lambda: state.change(phase="draining"))
+    drain = Drain(homeserver, on_begin=lambda: state.change(phase="draining"), peers=peers)
     if settings.redis_enabled:
         watch = RedisWatch(state, lambda: redis_answers(settings))
         judge.watch_redis(watch.cut_off_seconds)
         watch.start()
 
-    heart = LoopingCall(lambda: state.beat(observe(homeserver)))
+    def beat() -> None:
+        state.beat(observe(homeserver))
+        if "ready" in state.now.reached:
+            heart.interval = _HEARTBEAT_SECONDS
+
+    heart = LoopingCall(beat)
 
     def reactor_runs() -> None:
-        # Not earlier: the reactor puts its own handlers in place when it starts.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: reactor.callFromThread(drain.terminate))
+        # Not earlier: until then there is nothing to drain.
+        signals.handle(lambda: reactor.callFromThread(drain.terminate))
 
     def started() -> None:
         if state.now.phase != "draining":
-            state.change(phase="serving")
-        heart.start(_HEARTBEAT_SECONDS).addErrback(
+            state.reach("serving", phase="serving")
+        if not settings.redis_enabled:
+            state.reach("ready")
+        heart.start(_STARTING_SECONDS).addErrback(
             lambda reason: logger.critical("The heartbeat stopped: %s", reason)
         )
 

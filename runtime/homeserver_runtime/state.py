@@ -1,19 +1,28 @@
 """What is known about this process, shared between the reactor's thread and the probes' thread.
 
-Holds facts and the time of the last heartbeat; judges nothing and must hold no secret.
+Holds facts, and the times at which things were reached; judges nothing and must hold no secret.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Phase = Literal["warming", "superseded", "migrating", "serving", "draining"]
+Stage = Literal["warm", "entered", "serving", "ready"]
+"""Of a start: configuration and database accepted, all imported; fences held; Synapse listens; it
+takes part in replication."""
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+_LONGEST_WAIT = 500
+"""Characters of what is waited for: a database's refusal can go on for pages."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,6 +46,10 @@ class DatabaseFacts:
 
     schema_version: int | None = None
     """None while nobody has looked, or where main has not yet made a schema."""
+    compat_version: int | None = None
+    """The oldest schema version whose Synapse can use the database."""
+    image_schema_version: int | None = None
+    """What this image brings the schema to; less than the database's compat_version: it cannot."""
     max_connections: int | None = None
 
 
@@ -54,11 +67,31 @@ class Snapshot:
     replication: Replication = Replication()
     database: DatabaseFacts = DatabaseFacts()
     fences: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """The epochs of the fences that this process holds."""
+    """The epochs of the fences that this process holds; none while it has lost them."""
+    recorded: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """The highest epochs that its fences ever had, as it last saw them."""
+    losses: int = 0
+    """How often it lost its fences."""
+    retakes: int = 0
+    """How often it got them back."""
+    shard_maps: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Digests of the shard maps that it knows, by fence."""
     superseded_by: tuple[str, int] | None = None
     """A fence and its later epoch, for a process that must never run."""
     heartbeat: float | None = None
     """Monotonic seconds of the reactor's last sign of life; None before it first ran."""
+    behind_since: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Monotonic seconds since when each stream in `replication.missing` has been there."""
+    started: float = 0.0
+    """When the process began, in Unix time."""
+    reached: Mapping[Stage, float] = dataclasses.field(default_factory=dict)
+    """Seconds from there to each stage that was reached."""
+
+    def between(self, earlier: Stage, later: Stage) -> float | None:
+        """Seconds from one stage to another, None before both were reached."""
+        if earlier in self.reached and later in self.reached:
+            return self.reached[later] - self.reached[earlier]
+        return None
 
     def document(self) -> dict[str, Any]:
         """What GET /state answers."""
@@ -67,7 +100,7 @@ class Snapshot:
             "role": self.role,
             "revision": self.revision,
             "phase": self.phase,
-            "waiting_for": self.waiting_for,
+            "waiting_for": _shortened(self.waiting_for),
             "synapse": self.synapse,
             "replication": {
                 "connected": self.replication.connected,
@@ -75,21 +108,47 @@ class Snapshot:
             },
             "database": dataclasses.asdict(self.database),
             "fences": dict(self.fences),
+            "recorded": dict(self.recorded),
             "superseded_by": (
                 dict(zip(("fence", "epoch"), self.superseded_by, strict=True))
                 if self.superseded_by
                 else None
             ),
+            "shard_maps": dict(self.shard_maps),
+            "started": round(self.started, 3),
+            "seconds": {
+                stage: round(self.reached[stage], 3) if stage in self.reached else None
+                for stage in STAGES
+            },
         }
 
 
-class State:
-    """The current snapshot; any thread may read or change it."""
+def _shortened(text: str | None) -> str | None:
+    if text is None or len(text) <= _LONGEST_WAIT:
+        return text
+    return f"{text[: _LONGEST_WAIT - 1]}…"
 
-    def __init__(self, first: Snapshot, *, clock: Callable[[], float] = time.monotonic) -> None:
+
+def process_age() -> float:
+    """Seconds since this process began: the interpreter's own start is part of a pod's."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return max(0.0, age)
+
+
+class State:
+    """The current snapshot; any thread may read or change it.
+
+    `age` has the seconds for which the process has been there.
+    """
+
+    def __init__(
+        self, first: Snapshot, *, age: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._lock = threading.Lock()
-        self._snapshot = first
+        self._snapshot = dataclasses.replace(first, started=time.time() - age)
         self._clock = clock
+        self._began = clock() - age
 
     @property
     def now(self) -> Snapshot:
@@ -101,6 +160,16 @@ class State:
         with self._lock:
             self._snapshot = dataclasses.replace(self._snapshot, **fields)
 
+    def reach(self, stage: Stage, **fields: Any) -> None:
+        """Notes that a stage was reached, the first time, with what changes by it."""
+        with self._lock:
+            reached = {stage: self._clock() - self._began} | dict(self._snapshot.reached)
+            self._snapshot = dataclasses.replace(self._snapshot, reached=reached, **fields)
+
     def beat(self, replication: Replication) -> None:
         """A sign of life from the reactor, with what it sees of replication."""
-        self.change(heartbeat=self._clock(), replication=replication)
+        clock, before = self._clock(), self._snapshot.behind_since
+        behind = {stream: before.get(stream, clock) for stream in replication.missing}
+        self.change(heartbeat=clock, replication=replication, behind_since=behind)
+        if replication.caught_up and "ready" not in self._snapshot.reached:
+            self.reach("ready")

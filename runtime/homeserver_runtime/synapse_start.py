@@ -6,6 +6,7 @@ which takes seconds: the probes must be up before.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import logging
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from homeserver_runtime.signals import Signals
     from homeserver_runtime.state import State
 
 logger = logging.getLogger(__name__)
@@ -92,18 +94,19 @@ def warm_up() -> None:
 
 
 def await_database(prepared: Prepared, state: State) -> None:
-    """Returns once PostgreSQL takes connections.
+    """Returns once PostgreSQL takes connections, and is one that this image can use.
 
     Raises:
+        ConfigurationRefusedError: if it never can.
         StartupFailedError: if the database cannot be used.
 
     """
     with LoggingContext(name="launcher", server_name=prepared.config.server.server_name):
-        database.await_server(prepared.config, lambda what: state.change(waiting_for=what))
-    state.change(waiting_for=None)
+        facts = database.await_server(prepared.config, lambda what: state.change(waiting_for=what))
+    state.change(database=facts, waiting_for=None)
 
 
-def enter(prepared: Prepared, state: State) -> None:
+def enter(prepared: Prepared, state: State, signals: Signals) -> None:
     """Connects to the database, migrates it as main or waits for main, and builds the stores.
 
     Raises:
@@ -112,9 +115,17 @@ def enter(prepared: Prepared, state: State) -> None:
 
     """
     application, config = _APPLICATIONS[prepared.role], prepared.config
-    with LoggingContext(name="launcher", server_name=config.server.server_name):
+    with (
+        LoggingContext(name="launcher", server_name=config.server.server_name),
+        contextlib.ExitStack() as stack,
+    ):
         if prepared.role == "main":
-            state.change(database=database.examine(config), phase="migrating")
+            facts = database.examine(config)
+            state.change(database=facts, phase="migrating", waiting_for=database.migration(facts))
+            if facts.schema_version is None:
+                # Synapse makes a new schema in many transactions; cut short, it never starts
+                # again (matrix-org/synapse#8310). What it adds to one, PostgreSQL undoes.
+                stack.enter_context(signals.deferred())
         else:
             database.await_schema(
                 config, lambda what: state.change(phase="migrating", waiting_for=what)
@@ -124,7 +135,7 @@ def enter(prepared: Prepared, state: State) -> None:
             application.setup(prepared.homeserver)
         except ConfigError as error:
             raise refusal(error) from error
-        state.change(database=database.examine(config))
+        state.change(database=database.examine(config), waiting_for=None)
     if not config.logging.no_redirect_stdio:
         _base.redirect_stdio_to_logs()
 

@@ -73,6 +73,8 @@ class Step(NamedTuple):
     what: str
     fault: bool
     after: World
+    told: int | None = None
+    """The highest epoch ever, as a look at the gate tells it; None for any other move."""
 
 
 class Machine:
@@ -103,9 +105,11 @@ class Machine:
     def _client_steps(self, world: World, index: int) -> Iterator[Step]:
         process, spec = world.processes[index], self.specs[index]
 
-        def step(what: str, changed: Process, recorded: int = world.recorded) -> Step:
+        def step(
+            what: str, changed: Process, recorded: int = world.recorded, told: int | None = None
+        ) -> Step:
             text = f"{spec.name}/{spec.epoch} {what}"
-            return Step(text, False, _with(world, index, changed, recorded=recorded))
+            return Step(text, False, _with(world, index, changed, recorded=recorded), told)
 
         match process.client:
             case "off" if process.starts < spec.starts:
@@ -145,18 +149,20 @@ class Machine:
         recorded = world.recorded if self.rules.epochs_are_recorded else 0
         known = max([recorded, *(self.specs[other].epoch for other in live)])
         if known > spec.epoch:
-            return step("is superseded", process._replace(client="superseded"))
+            return step("is superseded", process._replace(client="superseded"), told=known)
         for other in live:
             name, epoch, _starts = self.specs[other]
             if epoch != spec.epoch or (self.rules.names_are_exclusive and name == spec.name):
                 return step(
-                    f"waits for {name}/{epoch}", process._replace(client="waiting", blocker=other)
+                    f"waits for {name}/{epoch}",
+                    process._replace(client="waiting", blocker=other),
+                    told=known,
                 )
         generation = process.generation + 1
         entered = process._replace(
             client="running", generation=generation, holder=generation, lock_session=generation
         )
-        return step("enters", entered, max(world.recorded, spec.epoch))
+        return step("enters", entered, max(world.recorded, spec.epoch), told=spec.epoch)
 
     def _faults(self, world: World, index: int) -> Iterator[Step]:
         process, spec = world.processes[index], self.specs[index]
@@ -231,6 +237,14 @@ class Exploration:
             for step in steps:
                 entered = _entered(self.machine, world, step.after)
                 if entered is not None and entered < world.recorded:
+                    return [*self.story(world), step.what]
+        return None
+
+    def misled(self) -> list[str] | None:
+        """The story of a look that told another epoch than the highest ever entered."""
+        for world, steps in self.steps.items():
+            for step in steps:
+                if step.told not in {None, step.after.recorded}:
                     return [*self.story(world), step.what]
         return None
 

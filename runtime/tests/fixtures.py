@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.held import Held
 from tests.matrix import Client, register
 from tests.processes import Site, ending
 from tests.services import free_port, postgres, redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from tests.processes import RuntimeProcess
@@ -68,6 +70,39 @@ def site(own_postgres: Postgres, own_redis: Redis, tmp_path: Path) -> Site:
     database = f"synapse_{free_port()}"
     own_postgres.create_database(database)
     return Site(directory=tmp_path, postgres=own_postgres, redis=own_redis, database=database)
+
+
+@pytest.fixture
+def database(own_postgres: Postgres, request: pytest.FixtureRequest) -> str:
+    name = f"fence_{abs(hash(request.node.name))}"
+    own_postgres.create_database(name)
+    return name
+
+
+@pytest.fixture
+def claim(own_postgres: Postgres, database: str) -> Iterator[Callable[..., Held]]:
+    """Makes fences on an empty database; all are left in the end."""
+    with _claims(own_postgres, database) as make:
+        yield make
+
+
+@pytest.fixture
+def hold(site: Site) -> Iterator[Callable[..., Held]]:
+    """Makes fences that the processes of `site` meet; all are left in the end."""
+    with _claims(site.postgres, site.database) as make:
+        yield make
+
+
+@contextlib.contextmanager
+def _claims(server: Postgres, name: str) -> Iterator[Callable[..., Held]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(process: str, **epochs: int) -> Held:
+            held = Held(server, name, process, **epochs)
+            stack.callback(held.fence.leave)
+            return held
+
+        yield make
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,10 @@ class Client:
         async with self._session.request(method, path, **options) as response:
             return dict(await response.json())
 
+    async def request_list(self, method: str, path: str) -> list[Any]:
+        async with self._session.request(method, path) as response:
+            return list(await response.json())
+
     async def create_room(self) -> str:
         return str((await self.request("POST", "createRoom", json={}))["room_id"])
 

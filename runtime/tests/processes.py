@@ -49,6 +49,7 @@ class RuntimeProcess:
     directory: Path
     probe_port: int
     client_port: int
+    metrics_port: int
     popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -75,6 +76,12 @@ class RuntimeProcess:
                 stderr=subprocess.STDOUT,
             )
         return self
+
+    def metrics(self) -> str:
+        """What Prometheus would scrape."""
+        url = f"http://{LOOPBACK}:{self.metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return str(response.read().decode())
 
     def probe(self, path: str) -> tuple[int, dict[str, Any]]:
         """Status and body of a probe; (0, {}) if nobody answers."""
@@ -152,12 +159,19 @@ class Site:
         directory = self.directory / name
         directory.mkdir()
         process = RuntimeProcess(
-            name=name, directory=directory, probe_port=free_port(), client_port=free_port()
+            name=name,
+            directory=directory,
+            probe_port=free_port(),
+            client_port=free_port(),
+            metrics_port=free_port(),
         )
         ports = replication_ports or {}
-        listeners = [_http(process.client_port, list(serves))]
+        listeners = [
+            http_listener(process.client_port, list(serves)),
+            _metrics(process.metrics_port),
+        ]
         if name in ports:
-            listeners.append(_http(ports[name], ["replication"]))
+            listeners.append(http_listener(ports[name], ["replication"]))
         content = self._shared(directory, ports) | {
             "listeners" if role == "main" else "worker_listeners": listeners
         }
@@ -195,6 +209,7 @@ class Site:
                 self._text("registration", REGISTRATION_SECRET + "\n")
             ),
             "enable_media_repo": False,
+            "enable_metrics": True,
             "trusted_key_servers": [],
             "rc_login": {"address": {"per_second": 1000, "burst_count": 1000}},
             "rc_message": {"per_second": 1000, "burst_count": 1000},
@@ -226,13 +241,18 @@ class Site:
         path.write_text(yaml.safe_dump(dict(content)), encoding="utf-8")
 
 
-def _http(port: int, names: list[str]) -> dict[str, Any]:
+def http_listener(port: int, names: list[str]) -> dict[str, Any]:
+    """A listener as Synapse's settings have it."""
     return {
         "type": "http",
         "port": port,
         "bind_addresses": [LOOPBACK],
         "resources": [{"names": names}],
     }
+
+
+def _metrics(port: int) -> dict[str, Any]:
+    return {"type": "metrics", "port": port, "bind_addresses": [LOOPBACK]}
 
 
 @contextlib.contextmanager

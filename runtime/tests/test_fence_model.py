@@ -34,6 +34,7 @@ def test_in_every_order_and_with_any_two_faults(specs: tuple[Spec, ...]) -> None
     assert len(found.steps) > 1000
     assert found.two_epochs() is None
     assert found.backwards() is None
+    assert found.misled() is None
     assert found.stuck() is None
 
 
@@ -52,7 +53,9 @@ def test_two_would_write_with(rules: Rules, specs: tuple[Spec, ...]) -> None:
 
 
 def test_an_older_epoch_would_come_back_if_nobody_remembered_the_latest() -> None:
-    assert explored(SWITCH, Rules(epochs_are_recorded=False)).backwards()
+    forgetful = explored(SWITCH, Rules(epochs_are_recorded=False))
+    assert forgetful.backwards()
+    assert forgetful.misled()
 
 
 def test_a_switch_would_never_end_if_waiters_were_not_woken() -> None:

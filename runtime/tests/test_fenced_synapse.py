@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.processes import ending
-from tests.services import wait_until
+from tests.services import LOOPBACK, wait_until
+
+from homeserver_runtime.launcher import LINGER_SECONDS
 
 if TYPE_CHECKING:
     from tests.processes import RuntimeProcess, Site
@@ -50,7 +55,7 @@ def test_epochs_of_synapse_take_turns_and_never_go_back(site: Site) -> None:
         assert old.probe("/state")[1]["fences"] == {"topology": 1}
         new.start()
         wait_until(
-            lambda: new.probe("/state")[1].get("waiting_for") == "main topology:1",
+            lambda: new.probe("/state")[1].get("waiting_for") == "main t1",
             what="the new one to wait for the old one",
         )
         # Warm, so that Kubernetes keeps it; not ready, so that nobody is sent there.
@@ -59,13 +64,41 @@ def test_epochs_of_synapse_take_turns_and_never_go_back(site: Site) -> None:
         old.signal()
         assert old.wait() == 0
         new.wait_ready()
-        assert live_epochs(site) == {"main topology:2"}
+        assert live_epochs(site) == {"main t2"}
         late.start()
         wait_until(lambda: phase(late) == "superseded", what="the late one to be refused")
         assert late.probe("/state")[1]["superseded_by"] == {"fence": "topology", "epoch": 2}
         assert "superseded" in late.termination_message
+        # Whoever comes must be sent on, not held for ever.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((LOOPBACK, late.client_port))
+        assert late.probe("/state")[1]["recorded"] == {"topology": 2}
         late.signal()
         assert late.wait() == 0
+        # What it says for people is not replaced by what it says in the end.
+        assert late.termination_message.startswith("superseded")
+    assert json.loads(old.termination_message.splitlines()[1])["phase"] == "draining"
+
+
+def test_a_drained_process_refuses_whoever_comes_late_for_a_while(site: Site) -> None:
+    process = main_of_epoch(site, "one", 1)
+    with ending(process):
+        process.start().wait_ready()
+        process.signal()
+        wait_until(lambda: not live_epochs(site), what="the fences to be released")
+        released = time.monotonic()
+        assert phase(process) == "draining"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((LOOPBACK, process.client_port))
+        assert process.wait() == 0
+        # It was seen to be released a look after it was.
+        assert time.monotonic() - released > LINGER_SECONDS - 1
+
+        process.start().wait_ready()
+        process.signal()
+        wait_until(lambda: not live_epochs(site), what="the fences to be released")
+        process.signal()
+        assert process.wait(LINGER_SECONDS - 1) == 0
 
 
 def test_synapse_gets_over_the_loss_of_all_its_sessions(site: Site) -> None:
@@ -76,9 +109,7 @@ def test_synapse_gets_over_the_loss_of_all_its_sessions(site: Site) -> None:
         site.postgres.execute(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{site.database}'"  # noqa: S608, E501
         )
-        wait_until(
-            lambda: "main topology:1" in live_epochs(site), what="new sessions with the fence"
-        )
+        wait_until(lambda: "main t1" in live_epochs(site), what="new sessions with the fence")
         process.wait_ready()
         assert process.popen is before
         assert before is not None

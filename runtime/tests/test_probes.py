@@ -133,6 +133,7 @@ def test_a_reactor_that_has_stopped_beating_is_not_alive(serving: World) -> None
     serving.seconds += 1
     verdict = serving.judge.live()
     assert (verdict.ok, verdict.reason) == (False, "the reactor has been stuck for 61 s")
+    assert verdict.details == {"phase": "serving", "heartbeat_age": 61.0}
 
 
 @pytest.fixture
@@ -156,15 +157,20 @@ def get(port: int, path: str) -> tuple[int, dict[str, Any]]:
 
 def test_probes_are_answered_with_the_verdict_and_its_reason(world: World, port: int) -> None:
     assert get(port, "/started") == (503, {"reason": "warming up"})
-    assert get(port, "/live?verbose") == (200, {"reason": "warming"})
+    alive = {"reason": "warming", "phase": "warming", "heartbeat_age": None}
+    assert get(port, "/live?verbose") == (200, alive)
     world.state.change(warm=True)
     assert get(port, "/started") == (200, {"reason": "warm"})
     assert get(port, "/ready")[0] == 503
 
 
 def test_state_says_what_the_operator_wants_to_know(world: World, port: int) -> None:
+    world.seconds += 2.5
+    world.state.reach("warm")
     world.state.beat(BEHIND)
-    assert get(port, "/state") == (
+    status, document = get(port, "/state")
+    assert document.pop("started") > 0
+    assert (status, document) == (
         200,
         {
             "name": "sync-0",
@@ -174,9 +180,17 @@ def test_state_says_what_the_operator_wants_to_know(world: World, port: int) -> 
             "waiting_for": None,
             "synapse": "1.163.2",
             "replication": {"connected": True, "caught_up": False},
-            "database": {"schema_version": None, "max_connections": None},
+            "database": {
+                "schema_version": None,
+                "compat_version": None,
+                "image_schema_version": None,
+                "max_connections": None,
+            },
             "fences": {},
+            "recorded": {},
             "superseded_by": None,
+            "shard_maps": {},
+            "seconds": {"warm": 2.5, "entered": None, "serving": None, "ready": None},
         },
     )
 

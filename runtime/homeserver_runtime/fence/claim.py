@@ -34,6 +34,13 @@ REMAINS = _key("remains")
 HOLDER = _key("holder")
 """Second part: a random number. Exclusive: this very lock session, not a successor's."""
 
+NEXT = _key("next")
+"""Second part, as of the next two: the cohort's epoch. Shared: a process that waits for entry."""
+BUSY = _key("busy")
+"""Shared: a process that drains and still needs the others."""
+IDLE = _key("idle")
+"""Shared: a process that drains and needs nobody."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Claim:
@@ -41,6 +48,14 @@ class Claim:
 
     name: str
     epochs: Mapping[str, int]
+    cohort: str = ""
+    """The fence whose holders stop together when its epoch rises; they wait for each other while
+    they drain."""
+
+    @property
+    def cohort_key(self) -> tuple[int, int]:
+        """Both parts of that fence's key."""
+        return _key(f"fence/{self.cohort}"), self.epochs.get(self.cohort, 0)
 
     def document(self, holder: int) -> dict[str, Any]:
         """The claim as the statements read it; `holder` is the lock session's random number."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import secrets
-import select
 import threading
 import time
 import weakref
@@ -20,11 +18,13 @@ import psycopg2
 import psycopg2.extensions
 from psycopg2.errors import LockNotAvailable
 
+from homeserver_runtime.fence.peers import Peers
 from homeserver_runtime.fence.session import cut, prepare
 from homeserver_runtime.fence.statements import ADMIT, AWAIT, ENTER, Answer, ask
+from homeserver_runtime.fence.waker import Waker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from homeserver_runtime.fence.claim import Claim
 
@@ -66,7 +66,12 @@ class Fence:
         claim: what to hold.
         connect: opens a connection to the database, or raises psycopg2.Error.
         waits_for: is told what this process waits for, None when it no longer does.
-        ends: is told why the process must end, if it must; called in the fence's own thread.
+        ends: is told why the process must end, if it must.
+        recorded: is told at every look the highest epochs that the claimed fences ever had.
+        holds: is told whether the fences are held, whenever that changes before it leaves.
+
+    All of them are called in the fence's own thread.
+
 
     """
 
@@ -77,12 +82,16 @@ class Fence:
         *,
         waits_for: Callable[[str | None], None],
         ends: Callable[[str], None],
+        recorded: Callable[[Mapping[str, int]], None] = lambda _epochs: None,
+        holds: Callable[[bool], None] = lambda _held: None,
         retake_seconds: float = RETAKE_SECONDS,
     ) -> None:
         self._claim = claim
         self._connect = connect
         self._waits_for = waits_for
         self._ends = ends
+        self._recorded = recorded
+        self._holds = holds
         self._retake_seconds = retake_seconds
         self._lock = threading.Lock()
         self._holder: int | None = None
@@ -91,7 +100,8 @@ class Fence:
         self._leaving = False
         self._settled = threading.Event()
         self._refusal: SupersededError | None = None
-        self._wake_read, self._wake_write = os.pipe()
+        self._waker = Waker()
+        self.peers = Peers(claim, self._waker.wake)
         self._thread = threading.Thread(target=self._own, name="fence", daemon=True)
 
     @property
@@ -136,7 +146,7 @@ class Fence:
     def leave(self) -> None:
         """Gives the fences up and cuts every connection; for a process that has stopped."""
         self._leaving = True
-        os.write(self._wake_write, b".")
+        self._waker.wake()
         # It may sleep on the server.
         if self._session is not None:
             cut(self._session)
@@ -180,7 +190,7 @@ class Fence:
                 if time.monotonic() > deadline:
                     self._ends(f"lost the fences for {self._retake_seconds:.0f} s")
                     return
-            select.select([self._wake_read], [], [], _PAUSE_SECONDS)
+            self._waker.sleep(seconds=_PAUSE_SECONDS)
 
     def _connected(self) -> Any:
         self._session = session = self._connect()
@@ -193,14 +203,22 @@ class Fence:
 
     def _take(self, session: Any) -> None:
         holder = secrets.randbelow(_LARGEST_HOLDER)
-        while (answer := ask(session, ENTER, self._claim, holder)).outcome != "entered":
+        while (answer := self._ask(session, holder)).outcome != "entered":
             if answer.outcome == "superseded":
                 raise SupersededError(answer.fence or "", answer.epoch)
             self._waits_for(_whom(answer))
+            self.peers.announce(session)
             self._await(session, answer.pid)
+        self.peers.entered(session)
         with self._lock:
             self._holder = holder
         self._waits_for(None)
+        self._holds(True)
+
+    def _ask(self, session: Any, holder: int) -> Answer:
+        answer = ask(session, ENTER, self._claim, holder)
+        self._recorded(answer.recorded)
+        return answer
 
     def _await(self, session: Any, pid: int) -> None:
         """Sleeps on the server until a backend has ended, for a while at most.
@@ -217,20 +235,22 @@ class Fence:
     def _watch(self, session: Any) -> None:
         """Returns when this process leaves; raises psycopg2.Error when the session has ended."""
         while not self._leaving:
-            readable, _, _ = select.select([session, self._wake_read], [], [])
-            if session in readable:
+            if self._waker.sleep(session, seconds=self.peers.pause):
                 # The server says nothing unasked but that it ends, or that a setting changed.
                 session.poll()
                 if session.closed:
                     raise psycopg2.OperationalError("the connection was closed")
+            self.peers.exchange(session)
 
     def _lose(self) -> None:
         """From now on nothing of this process reaches the database."""
         with self._lock:
-            self._holder = None
+            held, self._holder = self._holder is not None, None
             connections, self._open = list(self._open), weakref.WeakSet()
         for connection in connections:
             cut(connection)
+        if held and not self._leaving:
+            self._holds(False)
 
     def _refuse(self, error: SupersededError) -> None:
         if self._settled.is_set():

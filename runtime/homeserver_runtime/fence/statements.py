@@ -8,39 +8,64 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from homeserver_runtime.fence.claim import GATE, HOLDER, NAME, REMAINS, SESSION, Claim
+from homeserver_runtime.fence.claim import (
+    BUSY,
+    GATE,
+    HOLDER,
+    IDLE,
+    NAME,
+    NEXT,
+    REMAINS,
+    SESSION,
+    Claim,
+)
 
-_LIVE = """
-  SELECT l.pid, l.objid::bigint AS epoch FROM pg_locks l
-  WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LIVE_ADVISORY = """
+  l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+_LIVE = f"""
+  SELECT l.pid, l.objid::bigint AS epoch FROM pg_locks l
+  WHERE {_LIVE_ADVISORY}
+"""  # noqa: S608 - as below
 
 ENTER = f"""
 DO $enter$
 DECLARE
   claim jsonb := current_setting('homeserver.claim')::jsonb;
   wanted jsonb;
-  recorded bigint;
+  known bigint;
+  recorded jsonb := '{{}}';
+  later text;
   blocker int;
 BEGIN
   PERFORM set_config('synchronous_commit', 'on', true);
   PERFORM pg_advisory_xact_lock({GATE}, 0);
   CREATE TABLE IF NOT EXISTS homeserver_fences (fence text PRIMARY KEY, epoch bigint NOT NULL);
   FOR wanted IN SELECT * FROM jsonb_array_elements(claim->'fences') LOOP
-    SELECT max(epoch) INTO recorded FROM (
+    SELECT max(epoch) INTO known FROM (
       SELECT f.epoch FROM homeserver_fences f WHERE f.fence = wanted->>'fence'
       UNION ALL
       SELECT live.epoch FROM ({_LIVE} AND l.classid::bigint = (wanted->>'class')::bigint) live
-    ) AS known;
-    IF recorded > (wanted->>'epoch')::bigint THEN
-      PERFORM set_config('homeserver.answer', jsonb_build_object(
-        'outcome', 'superseded', 'fence', wanted->>'fence', 'epoch', recorded)::text, false);
-      RETURN;
+    ) AS ever;
+    IF known IS NOT NULL THEN
+      recorded := recorded || jsonb_build_object(wanted->>'fence', known);
+    END IF;
+    IF later IS NULL AND known > (wanted->>'epoch')::bigint THEN
+      later := wanted->>'fence';
     END IF;
   END LOOP;
+  IF later IS NOT NULL THEN
+    PERFORM set_config('homeserver.answer', jsonb_build_object(
+      'outcome', 'superseded', 'fence', later, 'epoch', recorded->later,
+      'recorded', recorded)::text, false);
+    RETURN;
+  END IF;
   SELECT min(live.pid) INTO blocker FROM ({_LIVE} AND (
     (l.classid::bigint IN ({NAME}, {REMAINS}) AND l.objid::bigint = (claim->>'name')::bigint)
     OR EXISTS (
@@ -50,7 +75,7 @@ BEGIN
   )) live;
   IF blocker IS NOT NULL THEN
     PERFORM set_config('homeserver.answer', jsonb_build_object(
-      'outcome', 'wait', 'pid', blocker, 'who', (
+      'outcome', 'wait', 'pid', blocker, 'recorded', recorded, 'who', (
         SELECT a.application_name FROM pg_stat_activity a WHERE a.pid = blocker
       ))::text, false);
     RETURN;
@@ -63,15 +88,19 @@ BEGIN
   PERFORM pg_advisory_lock({SESSION}, pg_backend_pid());
   FOR wanted IN SELECT * FROM jsonb_array_elements(claim->'fences') LOOP
     PERFORM pg_advisory_lock_shared((wanted->>'class')::int, (wanted->>'epoch')::int);
-    INSERT INTO homeserver_fences AS known VALUES (wanted->>'fence', (wanted->>'epoch')::bigint)
+    INSERT INTO homeserver_fences AS its VALUES (wanted->>'fence', (wanted->>'epoch')::bigint)
       ON CONFLICT ON CONSTRAINT homeserver_fences_pkey
-      DO UPDATE SET epoch = excluded.epoch WHERE known.epoch < excluded.epoch;
+      DO UPDATE SET epoch = excluded.epoch WHERE its.epoch < excluded.epoch;
+    -- Nothing later was known, so this is the latest now.
+    recorded := recorded || jsonb_build_object(wanted->>'fence', (wanted->>'epoch')::bigint);
   END LOOP;
-  PERFORM set_config('homeserver.answer', '{{"outcome": "entered"}}', false);
+  PERFORM set_config('homeserver.answer', jsonb_build_object(
+    'outcome', 'entered', 'recorded', recorded)::text, false);
 END
 $enter$
 """  # noqa: S608 - numbers of this package, nothing of anybody's
-"""All or nothing: entered, or holding nothing and told whom to wait for or what came later."""
+"""All or nothing: entered, or holding nothing and told whom to wait for or what came later. In each
+case it tells the highest epoch that each of the claimed fences ever had."""
 
 ADMIT = f"""
 DO $admit$
@@ -99,13 +128,37 @@ $admit$
 AWAIT = f"SELECT pg_advisory_lock_shared({SESSION}, %s), pg_advisory_unlock_shared({SESSION}, %s)"
 """Returns when a backend has ended; it wakes all who wait for that one at once."""
 
+SAY = "SELECT pg_advisory_lock_shared(%s, %s)"
+UNSAY = "SELECT pg_advisory_unlock_shared(%s, %s)"
+
+NEEDED = f"""
+WITH live AS MATERIALIZED (
+  SELECT l.pid, l.classid::bigint AS kind, l.objid::bigint AS epoch FROM pg_locks l
+  WHERE {_LIVE_ADVISORY}
+)
+SELECT EXISTS (
+  SELECT FROM live WHERE kind = {BUSY} AND epoch = %(epoch)s AND pid <> pg_backend_pid()
+) OR (
+  EXISTS (SELECT FROM live WHERE kind = {NEXT} AND epoch > %(epoch)s)
+  AND EXISTS (
+    SELECT FROM live member JOIN live named USING (pid)
+    WHERE member.kind = %(kind)s AND member.epoch = %(epoch)s AND named.kind = {NAME}
+      AND pid <> pg_backend_pid()
+      AND NOT EXISTS (SELECT FROM live said WHERE said.pid = member.pid AND said.kind = {IDLE})
+  )
+)
+"""  # noqa: S608 - as above
+"""Whether another of the cohort drains and is busy; or, where a later epoch waits and all must go,
+whether another has not yet drained or has not even been told to."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
     """What a statement of the protocol came to.
 
     `outcome` is entered, wait, superseded, admitted or lost. `pid` and `who` name whom to wait for,
-    `fence` and `epoch` what came later.
+    `fence` and `epoch` what came later. `recorded` has the highest epochs ever of the claimed
+    fences that have any.
     """
 
     outcome: str
@@ -113,6 +166,7 @@ class Answer:
     who: str | None = None
     fence: str | None = None
     epoch: int = 0
+    recorded: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def ask(connection: Any, statement: str, claim: Claim, holder: int) -> Answer:

@@ -1,0 +1,75 @@
+"""Fences without Synapse, held by a test itself."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from tests.services import LOOPBACK, wait_until
+
+from homeserver_runtime.fence.claim import Claim
+from homeserver_runtime.fence.fence import Fence, SupersededError
+
+if TYPE_CHECKING:
+    from tests.services import Postgres
+
+
+class Held:
+    """A fence with what it said."""
+
+    def __init__(self, postgres: Postgres, database: str, name: str, **epochs: int) -> None:
+        self.waited_for: list[str | None] = []
+        self.ends: list[str] = []
+        self._arguments = {
+            "host": LOOPBACK, "port": postgres.port, "user": "postgres",
+            "password": postgres.password, "dbname": database,
+            "application_name": f"{name} {epochs}",
+        }  # fmt: skip
+        self.fence = Fence(
+            Claim(name=name, epochs=epochs, cohort="topology"),
+            lambda: psycopg2.connect(**self._arguments),
+            waits_for=self.waited_for.append,
+            ends=self.ends.append,
+            retake_seconds=2,
+        )
+        self._thread = threading.Thread(target=self._enter, daemon=True)
+        self.refused: SupersededError | None = None
+        self.entered = False
+
+    def _enter(self) -> None:
+        try:
+            self.fence.enter()
+        except SupersededError as error:
+            self.refused = error
+        else:
+            self.entered = True
+
+    def start(self) -> Held:
+        self._thread.start()
+        return self
+
+    def enter(self) -> Held:
+        self.start()
+        wait_until(lambda: self.entered, what="entry", seconds=20)
+        return self
+
+    def wait_refused(self) -> SupersededError:
+        wait_until(lambda: self.refused, what="refusal", seconds=20)
+        assert self.refused is not None
+        return self.refused
+
+    def wait_waiting(self) -> str:
+        wait_until(lambda: self.waited_for and self.waited_for[-1], what="waiting", seconds=20)
+        return str(self.waited_for[-1])
+
+    def connect(self) -> Any:
+        return psycopg2.connect(**self._arguments, connection_factory=self.fence.open)
+
+
+def terminate(postgres: Postgres, database: str, condition: str) -> None:
+    """End the sessions of a database for which an SQL condition holds."""
+    postgres.execute(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' "  # noqa: S608
+        f"AND {condition}"
+    )

@@ -1,0 +1,118 @@
+"""A homeserver's processes stop together, and the next epoch's take over: nobody notices."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.epochs import Epoch, drain_seconds, wait_waiting, write_epoch
+from tests.matrix import Client, register
+from tests.processes import ending
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.processes import Site
+
+pytestmark = pytest.mark.synapse
+pytest_plugins = ("tests.fixtures",)
+
+SENDS = 40
+SHORT_SECONDS = 6.0
+"""What a drain may take here with work in hand; Synapse's back-off alone, without stages, is
+longer."""
+SPREAD_SECONDS = 1.5
+"""Signals to twenty processes were seen to spread so far."""
+
+
+@pytest.fixture
+async def old(site: Site) -> AsyncIterator[Epoch]:
+    """Processes that serve."""
+    epoch = write_epoch(site, 1)
+    with ending(*epoch):
+        epoch.start()
+        await asyncio.to_thread(epoch.wait_ready)
+        yield epoch
+
+
+@pytest.fixture
+async def new(site: Site, old: Epoch) -> AsyncIterator[Epoch]:
+    """Processes that wait for those."""
+    epoch = write_epoch(site, 2)
+    with ending(*epoch):
+        epoch.start()
+        for process in epoch:
+            await asyncio.to_thread(wait_waiting, process)
+            assert process.probe("/started")[0] == 200
+        yield epoch
+
+
+async def test_processes_that_stop_together_finish_what_they_have_in_hand(old: Epoch) -> None:
+    token = await register(old.main.client_port)
+    async with Client(old.worker.client_port, token) as user:
+        room = await user.create_room()
+        sends = [asyncio.create_task(user.send(room, f"message {n}")) for n in range(SENDS)]
+        await asyncio.wait(sends, return_when=asyncio.FIRST_COMPLETED)
+        for process in old:
+            process.signal()
+        assert len(set(await asyncio.gather(*sends))) == SENDS
+    for process in old:
+        assert await asyncio.to_thread(process.wait) == 0
+        assert drain_seconds(process) < SHORT_SECONDS
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [
+        pytest.param(0.0, id="told all at once"),
+        pytest.param(SPREAD_SECONDS, id="told one after the other, those who are needed first"),
+    ],
+)
+async def test_a_switch_fails_nothing(old: Epoch, new: Epoch, spread: float) -> None:
+    token = await register(old.main.client_port)
+    async with (
+        Client(old.worker.client_port, token) as user,
+        Client(new.worker.client_port, token) as early,
+    ):
+        room = await user.create_room()
+        since = (await user.sync())["next_batch"]
+        poll = asyncio.create_task(user.sync(since, wait_seconds=120))
+        # Connects to a process that does not serve yet, and needs all of its epoch.
+        first = asyncio.create_task(early.send(room, "to the next epoch"))
+        sends = [asyncio.create_task(user.send(room, f"message {n}")) for n in range(SENDS)]
+        await asyncio.wait(sends, return_when=asyncio.FIRST_COMPLETED)
+
+        for process in (old.persister, old.main):
+            process.signal()
+        began = time.monotonic()
+        while time.monotonic() < began + spread:
+            sends.append(asyncio.create_task(user.send(room, f"message {len(sends)}")))
+            await asyncio.wait(sends[-1:])
+        assert not first.done()
+        old.worker.signal()
+        events = await asyncio.gather(*sends)
+        assert (await poll)["next_batch"]
+        events.append(await first)
+        assert len(set(events)) == len(sends) + 1
+
+        await asyncio.to_thread(new.wait_ready)
+        for process in old:
+            assert await asyncio.to_thread(process.wait) == 0
+            assert drain_seconds(process) < spread + SHORT_SECONDS
+        assert await timeline(early, room) >= set(events)
+
+
+async def timeline(user: Client, room: str) -> set[str]:
+    """The events of a room, by their names."""
+    query = {"dir": "b", "limit": "1000"}
+    found = await user.request("GET", f"rooms/{room}/messages", params=query)
+    return {str(event["event_id"]) for event in found["chunk"]}
+
+
+async def test_a_process_that_stops_alone_is_not_held_up(old: Epoch) -> None:
+    old.persister.signal()
+    assert await asyncio.to_thread(old.persister.wait) == 0
+    assert drain_seconds(old.persister) < 1.0
+    assert old.worker.probe("/ready")[0] == 200
