@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from e2e.bench import core, memory, readiness, rig, start, writes
+from e2e.bench import core, memory, readiness, rig, start, warm, writes
 from e2e.bench.machine import machine, revision
 from e2e.bench.table import Measurement, table
 from e2e.cluster import debian
@@ -45,12 +45,18 @@ def _core(options: Options) -> Iterator[Measurement]:
     return core.measure(options.runs)
 
 
+def _warm(options: Options) -> Iterator[Measurement]:
+    """What remains of Synapse's start once the fence opens, for one process and for eight."""
+    return warm.measure(options.runs)
+
+
 BENCHMARKS: dict[str, Benchmark] = {
     "start": _start,
     "ready": _ready,
     "writes": _writes,
     "memory": _memory,
     "core": _core,
+    "warm": _warm,
 }
 
 

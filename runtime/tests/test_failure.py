@@ -48,3 +48,17 @@ def test_a_missing_termination_log_is_no_error(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     failure.report("said anyway", tmp_path / "none" / "termination-log")
+
+
+def test_a_planned_end_leaves_words_and_the_state(tmp_path: Path) -> None:
+    path = tmp_path / "termination-log"
+    path.touch()
+    failure.farewell("drained", {"phase": "draining"}, path)
+    assert path.read_text() == 'drained\n{"phase": "draining"}\n'
+
+
+def test_a_planned_end_does_not_replace_a_message_for_people(tmp_path: Path) -> None:
+    path = tmp_path / "termination-log"
+    failure.report("superseded", path)
+    failure.farewell("drained", {"phase": "draining"}, path)
+    assert path.read_text() == "superseded\n"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.services import LOOPBACK, free_port
 
+from homeserver_runtime.failure import TERMINATION_MESSAGE_BYTES
 from homeserver_runtime.probes import (
     CUT_OFF_SECONDS,
     REACTOR_SILENCE_SECONDS,
@@ -16,7 +17,7 @@ from homeserver_runtime.probes import (
     ProbeServer,
 )
 from homeserver_runtime.replication import RedisWatch
-from homeserver_runtime.state import Replication, Snapshot, State
+from homeserver_runtime.state import DatabaseFacts, Replication, Snapshot, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,3 +221,24 @@ def test_errors_of_an_answer(
     printed = capsys.readouterr().err
     assert words in printed
     assert bool(printed) == bool(words)
+
+
+def test_a_state_that_has_much_to_say_still_fits_a_termination_message() -> None:
+    fences = dict.fromkeys(
+        ("topology", "federation", "push", "backgroundTasks", "userDirectory", "appservices"),
+        2**31 - 1,
+    )
+    state = State(Snapshot(name="n" * 63, role="worker", revision="r" * 63, synapse="1.163.2"))
+    state.change(
+        waiting_for="ä" * 10_000,
+        fences=fences,
+        recorded=fences,
+        superseded_by=("topology", 2**31 - 1),
+        shard_maps=dict.fromkeys(("topology", "federation", "push"), "f" * 16),
+        database=DatabaseFacts(
+            schema_version=94, compat_version=84, image_schema_version=94, max_connections=1000
+        ),
+    )
+    document = state.now.document()
+    assert len(json.dumps(document, ensure_ascii=False).encode()) < TERMINATION_MESSAGE_BYTES - 100
+    assert document["waiting_for"].endswith("ä…")
