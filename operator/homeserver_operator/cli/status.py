@@ -113,11 +113,11 @@ def _page(found: Document) -> Iterator[str]:
     yield table(("GROUP", "READY"), groups)
     if found["epochs"]:
         yield ""
-        yield table(("FENCE", "EPOCH"), [(k, str(v)) for k, v in sorted(found["epochs"].items())])
+        yield table(("FENCE", "EPOCH", "SHARD MAP"), _fences(found))
     if found["processes"]:
         yield ""
-        headings = ("PROCESS", "PHASE", "REVISION", "EPOCHS", "SHARD MAP")
-        yield table(headings, map(_process, found["processes"]))
+        told = (_process(each, found["epochs"]) for each in found["processes"])
+        yield table(("POD SAYS", "PROCESS", "PHASE", "REVISION", "OTHER EPOCHS"), told)
     if found["pods"]:
         yield ""
         yield table(("POD", "GROUP", "PHASE", "RESTARTS", "REVISION"), map(_cells, found["pods"]))
@@ -143,10 +143,19 @@ def _last_switch(last: Document) -> str:
     return f"Last switch: {many}{seconds}, at {last['finishedAt']}{because}"
 
 
-def _process(each: Document) -> tuple[str, ...]:
-    epochs = " ".join(f"{name}={epoch}" for name, epoch in sorted(each.get("epochs", {}).items()))
-    told = (each["name"], each.get("phase", ""), each.get("revision", ""), epochs)
-    return (*told, each.get("shardMap", ""))
+def _fences(found: Document) -> Iterator[tuple[str, str, str]]:
+    """With the digest of what its holders have read; more than one is an alarm."""
+    for fence, epoch in sorted(found["epochs"].items()):
+        maps = {each.get("shardMaps", {}).get(fence) for each in found["processes"]}
+        yield fence, str(epoch), " ".join(sorted(filter(None, maps)))
+
+
+def _process(each: Document, current: Mapping[str, int]) -> tuple[str, ...]:
+    """One process; of its epochs only those that the homeserver is not at."""
+    epochs = sorted(set(each.get("epochs", {}).items()) - set(current.items()))
+    others = " ".join(f"{fence}={epoch}" for fence, epoch in epochs)
+    told = (each.get(field, "") for field in ("pod", "process", "phase", "revision"))
+    return (*told, others)
 
 
 def _cells(pod: Document) -> tuple[str, ...]:

@@ -10,37 +10,31 @@ import pytest
 import yaml
 from tests.core import case
 from tests.core.scenario import Scenario, running
-from tests.core.worlds import usual
+from tests.core.worlds import ALL, PERSISTER, SENDER, SYNC, USUAL, usual
 from tests.shell.fake_api import FakeApi
 
 from homeserver_operator import pipeline
-from homeserver_operator.api.restarts import Restart, Wave
-from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.api.restarts import Wave
+from homeserver_operator.api.world import Defaults, Object, ObjectKey, World
 from homeserver_operator.cli.__main__ import main
 
 NAME = usual()["metadata"]["name"]
 
-WAVES = (
-    Wave((Restart("sync", "its log level changes"),)),
-    Wave((Restart("main", "event persisters change"),), {"topology": 4}),
-)
 
-
-class Asked(list[tuple[Object, World]]):
-    """What the core was asked; it answers with `waves`."""
-
-    waves: tuple[Wave, ...] = WAVES
+Asked = list[tuple[Object, World]]
+"""What the core was asked."""
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    calls = Asked()
+    calls: Asked = []
+    preview = pipeline.preview
 
-    def preview(body: Object, world: World, _defaults: object) -> tuple[Wave, ...]:
+    def heard(body: Object, world: World, defaults: Defaults) -> tuple[Wave, ...]:
         calls.append((body, world))
-        return calls.waves
+        return preview(body, world, defaults)
 
-    monkeypatch.setattr(pipeline, "preview", preview, raising=False)
+    monkeypatch.setattr(pipeline, "preview", heard)
     return calls
 
 
@@ -49,7 +43,7 @@ async def live(api: FakeApi) -> Scenario:
     """A homeserver that runs, all of it in the API server."""
     scenario = running(body=usual())
     await api.put(scenario.body)
-    for found in scenario.cluster.live.values():
+    for found in (*scenario.cluster.live.values(), *scenario.cluster.world.replica_sets):
         await api.put({**found, "metadata": {**found["metadata"], "namespace": "meadow"}})
     for key, data in scenario.cluster.references.items():
         assert data is not None
@@ -57,6 +51,11 @@ async def live(api: FakeApi) -> Scenario:
         metadata = {"name": key.name, "namespace": "meadow"}
         await api.put({"apiVersion": "v1", "kind": key.kind, "metadata": metadata, "data": encoded})
     return scenario
+
+
+def with_replicas(group: Object, replicas: int) -> list[Object]:
+    """The usual worker groups, one of them of another size."""
+    return [{**each, "replicas": replicas} if each is group else each for each in USUAL]
 
 
 def written(tmp_path: Path, body: Object | None = None, **spec: Any) -> str:
@@ -100,45 +99,43 @@ async def test_a_spec_that_is_there_already_is_no_edit(
     assert asked[0][0]["metadata"]["generation"] == stored["metadata"]["generation"]
 
 
-async def test_waves_in_their_order_with_reasons_and_epochs(
-    live: Scenario,
-    kubeconfig: Path,
-    asked: Asked,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+async def test_a_second_event_persister_restarts_everybody_at_once(
+    live: Scenario, kubeconfig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert await plan(kubeconfig, written(tmp_path)) == 0
+    workers = with_replicas(PERSISTER, 2)
+    assert await plan(kubeconfig, written(tmp_path, workers=workers), "-o", "json") == 0
+    (wave,) = json.loads(capsys.readouterr().out)["waves"]
+    reasons = {each["process"]: each["because"] for each in wave["restarts"]}
+    assert set(reasons) == ALL
+    for process, reason in reasons.items():
+        assert "stream_writers.events changed: persister-1 added" in reason, process
+    assert wave["epochs"] == {"topology": 2}
+
+
+async def test_waves_in_their_order_with_reasons_and_epochs(
+    live: Scenario, kubeconfig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, workers=with_replicas(SENDER, 2), logLevel="DEBUG")
+    assert await plan(kubeconfig, file) == 0
     page = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert page == [
+    senders = "federation_sender_instances changed: sender-1 added"
+    assert [line.partition("; epoch")[0] for line in page] == [
         "WAVE PROCESS BECAUSE",
-        "1 sync its log level changes",
-        "2 main event persisters change",
-        "Wave 2 begins new epochs (topology 4): its processes change over at once.",
+        f"1 main {senders}; the log level changed",
+        f"1 sender-0 {senders}; the log level changed; topologySpreadConstraints changed",
+        "2 client the log level changed",
+        "2 sync the log level changed",
+        "3 media-0 the log level changed",
+        "4 persister-0 the log level changed",
+        "Wave 1 begins new epochs (federation 2): its processes change over at once.",
     ]
 
 
-async def test_waves_for_programs(
-    live: Scenario,
-    kubeconfig: Path,
-    asked: Asked,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert await plan(kubeconfig, written(tmp_path), "-o", "json") == 0
-    main_ = {"process": "main", "because": "event persisters change"}
-    told = json.loads(capsys.readouterr().out)
-    assert told["waves"][1] == {"restarts": [main_], "epochs": {"topology": 4}}
-
-
 async def test_nothing_restarts(
-    live: Scenario,
-    kubeconfig: Path,
-    asked: Asked,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    live: Scenario, kubeconfig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked.waves = ()
-    assert await plan(kubeconfig, written(tmp_path)) == 0
+    file = written(tmp_path, workers=with_replicas(SYNC, 3))
+    assert await plan(kubeconfig, file) == 0
     assert capsys.readouterr().out == "nothing restarts\n"
 
 

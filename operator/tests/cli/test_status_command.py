@@ -103,13 +103,21 @@ RESTARTING = {
     "epochs": {"topology": 3, "federation": 1},
     "processes": [
         {
-            "name": "persister-0",
+            "pod": "rosebud-persister-0-x",
+            "process": "persister-0",
             "phase": "serving",
             "revision": "abc",
             "epochs": {"topology": 3},
-            "shardMap": "def",
+            "shardMaps": {"topology": "def"},
         },
-        {"name": "sync"},
+        {
+            "pod": "rosebud-main-y",
+            "process": "main",
+            "phase": "draining",
+            "epochs": {"topology": 2, "federation": 1},
+            "shardMaps": {"topology": "abc", "federation": "ghi"},
+        },
+        {"pod": "rosebud-sync-z"},
     ],
     "lastSwitch": {
         "startedAt": "2026-11-24T02:00:00Z",
@@ -137,9 +145,11 @@ async def test_restarts_that_are_due_and_those_that_were(
         "Plan 0123456789 is Held: it waits for `kubectl homeserver approve`",
         "1 main an option of main changes",
         "Last switch: 8 processes in 2.8 s, at 2026-11-24T02:00:03Z: the image changes",
-        "topology 3",
-        "persister-0 serving abc topology=3 def",
-        "sync",
+        "topology 3 abc def",
+        "federation 1 ghi",
+        "rosebud-persister-0-x persister-0 serving abc",
+        "rosebud-main-y main draining topology=2",
+        "rosebud-sync-z",
     ):
         assert line in page, line
 

@@ -289,7 +289,8 @@ class FakeApi:
             changed = body.get("spec") != live.get("spec")
             metadata["generation"] = live["metadata"]["generation"] + changed
         else:
-            metadata |= {"uid": f"uid-{next(self._uids)}", "generation": 1}
+            # Whose uid is given has others that name it as their owner.
+            metadata = {"uid": f"uid-{next(self._uids)}", **metadata, "generation": 1}
         self._version += 1
         metadata["resourceVersion"] = str(self._version)
         self.objects[target] = stored = {**body, "metadata": metadata}
