@@ -6,7 +6,7 @@ import pytest
 
 from helm.tests.chart import NAMESPACE, RELEASE, Helm, Object, of_kind, one
 from homeserver_operator.api import names
-from homeserver_operator.api.kinds import MANAGED_KINDS, REPLICA_SET, ManagedKind
+from homeserver_operator.api.kinds import BY_KIND, MANAGED_KINDS, REPLICA_SET, ManagedKind
 from homeserver_operator.resources import CRD, EVENT, LEASE
 
 pytestmark = pytest.mark.apiserver
@@ -40,9 +40,13 @@ def needed() -> Iterator[Grant]:
     # Not needed to write anything, but to be named as the owner that waits for its children.
     yield names.GROUP, f"{names.PLURAL}/finalizers", "update"
     for kind in MANAGED_KINDS:
-        verbs = ["get", "list", "watch", "create", "patch", *(["delete"] if kind.pruned else ())]
+        verbs = ["get", "list", "watch"]
+        verbs += ["create", "patch"] if kind.written else []
+        verbs += ["delete"] if kind.pruned else []
         yield from ((group(kind), kind.plural, verb) for verb in verbs)
     yield from ((group(REPLICA_SET), REPLICA_SET.plural, verb) for verb in ("get", "list"))
+    for kind in (BY_KIND["Deployment"], REPLICA_SET):
+        yield group(kind), f"{kind.plural}/scale", "patch"
     yield group(EVENT), EVENT.plural, "create"
 
 

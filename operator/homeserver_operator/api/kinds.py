@@ -12,15 +12,16 @@ class ManagedKind:
     """One kind of child object.
 
     `watched` kinds wake the HomeServer that owns a changed object; of `restless` ones, which change
-    by themselves all the time, only those that come or go. `pruned` ones are deleted when they are
-    no longer wanted. Who owns the fields of `shared` ones matters, so it is read with them.
-    `comes_with` names who brings the CRD of a kind that a cluster may lack: where it does, there
-    are no such objects.
+    by themselves all the time, only those that come or go. `written` ones are made by us, `pruned`
+    ones are deleted when they are no longer wanted. Who owns the fields of `shared` ones matters,
+    so it is read with them. `comes_with` names who brings the CRD of a kind that a cluster may
+    lack: where it does, there are no such objects.
     """
 
     kind: str
     api_version: str
     plural: str
+    written: bool = True
     pruned: bool = True
     watched: bool = True
     comes_with: str | None = None
@@ -46,8 +47,8 @@ MANAGED_KINDS: Final = (
     # Before the pods for whom they hold.
     ManagedKind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
     ManagedKind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"),
-    # Never written: they come and go with their ReplicaSets.
-    ManagedKind("Pod", "v1", "pods", pruned=False),
+    # They come and go with their ReplicaSets.
+    ManagedKind("Pod", "v1", "pods", written=False, pruned=False),
     # Workloads after what they mount: a pod must never start without its configuration.
     ManagedKind("Deployment", "apps/v1", "deployments", shared=True),
     # After the Deployment whose number it changes, which is handed over before. What it measures is
@@ -63,7 +64,7 @@ MANAGED_KINDS: Final = (
 )
 
 REPLICA_SET: Final = ManagedKind(
-    "ReplicaSet", "apps/v1", "replicasets", pruned=False, watched=False
+    "ReplicaSet", "apps/v1", "replicasets", written=False, pruned=False, watched=False
 )
 """Not ours, but read, and scaled: through them old pods are let go."""
 

@@ -151,9 +151,6 @@ def _difference(manifest: Object, world: World) -> Apply | None:
     live = world.children.get(_key(manifest))
     if live is None:
         return Apply(stamped, None, "missing")
-    if manifest["kind"] == "Pod":
-        # Named by its content and immutable: what differs, admission has added (tolerations).
-        return None
     if path := first_difference(stamped, live):
         return Apply(stamped, live["metadata"]["uid"], f"{path} is not as wanted")
     return None
