@@ -1,0 +1,260 @@
+"""Scheduler and kubelet: pods get a node, containers start, crash and go, statuses follow later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from homeserver_operator.api.names import REVISION_LABEL, ROLE_LABEL
+from homeserver_operator.api.world import Object, ObjectKey
+from tests.switch.deployments import is_leaving
+from tests.switch.fences import Database, Launch, Launcher, parsed
+from tests.switch.objects import Change, Objects
+
+Container = Literal["none", "no-image", "no-volume", "running", "backoff"]
+NO_ROOM = "0/1 nodes are available: 1 Insufficient memory."
+LAST_RESTART = 2
+"""Restarts of a container that is refused every time; the back-off is endless from then on."""
+
+
+@dataclass
+class Faults:
+    """What is wrong with the world. Images and revisions by substring of the image's name."""
+
+    room: int = 10_000
+    bad_images: frozenset[str] = frozenset()
+    refused_revisions: frozenset[str] = frozenset()
+    """Configurations that Synapse refuses, by their ConfigMap."""
+    broken_revisions: frozenset[str] = frozenset()
+    """Configurations with which warming never ends."""
+
+
+@dataclass
+class Machine:
+    """What a node knows of one pod."""
+
+    pod: str
+    container: Container = "none"
+    restarts: int = 0
+    launcher: Launcher | None = None
+    last: Mapping[str, Any] | None = None
+    ready: bool = False
+    """For pods that are no launchers: the container runs."""
+
+
+@dataclass
+class Kubelet:
+    """Machines by pod name; `faults` may be changed at any time."""
+
+    faults: Faults = field(default_factory=Faults)
+    machines: dict[str, Machine] = field(default_factory=dict)
+    dirty: dict[str, None] = field(default_factory=dict)
+    """Pods whose status may be out of date."""
+
+    def notice(self, change: Change, database: Database) -> None:
+        if change.key.kind != "Pod":
+            return
+        name = change.key.name
+        if change.after is None:
+            if machine := self.machines.pop(name, None):
+                if machine.launcher and machine.launcher.phase != "ended":
+                    machine.launcher.end(database)
+            self.dirty.pop(name, None)
+        elif change.before is None:
+            self.machines[name] = Machine(name)
+
+    def steps(self, objects: Objects, database: Database) -> list[tuple[str, str]]:
+        """(what, pod): each is a method's name and whom it is about."""
+        found = [("report", name) for name in self.dirty]
+        for name, machine in self.machines.items():
+            pod = objects.live[ObjectKey("Pod", name)]
+            found += ((what, name) for what in self._steps(objects, pod, machine, database))
+        return found
+
+    def _steps(
+        self, objects: Objects, pod: Object, machine: Machine, database: Database
+    ) -> tuple[str, ...]:
+        launcher = machine.launcher
+        if not pod["spec"].get("nodeName"):
+            room = self._room(objects)
+            return ("schedule",) if room or not _unschedulable(pod) else ()
+        if is_leaving(pod):
+            if machine.container != "running" or (launcher and launcher.phase == "ended"):
+                return ("remove",)
+            return ("terminate",) if not (launcher and launcher.told_to_go) else ()
+        if machine.container in {"none", "no-image", "no-volume"}:
+            fresh = self._startable(objects, pod)
+            return ("start",) if fresh != machine.container else ()
+        if machine.container == "backoff" and (
+            machine.restarts < LAST_RESTART or not self._refused(pod)
+        ):
+            return ("restart",)
+        if launcher and launcher.phase == "ended":
+            return ("notice_end",)
+        if launcher and launcher.phase == "warming" and self._refused(pod):
+            return ("refuse",)
+        return () if launcher or machine.ready else ("come_up",)
+
+    def launcher_steps(self, objects: Objects, database: Database) -> list[tuple[str, str]]:
+        """What launchers can do by themselves."""
+        found = []
+        for name, machine in self.machines.items():
+            if machine.launcher and machine.container == "running":
+                pod = objects.live[ObjectKey("Pod", name)]
+                if machine.launcher.phase == "warming" and (
+                    self._refused(pod) or _config(pod) in self.faults.broken_revisions
+                ):
+                    continue
+                found += ((what, name) for what in machine.launcher.steps(database))
+        return found
+
+    def advance(self, what: str, name: str, database: Database) -> None:
+        """A launcher's own step."""
+        launcher = self.machines[name].launcher
+        assert launcher is not None
+        getattr(launcher, what)(database)
+        self.dirty[name] = None
+
+    def act(self, what: str, name: str, objects: Objects, database: Database) -> None:
+        """A step of the scheduler's or the kubelet's."""
+        pod, machine = objects.live[ObjectKey("Pod", name)], self.machines[name]
+        self.dirty[name] = None
+        match what:
+            case "schedule":
+                self._schedule(objects, pod)
+            case "start":
+                machine.container = self._startable(objects, pod)
+                if machine.container == "running":
+                    self._run(objects, pod, machine)
+            case "restart":
+                machine.container, machine.restarts = "running", machine.restarts + 1
+                self._run(objects, pod, machine)
+            case "come_up":
+                machine.ready = True
+            case "refuse":
+                self._stop(machine, database, 78, "Missing mandatory server_name")
+            case "notice_end":
+                self._stop(machine, database, 1, "ended")
+            case "terminate":
+                if machine.launcher:
+                    machine.launcher.terminate(database)
+                else:
+                    machine.container = "none"
+            case "remove":
+                if machine.launcher and machine.launcher.phase != "ended":
+                    machine.launcher.end(database)
+                objects.forget(ObjectKey("Pod", name))
+            case "report":
+                del self.dirty[name]
+                objects.put({**pod, "status": self.status(pod, machine)})
+
+    def crash(self, name: str, database: Database) -> None:
+        """The process dies; its container is started again in the same pod."""
+        machine = self.machines[name]
+        machine.ready = False
+        self._stop(machine, database, 137, "killed")
+        self.dirty[name] = None
+
+    @staticmethod
+    def _stop(machine: Machine, database: Database, code: int, message: str) -> None:
+        if machine.launcher:
+            machine.launcher.end(database)
+        machine.container = "backoff"
+        machine.last = {"exitCode": code, "message": message, "reason": "Error"}
+
+    def _schedule(self, objects: Objects, pod: Object) -> None:
+        condition = {"type": "PodScheduled", "status": "True"}
+        spec = pod["spec"]
+        if self._room(objects):
+            spec = {**spec, "nodeName": "node-1"}
+        else:
+            condition |= {"status": "False", "reason": "Unschedulable", "message": NO_ROOM}
+        objects.put({**pod, "spec": spec, "status": {"phase": "Pending", "conditions": [condition]}})
+
+    def _room(self, objects: Objects) -> bool:
+        """Pods that are going take up room until they are gone."""
+        placed = sum(1 for pod in objects.of_kind("Pod") if pod["spec"].get("nodeName"))
+        return placed < self.faults.room
+
+    def _startable(self, objects: Objects, pod: Object) -> Container:
+        spec = pod["spec"]
+        for volume in spec.get("volumes", ()):
+            if "configMap" in volume:
+                if ObjectKey("ConfigMap", volume["configMap"]["name"]) not in objects.live:
+                    return "no-volume"
+        images = {container["image"] for container in spec["containers"]}
+        return "no-image" if images & self.faults.bad_images else "running"
+
+    def _refused(self, pod: Object) -> bool:
+        return _config(pod) in self.faults.refused_revisions
+
+    @staticmethod
+    def _run(objects: Objects, pod: Object, machine: Machine) -> None:
+        labels = pod["metadata"]["labels"]
+        if labels.get(ROLE_LABEL) not in {"main", "worker"}:
+            return
+        # A container that is started again reads the volume that its pod mounted at first.
+        launch = machine.launcher.launch if machine.launcher else _launch(objects, pod)
+        machine.launcher = Launcher(machine.pod, launch)
+
+    def status(self, pod: Object, machine: Machine) -> dict[str, Any]:
+        """What the kubelet reports of a pod that has a node."""
+        if not pod["spec"].get("nodeName"):
+            return dict(pod["status"])
+        launcher, running = machine.launcher, machine.container == "running"
+        ready = running and (launcher.phase == "serving" if launcher else machine.ready)
+        started = running and (launcher.warm if launcher else machine.ready)
+        state: dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
+        match machine.container:
+            case "no-image":
+                state = {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}
+            case "running":
+                state = {"running": {}}
+            case "backoff":
+                state = {"waiting": {"reason": "CrashLoopBackOff"}}
+        container = {
+            "name": pod["spec"]["containers"][0]["name"],
+            "image": pod["spec"]["containers"][0]["image"],
+            "started": started,
+            "ready": ready,
+            "restartCount": machine.restarts,
+            "state": state,
+            "lastState": {"terminated": machine.last} if machine.last else {},
+        }
+        return {
+            # Once it has run, a pod is Running even while its container waits to be started again.
+            "phase": "Running" if running or machine.last else "Pending",
+            "podIP": f"10.0.{pod['metadata']['uid'].removeprefix('child-')}",
+            "conditions": [
+                {"type": "PodScheduled", "status": "True"},
+                {"type": "ContainersReady", "status": str(ready)},
+                {"type": "Ready", "status": str(ready)},
+            ],
+            "containerStatuses": [container],
+        }
+
+
+def _unschedulable(pod: Object) -> bool:
+    return any(
+        item["type"] == "PodScheduled" and item["status"] == "False"
+        for item in pod["status"].get("conditions", ())
+    )
+
+
+def _config(pod: Object) -> str:
+    """The ConfigMap with launcher.yaml: the first that a pod mounts."""
+    for volume in pod["spec"].get("volumes", ()):
+        if "configMap" in volume:
+            return str(volume["configMap"]["name"])
+    return ""
+
+
+def _launch(objects: Objects, pod: Object) -> Launch:
+    data = objects.live[ObjectKey("ConfigMap", _config(pod))]["data"]
+    launcher = parsed(data["launcher.yaml"])
+    return Launch(
+        name=launcher["name"] or pod["metadata"]["name"],
+        role=launcher["role"],
+        revision=pod["metadata"]["labels"].get(REVISION_LABEL, ""),
+        fences=launcher.get("fences") or {},
+        homeserver=parsed(data["homeserver.yaml"]),
+    )
