@@ -1,6 +1,6 @@
 """Scheduler and kubelet: pods get a node, containers start, crash and go, statuses follow later."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,16 +16,20 @@ LAST_RESTART = 2
 """Restarts of a container that is refused every time; the back-off is endless from then on."""
 
 
+Fault = Literal["refused", "never warm", "dies"]
+"""What becomes of a process: Synapse refuses its configuration, or it never gets warm, or it is
+warm and dies each time that it runs."""
+
+
 @dataclass
 class Faults:
-    """What is wrong with the world. Images and revisions by substring of the image's name."""
+    """What is wrong with the world."""
 
     room: int = 10_000
+    """Pods for which there is a place."""
     bad_images: frozenset[str] = frozenset()
-    refused_revisions: frozenset[str] = frozenset()
-    """Configurations that Synapse refuses, by their ConfigMap."""
-    broken_revisions: frozenset[str] = frozenset()
-    """Configurations with which warming never ends."""
+    of: Callable[[str], Fault | None] = lambda _config_map: None
+    """What becomes of the processes that mount a ConfigMap of this name."""
 
 
 @dataclass
@@ -85,13 +89,15 @@ class Kubelet:
             fresh = self._startable(objects, pod)
             return ("start",) if fresh != machine.container else ()
         if machine.container == "backoff" and (
-            machine.restarts < LAST_RESTART or not self._refused(pod)
+            machine.restarts < LAST_RESTART or self._fault(pod) is None
         ):
             return ("restart",)
         if launcher and launcher.phase == "ended":
             return ("notice_end",)
-        if launcher and launcher.phase == "warming" and self._refused(pod):
+        if launcher and launcher.phase == "warming" and self._fault(pod) == "refused":
             return ("refuse",)
+        if launcher and launcher.phase == "serving" and self._fault(pod) == "dies":
+            return ("die",)
         return () if launcher or machine.ready else ("come_up",)
 
     def launcher_steps(self, objects: Objects, database: Database) -> list[tuple[str, str]]:
@@ -100,9 +106,10 @@ class Kubelet:
         for name, machine in self.machines.items():
             if machine.launcher and machine.container == "running":
                 pod = objects.live[ObjectKey("Pod", name)]
-                if machine.launcher.phase == "warming" and (
-                    self._refused(pod) or _config(pod) in self.faults.broken_revisions
-                ):
+                if machine.launcher.phase == "warming" and self._fault(pod) in {
+                    "refused",
+                    "never warm",
+                }:
                     continue
                 found += ((what, name) for what in machine.launcher.steps(database))
         return found
@@ -132,7 +139,7 @@ class Kubelet:
                 machine.ready = True
             case "refuse":
                 self._stop(machine, database, 78, "Missing mandatory server_name")
-            case "notice_end":
+            case "notice_end" | "die":
                 self._stop(machine, database, 1, "ended")
             case "terminate":
                 if machine.launcher:
@@ -184,8 +191,8 @@ class Kubelet:
         images = {container["image"] for container in spec["containers"]}
         return "no-image" if images & self.faults.bad_images else "running"
 
-    def _refused(self, pod: Object) -> bool:
-        return _config(pod) in self.faults.refused_revisions
+    def _fault(self, pod: Object) -> Fault | None:
+        return self.faults.of(_config(pod))
 
     @staticmethod
     def _run(objects: Objects, pod: Object, machine: Machine) -> None:

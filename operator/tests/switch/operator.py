@@ -87,6 +87,14 @@ class Operator:
             self.awake = True
 
     @property
+    def committed(self) -> bool:
+        """Whether it has let old processes go since its `writes` were last cleared, or may be about
+        to: it has decided so, or is looking at what was asked for a moment ago."""
+        planned = [what for kind, what in self._writing if kind == "step"]
+        words = [*self.writes, *(type(what).__name__.lower() for what in planned)]
+        return bool(self._seen) or any(each.startswith("scale") for each in words)
+
+    @property
     def busy(self) -> bool:
         """Whether it has something to do without time passing."""
         return bool(self._writing or self._seen or self.awake)
