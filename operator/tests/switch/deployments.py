@@ -10,8 +10,9 @@ import json
 import math
 from typing import Any
 
-from homeserver_operator.api.world import Object, ObjectKey
 from tests.switch.objects import Change, Objects, controlled_by, controller_uid
+
+from homeserver_operator.api.world import Object, ObjectKey
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -113,10 +114,7 @@ class _Rollout:
         return [item for item in self.sets if item["metadata"]["uid"] != new]
 
     def sync(self) -> None:
-        if self.spec.get("paused"):
-            self._sync_revision()
-            self._scale()
-        elif any(_note(item, DESIRED) != self.replicas for item in self.sets if _size(item)):
+        if self.spec.get("paused") or any(_note(item, DESIRED) != self.replicas for item in self.sets if _size(item)):
             self._sync_revision()
             self._scale()
         elif self.rolling:

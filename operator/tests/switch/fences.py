@@ -62,7 +62,7 @@ def digest(value: Any) -> str:
 
 @cache
 def parsed(text: str) -> Any:
-    return yaml.load(text, yaml.CSafeLoader)  # noqa: S506 - safe, and many times faster
+    return yaml.load(text, yaml.CSafeLoader)
 
 
 @dataclass
@@ -106,9 +106,7 @@ class Database:
         """Somebody of an earlier epoch, or anything of this name."""
         for session in self.sessions.values():
             theirs = session.launch.fences
-            older = any(
-                theirs.get(fence, epoch) != epoch for fence, epoch in launch.fences.items()
-            )
+            older = any(theirs.get(fence, epoch) != epoch for fence, epoch in launch.fences.items())
             if older or session.launch.name == launch.name:
                 return session
         return None

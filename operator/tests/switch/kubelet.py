@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from homeserver_operator.api.names import REVISION_LABEL, ROLE_LABEL
-from homeserver_operator.api.world import Object, ObjectKey
 from tests.switch.deployments import is_leaving
 from tests.switch.fences import Database, Launch, Launcher, parsed
 from tests.switch.objects import Change, Objects
+
+from homeserver_operator.api.names import REVISION_LABEL, ROLE_LABEL
+from homeserver_operator.api.world import Object, ObjectKey
 
 Container = Literal["none", "no-image", "no-volume", "running", "backoff"]
 NO_ROOM = "0/1 nodes are available: 1 Insufficient memory."
@@ -92,6 +93,8 @@ class Kubelet:
             machine.restarts < LAST_RESTART or self._fault(pod) is None
         ):
             return ("restart",)
+        if machine.container != "running":
+            return ()
         if launcher and launcher.phase == "ended":
             return ("notice_end",)
         if launcher and launcher.phase == "warming" and self._fault(pod) == "refused":
@@ -175,7 +178,9 @@ class Kubelet:
             spec = {**spec, "nodeName": "node-1"}
         else:
             condition |= {"status": "False", "reason": "Unschedulable", "message": NO_ROOM}
-        objects.put({**pod, "spec": spec, "status": {"phase": "Pending", "conditions": [condition]}})
+        objects.put(
+            {**pod, "spec": spec, "status": {"phase": "Pending", "conditions": [condition]}}
+        )
 
     def _room(self, objects: Objects) -> bool:
         """Pods that are going take up room until they are gone."""

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
+from tests.core.scenario import NOW
+from tests.switch.kubelet import Kubelet
+from tests.switch.objects import Change, ConflictError, Objects
+
 from homeserver_operator.api.actions import Generate
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.world import Defaults, Object, World
 from homeserver_operator.pipeline import decide, generate, report
-from tests.core.scenario import NOW
-from tests.switch.kubelet import Kubelet
-from tests.switch.objects import Change, ConflictError, Objects
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class Operator:
     @property
     def committed(self) -> bool:
         """Whether it has let old processes go since its `writes` were last cleared, or may be about
-        to: it has decided so, or is looking at what was asked for a moment ago."""
+        to: it has decided so, or is looking at what was asked for a moment ago.
+        """
         planned = [what for kind, what in self._writing if kind == "step"]
         words = [*self.writes, *(type(what).__name__.lower() for what in planned)]
         return bool(self._seen) or any(each.startswith("scale") for each in words)

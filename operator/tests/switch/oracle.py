@@ -10,13 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from homeserver_operator.api.names import GROUP, PROCESS_LABEL, REVISION_LABEL, ROLE_LABEL
-from homeserver_operator.api.world import Object
 from tests.switch.deployments import is_leaving
 from tests.switch.fences import Database, Launcher, Session
 from tests.switch.kubelet import Kubelet
 from tests.switch.objects import Change, Objects
 from tests.switch.services import Proxy, endpoints
+
+from homeserver_operator.api.names import GROUP, PROCESS_LABEL, REVISION_LABEL, ROLE_LABEL
+from homeserver_operator.api.world import Object
 
 TOPOLOGY_EPOCH_LABEL = f"{GROUP}/topology-epoch"
 FENCES_ANNOTATION = f"{GROUP}/fences"
@@ -63,6 +64,8 @@ class Oracle:
         if labels[PROCESS_LABEL] in self.untouched:
             raise BrokenError(f"{labels[PROCESS_LABEL]} is stopped, but nothing of it has changed")
         if self.excused or leaving is None or leaving.phase != "serving":
+            return
+        if _others_serve(pod, objects, kubelet):
             return
         for deployment in objects.of_kind("Deployment"):
             template = deployment["spec"]["template"]
@@ -129,6 +132,24 @@ class Oracle:
                 self.gaps[name] += 1
 
 
+def _others_serve(leaving: Object, objects: Objects, kubelet: Kubelet) -> bool:
+    """Whether its process has as many pods as it should without it."""
+    process = leaving["metadata"]["labels"][PROCESS_LABEL]
+    wanted = [
+        item["spec"]["replicas"]
+        for item in objects.of_kind("Deployment")
+        if item["metadata"]["labels"].get(PROCESS_LABEL) == process
+    ]
+    serving = [
+        pod
+        for pod in objects.of_kind("Pod")
+        if pod["metadata"]["labels"].get(PROCESS_LABEL) == process and not is_leaving(pod)
+        if (launcher := kubelet.machines[pod["metadata"]["name"]].launcher)
+        if launcher.phase == "serving"
+    ]
+    return bool(wanted and wanted[0]) and len(serving) >= wanted[0]
+
+
 def _later(template: Object, launcher: Launcher) -> bool:
     """Whether pods of a template wait for this launcher to be gone."""
     return any(
@@ -149,7 +170,16 @@ def _must_be_warm(deployment: Object, leaving: Object, objects: Objects, kubelet
     process, revision = labels[PROCESS_LABEL], labels.get(REVISION_LABEL)
     # What a group of several may do without an epoch is the Deployment controller's business.
     same = leaving["metadata"]["labels"][PROCESS_LABEL] == process
-    wanted = deployment["spec"]["replicas"]
+    # Whoever adds pods to a group in the middle need not be waited for.
+    old = sum(
+        1
+        for pod in objects.of_kind("Pod")
+        if pod["metadata"]["labels"].get(PROCESS_LABEL) == process
+        if pod["metadata"]["labels"].get(REVISION_LABEL) != revision
+        if (launcher := kubelet.machines[pod["metadata"]["name"]].launcher)
+        if launcher.phase == "serving"
+    )
+    wanted = min(deployment["spec"]["replicas"], old or deployment["spec"]["replicas"])
     able = [
         machine.launcher
         for pod in objects.of_kind("Pod")

@@ -8,6 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.switch.deployments import is_leaving, template_of
+from tests.switch.fences import digest
+from tests.switch.objects import controller_uid
+from tests.switch.operator import Thought
+from tests.switch.oracle import FENCES_ANNOTATION, TOPOLOGY_EPOCH_LABEL
+
 from homeserver_operator.api.actions import Apply, Delete
 from homeserver_operator.api.names import (
     API_VERSION,
@@ -22,10 +28,6 @@ from homeserver_operator.api.names import (
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.plan.difference import first_difference, stamp
 from homeserver_operator.plan.mounted import mounted_content
-from tests.switch.deployments import is_leaving
-from tests.switch.fences import digest
-from tests.switch.operator import Thought
-from tests.switch.oracle import FENCES_ANNOTATION, TOPOLOGY_EPOCH_LABEL
 
 NAME = "elm"
 
@@ -141,7 +143,12 @@ class _Look:
 
     def _meta(self, name: str, **labels: str) -> dict[str, Any]:
         ours = {HOMESERVER_LABEL: NAME, MANAGED_BY_LABEL: MANAGED_BY, **labels}
-        return {"name": name, "namespace": "meadow", "labels": ours, "ownerReferences": [self.owner]}
+        return {
+            "name": name,
+            "namespace": "meadow",
+            "labels": ours,
+            "ownerReferences": [self.owner],
+        }
 
     def _replication(self, process: str) -> str:
         epoch = self.epochs["topology"] if self.habits.names_replication_by_epoch else 1
@@ -275,13 +282,23 @@ class _Look:
     def _live(self, item: Object) -> Object | None:
         return self.world.children.get(ObjectKey(item["kind"], item["metadata"]["name"]))
 
+    def _current(self, deployment: Object) -> str | None:
+        """The uid of the ReplicaSet that a live Deployment is about.
+
+        Its template decides, not our label: somebody may have restarted it by hand.
+        """
+        live = self._live(deployment)
+        for item in self.world.replica_sets:
+            if live and template_of(item) == live["spec"]["template"]:
+                return str(item["metadata"]["uid"])
+        return None
+
     def _pods(self, deployment: Object, *, condition: str) -> int:
-        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        current = self._current(deployment)
         return sum(
             1
             for pod in self.world.of_kind("Pod").values()
-            if pod["metadata"]["labels"].get(PROCESS_LABEL) == labels[PROCESS_LABEL]
-            and pod["metadata"]["labels"].get(REVISION_LABEL) == labels[REVISION_LABEL]
+            if controller_uid(pod) == current
             and not is_leaving(pod)
             and any(item.get(condition) for item in pod["status"].get("containerStatuses", ()))
         )
@@ -305,7 +322,7 @@ class _Look:
             if wanted is None or not item["spec"]["replicas"]:
                 continue
             now = wanted["spec"]["template"]["metadata"]["labels"]
-            if labels[REVISION_LABEL] == now[REVISION_LABEL]:
+            if item["metadata"]["uid"] == self._current(wanted):
                 continue
             moved = labels[TOPOLOGY_EPOCH_LABEL] != now[TOPOLOGY_EPOCH_LABEL]
             if moved or labels[PROCESS_LABEL] not in self.spec["readers"]:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from homeserver_operator.api.world import Object, ObjectKey
 from tests.switch.deployments import is_leaving, is_ready
 from tests.switch.kubelet import Kubelet
 from tests.switch.objects import Change, Objects
+
+from homeserver_operator.api.world import Object, ObjectKey
 
 
 @dataclass

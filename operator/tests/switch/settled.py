@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator
 
-from homeserver_operator.api.names import HOMESERVER_LABEL, PROCESS_LABEL, ROLE_LABEL
-from homeserver_operator.api.world import Object, ObjectKey
-from homeserver_operator.plan.mounted import mounted_content
 from tests.switch.deployments import is_leaving, is_ready, template_of
 from tests.switch.oracle import REPLICATION_NAME, processes
 from tests.switch.services import endpoints, listens
 from tests.switch.simulation import Simulation
+
+from homeserver_operator.api.names import HOMESERVER_LABEL, PROCESS_LABEL, ROLE_LABEL
+from homeserver_operator.api.world import Object, ObjectKey
+from homeserver_operator.plan.mounted import mounted_content
 
 
 def shortcomings(sim: Simulation, wanted: dict[str, int | None]) -> Iterator[str]:
@@ -44,7 +45,10 @@ def _pods(sim: Simulation, process: str, deployment: Object) -> Iterator[str]:
         yield f"{process} has {len(pods)} pods of {deployment['spec']['replicas']}"
     sets = {item["metadata"]["uid"]: item for item in sim.objects.of_kind("ReplicaSet")}
     for pod in pods:
-        name, launcher = pod["metadata"]["name"], sim.kubelet.machines[pod["metadata"]["name"]].launcher
+        name, launcher = (
+            pod["metadata"]["name"],
+            sim.kubelet.machines[pod["metadata"]["name"]].launcher,
+        )
         owner = sets.get(pod["metadata"]["ownerReferences"][0]["uid"])
         if is_leaving(pod) or owner is None or template_of(owner) != template:
             yield f"{name} is not of the last template"
@@ -67,9 +71,11 @@ def _network(sim: Simulation) -> Iterator[str]:
             continue
         for called, where in machine.launcher.launch.homeserver.get("instance_map", {}).items():
             hosts.add(where["host"])
-            leads = set(endpoints(services[where["host"]], sim.objects)) if (
-                where["host"] in services
-            ) else set()
+            leads = (
+                set(endpoints(services[where["host"]], sim.objects))
+                if (where["host"] in services)
+                else set()
+            )
             names = {
                 launcher.launch.name
                 for pod in leads

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from homeserver_operator.api.names import PROCESS_LABEL
-from homeserver_operator.api.world import Object, ObjectKey
 from tests.switch.operator import Death, Moment
-from tests.switch.oracle import processes
+from tests.switch.oracle import processes, template_epochs
 from tests.switch.settled import shortcomings
 from tests.switch.simulation import Simulation
+
+from homeserver_operator.api.names import PROCESS_LABEL
+from homeserver_operator.api.world import Object, ObjectKey
 
 Sizes = dict[str, int | None]
 Uids = dict[str, frozenset[str]]
@@ -114,20 +115,40 @@ def reverted(stage: Stage, spec: dict[str, Any], steps: int, seed: int) -> bool:
     sim.replace(spec)
     sim.run(steps)
     over = len(sim.story) <= steps
-    known = frozenset().union(*before.values())
+    known = frozenset[str]().union(*before.values())
     harmless = not sim.operator.committed and serving(sim) <= known
+    free = _free(stage, sim, spec)
     sim.replace(old)
     stage.at_rest(sim)
     if harmless:
-        after = pods(sim)
-        assert after == before, f"{restarted(before, after)} restarted, though nothing was decided"
+        after, kept = pods(sim), before.keys() - free
+        touched = {process for process in kept if after.get(process) != before[process]}
+        assert not touched, f"{touched} restarted, though nothing was decided"
         restarts = [machine.restarts for machine in sim.kubelet.machines.values()]
         assert not any(restarts)
     return not over
 
 
+def _free(stage: Stage, sim: Simulation, spec: dict[str, Any]) -> set[str]:
+    """Processes whose pods change without a decision: scaled ones, and groups without a fence."""
+    body = sim.objects.homeserver
+    then, now = stage.wanted(stage.base.objects.homeserver), stage.wanted({**body, "spec": spec})
+    free = {process for process in then if now.get(process, then[process]) != then[process]}
+    for name, machine in sim.kubelet.machines.items():
+        if not machine.launcher or machine.launcher.launch.name != name:
+            continue
+        process = sim.objects.live[ObjectKey("Pod", name)]["metadata"]["labels"][PROCESS_LABEL]
+        template = sim.objects.live[_deployment(sim, process)]["spec"]["template"]
+        if template_epochs(template) == machine.launcher.launch.fences:
+            free.add(process)
+    return free
+
+
 def hopeless(
-    stage: Stage, spec: dict[str, Any], spoil: Callable[[Simulation, frozenset[str]], None], seed: int
+    stage: Stage,
+    spec: dict[str, Any],
+    spoil: Callable[[Simulation, frozenset[str]], None],
+    seed: int,
 ) -> None:
     """The edit leads to pods that never run; the old ones serve until it is taken back."""
     sim = stage.begin(seed)
@@ -144,19 +165,27 @@ def hopeless(
     assert pods(sim) == before
 
 
-def recreated(stage: Stage, seed: int) -> None:
-    """The HomeServer is deleted and made again; its database remembers."""
+def recreated(stage: Stage, spec: dict[str, Any], seed: int) -> None:
+    """The HomeServer is edited, deleted, and made again as it was; its database remembers."""
     sim = stage.begin(seed)
+    sim.replace(spec)
+    stage.at_rest(sim)
     sim.oracle.excused = True
+    old = stage.base.objects.homeserver["spec"]
     body = sim.objects.homeserver
     metadata = {**body["metadata"], "uid": f"{body['metadata']['uid']}-again", "generation": 1}
     again = {key: value for key, value in body.items() if key != "status"}
-    sim.objects.homeserver = {**again, "metadata": metadata}
+    sim.objects.homeserver = {**again, "metadata": metadata, "spec": old}
     for key in list(sim.objects.garbage()):
         sim.objects.delete(key)
     # Kept ones are found by their names, and belong to nobody.
     sim.operator.die()
     sim.spread()
+    if seed % 2:
+        # So late that no object changes when they learn that they are too late.
+        sim.held = frozenset({"enter"})
+        sim.settle()
+        sim.held = frozenset()
     stage.at_rest(sim)
 
 
@@ -164,12 +193,17 @@ def restart_by_hand(stage: Stage, process: str, steps: int, seed: int, **spec: A
     """`kubectl rollout restart`, perhaps in the middle of an edit."""
     sim = stage.begin(seed)
     if spec:
+        # What was warm when the operator decided need not be so any more.
+        sim.oracle.excused = True
         sim.edit(**spec)
     sim.run(steps)
     key = _deployment(sim, process)
     live = sim.objects.live[key]
     template = live["spec"]["template"]
-    notes = {**template["metadata"].get("annotations", {}), "kubectl.kubernetes.io/restartedAt": "now"}
+    notes = {
+        **template["metadata"].get("annotations", {}),
+        "kubectl.kubernetes.io/restartedAt": "now",
+    }
     template = {**template, "metadata": {**template["metadata"], "annotations": notes}}
     sim.objects.put({**live, "spec": {**live["spec"], "template": template}})
     sim.spread()
@@ -190,12 +224,14 @@ def undone_by_hand(stage: Stage, process: str, spec: dict[str, Any], steps: int,
 
 
 def scaled_by_others(
-    stage: Stage, process: str, spec: dict[str, Any], steps: int, replicas: int, seed: int
+    stage: Stage, process: str, replicas: int, spec: dict[str, Any], *, steps: int, seed: int
 ) -> None:
     """An autoscaler changes its mind in the middle of an edit."""
     sim = stage.begin(seed)
     sim.replace(spec)
     sim.run(steps)
+    # Pods that came after the operator had decided need not be warm.
+    sim.oracle.excused = sim.operator.committed
     sim.objects.scale_object(_deployment(sim, process), replicas, manager="autoscaler")
     sim.spread()
     stage.at_rest(sim)

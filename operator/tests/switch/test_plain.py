@@ -158,7 +158,7 @@ def test_what_never_runs_harms_nobody(after: dict[str, Any], spoil: Any) -> None
 def test_a_homeserver_that_is_made_again_goes_on_after_its_epochs() -> None:
     on = stage()
     for seed in SEEDS:
-        stories.recreated(on, seed)
+        stories.recreated(on, spec_of(on, MORE_WRITERS), seed)
 
 
 @pytest.mark.parametrize("process", ["main", "persister-0", "sync"])
@@ -181,15 +181,15 @@ def test_an_autoscaler_changes_its_mind_in_the_middle(replicas: int) -> None:
     on = stage({"readers": {"sync": None}})
     for seed in SEEDS:
         after = spec_of(on, MORE_WRITERS)
-        stories.scaled_by_others(on, "sync", after, 25 * seed, replicas, seed)
+        stories.scaled_by_others(on, "sync", replicas, after, steps=25 * seed, seed=seed)
 
 
 def _every_story(on: Stage) -> None:
-    for seed in range(12):
+    for seed in range(20):
         stories.edited(on, spec_of(on, MORE_WRITERS), ALL, seed)
         stories.edited(on, spec_of(on, {"senders": ["sender-0"]}), {"main"}, seed)
         stories.reverted(on, spec_of(on, MORE_WRITERS), 20 * seed, seed)
-        stories.recreated(on, seed)
+        stories.recreated(on, spec_of(on, MORE_WRITERS), seed)
 
 
 HABITS = {name: Habits(**{name: False}) for name in Habits.__dataclass_fields__}
