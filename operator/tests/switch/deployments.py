@@ -114,7 +114,9 @@ class _Rollout:
         return [item for item in self.sets if item["metadata"]["uid"] != new]
 
     def sync(self) -> None:
-        if self.spec.get("paused") or any(_note(item, DESIRED) != self.replicas for item in self.sets if _size(item)):
+        if self.spec.get("paused") or any(
+            _note(item, DESIRED) != self.replicas for item in self.sets if _size(item)
+        ):
             self._sync_revision()
             self._scale()
         elif self.rolling:
@@ -414,7 +416,7 @@ def template_of(replica_set: Object) -> dict[str, Any]:
 
 
 def _same_template(replica_set: Object, deployment: Object) -> bool:
-    return template_of(replica_set) == deployment["spec"]["template"]
+    return bool(template_of(replica_set) == deployment["spec"]["template"])
 
 
 def _size(item: Object) -> int:

@@ -1,7 +1,7 @@
-"""The homeserver's database and the launchers that enter it, by the rules of docs/fences.md.
+"""The homeserver's database and the launchers that enter it, by docs/fences.md.
 
-Each method is one atomic step. What `runtime/tests/fence_model.py` explores in full for one fence is
-here for several, inside pods.
+Each method is one atomic step. What `runtime/tests/fence_model.py` explores in full for one
+fence is here for several, inside pods.
 """
 
 import hashlib
@@ -35,7 +35,9 @@ class Launch:
     def maps(self) -> dict[str, str]:
         """Digests of the maps that must not differ between processes that read them."""
         lists = self.homeserver
-        maps = {"topology": (lists.get("stream_writers"), lists.get("instance_map"))}
+        maps: dict[str, Any] = {
+            "topology": (lists.get("stream_writers"), lists.get("instance_map"))
+        }
         for fence, key in (
             ("federation", "federation_sender_instances"),
             ("push", "pusher_instances"),

@@ -60,24 +60,22 @@ class Kubelet:
             return
         name = change.key.name
         if change.after is None:
-            if machine := self.machines.pop(name, None):
-                if machine.launcher and machine.launcher.phase != "ended":
-                    machine.launcher.end(database)
+            machine = self.machines.pop(name, None)
+            if machine and machine.launcher and machine.launcher.phase != "ended":
+                machine.launcher.end(database)
             self.dirty.pop(name, None)
         elif change.before is None:
             self.machines[name] = Machine(name)
 
-    def steps(self, objects: Objects, database: Database) -> list[tuple[str, str]]:
+    def steps(self, objects: Objects) -> list[tuple[str, str]]:
         """(what, pod): each is a method's name and whom it is about."""
         found = [("report", name) for name in self.dirty]
         for name, machine in self.machines.items():
             pod = objects.live[ObjectKey("Pod", name)]
-            found += ((what, name) for what in self._steps(objects, pod, machine, database))
+            found += ((what, name) for what in self._steps(objects, pod, machine))
         return found
 
-    def _steps(
-        self, objects: Objects, pod: Object, machine: Machine, database: Database
-    ) -> tuple[str, ...]:
+    def _steps(self, objects: Objects, pod: Object, machine: Machine) -> tuple[str, ...]:
         launcher = machine.launcher
         if not pod["spec"].get("nodeName"):
             room = self._room(objects)
@@ -86,26 +84,33 @@ class Kubelet:
             if machine.container != "running" or (launcher and launcher.phase == "ended"):
                 return ("remove",)
             return ("terminate",) if not (launcher and launcher.told_to_go) else ()
-        if machine.container in {"none", "no-image", "no-volume"}:
-            fresh = self._startable(objects, pod)
-            return ("start",) if fresh != machine.container else ()
-        if machine.container == "backoff" and (
-            machine.restarts < LAST_RESTART or self._fault(pod) is None
-        ):
-            return ("restart",)
-        if machine.container != "running":
-            return ()
-        if launcher and launcher.phase == "ended":
-            return ("notice_end",)
-        if launcher and launcher.phase == "warming" and self._fault(pod) == "refused":
-            return ("refuse",)
-        if launcher and launcher.phase == "serving" and self._fault(pod) == "dies":
-            return ("die",)
-        return () if launcher or machine.ready else ("come_up",)
+        return self._container_steps(objects, pod, machine)
+
+    def _container_steps(self, objects: Objects, pod: Object, machine: Machine) -> tuple[str, ...]:
+        match machine.container:
+            case "running":
+                return self._running_steps(pod, machine)
+            case "backoff":
+                again = machine.restarts < LAST_RESTART or self._fault(pod) is None
+                return ("restart",) if again else ()
+        changed = self._startable(objects, pod) != machine.container
+        return ("start",) if changed else ()
+
+    def _running_steps(self, pod: Object, machine: Machine) -> tuple[str, ...]:
+        if machine.launcher is None:
+            return () if machine.ready else ("come_up",)
+        match machine.launcher.phase, self._fault(pod):
+            case "ended", _:
+                return ("notice_end",)
+            case "warming", "refused":
+                return ("refuse",)
+            case "serving", "dies":
+                return ("die",)
+        return ()
 
     def launcher_steps(self, objects: Objects, database: Database) -> list[tuple[str, str]]:
         """What launchers can do by themselves."""
-        found = []
+        found: list[tuple[str, str]] = []
         for name, machine in self.machines.items():
             if machine.launcher and machine.container == "running":
                 pod = objects.live[ObjectKey("Pod", name)]
@@ -140,10 +145,9 @@ class Kubelet:
                 self._run(objects, pod, machine)
             case "come_up":
                 machine.ready = True
-            case "refuse":
-                self._stop(machine, database, 78, "Missing mandatory server_name")
-            case "notice_end" | "die":
-                self._stop(machine, database, 1, "ended")
+            case "refuse" | "notice_end" | "die":
+                code, words = (78, "server_name is missing") if what == "refuse" else (1, "ended")
+                self._stop(machine, database, code, words)
             case "terminate":
                 if machine.launcher:
                     machine.launcher.terminate(database)
@@ -190,9 +194,9 @@ class Kubelet:
     def _startable(self, objects: Objects, pod: Object) -> Container:
         spec = pod["spec"]
         for volume in spec.get("volumes", ()):
-            if "configMap" in volume:
-                if ObjectKey("ConfigMap", volume["configMap"]["name"]) not in objects.live:
-                    return "no-volume"
+            source = volume.get("configMap")
+            if source and ObjectKey("ConfigMap", source["name"]) not in objects.live:
+                return "no-volume"
         images = {container["image"] for container in spec["containers"]}
         return "no-image" if images & self.faults.bad_images else "running"
 

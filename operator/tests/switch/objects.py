@@ -1,7 +1,7 @@
 """The API server as controllers and the operator see it: objects, versions, refusals.
 
-Stored objects are never changed in place, so that whoever read one keeps what it read, and a copy of
-the whole store is cheap.
+Stored objects are never changed in place, so that whoever read one keeps what it read, and a copy
+of the whole store is cheap.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,6 @@ from homeserver_operator.api.actions import Apply, Delete, Reown
 from homeserver_operator.api.kinds import MANAGED_KINDS
 from homeserver_operator.api.names import (
     HOMESERVER_LABEL,
-    KIND,
     MANAGED_BY,
     MANAGED_BY_LABEL,
 )
@@ -178,9 +177,9 @@ class Objects(FakeCluster):
         living.add(self.homeserver["metadata"]["uid"])
         for key, item in self.live.items():
             owners = item["metadata"].get("ownerReferences")
-            if owners and "deletionTimestamp" not in item["metadata"]:
-                if not any(owner["uid"] in living for owner in owners):
-                    yield key
+            orphan = owners and not any(owner["uid"] in living for owner in owners)
+            if orphan and "deletionTimestamp" not in item["metadata"]:
+                yield key
 
     # How FakeCluster writes.
 
@@ -229,11 +228,6 @@ def controlled_by(owner: Object) -> list[dict[str, Any]]:
             "controller": True,
         }
     ]
-
-
-def is_homeservers(item: Object) -> bool:
-    """Whether the operator has made it, not a controller."""
-    return any(owner["kind"] == KIND for owner in item["metadata"].get("ownerReferences", ()))
 
 
 def _ours(item: Object, homeserver: str) -> bool:

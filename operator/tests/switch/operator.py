@@ -1,7 +1,7 @@
 """The operator: observe, decide, write one thing at a time; it may die around any write.
 
-What it knows, it has observed in this life. Who decides is the brain's business: the product's core,
-or a smaller one that the simulator is tried with.
+What it knows, it has observed in this life. Who decides is the brain's business: the product's
+core, or a smaller one that the simulator is tried with.
 """
 
 from collections import deque
@@ -89,8 +89,9 @@ class Operator:
 
     @property
     def committed(self) -> bool:
-        """Whether it has let old processes go since its `writes` were last cleared, or may be about
-        to: it has decided so, or is looking at what was asked for a moment ago.
+        """Whether it has let old processes go since its `writes` were last cleared, or may soon.
+
+        It may if it has decided so, or looks at what was asked for a moment ago.
         """
         planned = [what for kind, what in self._writing if kind == "step"]
         words = [*self.writes, *(type(what).__name__.lower() for what in planned)]

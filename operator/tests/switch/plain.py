@@ -1,6 +1,6 @@
 """The smallest operator that keeps the contract of a switch: what the simulator is tried with.
 
-It knows neither routes nor stores. `Habits` can be broken one at a time; then the oracle must object.
+It knows neither routes nor stores. `Habits` can be broken one by one; then the oracle must object.
 """
 
 import json
@@ -120,7 +120,7 @@ class _Look:
         highest = max([recorded, *(epoch for epoch, _its in known)])
         if not self.habits.reuses_live_epochs:
             usable = [epoch for epoch in usable if epoch == highest]
-        return max(usable, default=highest + 1)
+        return int(max(usable, default=highest + 1))
 
     def _seen(self) -> Iterator[Mapping[str, Any]]:
         deployments = self.world.of_kind("Deployment").values()
@@ -245,7 +245,7 @@ class _Look:
             lets_go = list(self._letting_go(deployments))
             steps = [*flips, *lets_go] if self.habits.flips_first else [*lets_go, *flips]
             if not steps:
-                steps = list(self._unwanted([*wanted, *clients], deployments))
+                steps = list(self._unwanted([*wanted, *clients]))
                 settled = not steps and self._settled(deployments)
         again = None if settled or not self.habits.looks_again else 5.0
         return Thought((), None, tuple(steps), again)
@@ -328,13 +328,11 @@ class _Look:
             if moved or labels[PROCESS_LABEL] not in self.spec["readers"]:
                 yield _to_zero(item)
         for item in self.world.of_kind("Deployment").values():
-            if item["metadata"]["labels"][PROCESS_LABEL] not in deployments:
-                if item["spec"]["replicas"]:
-                    yield _to_zero(item)
+            process = item["metadata"]["labels"][PROCESS_LABEL]
+            if process not in deployments and item["spec"]["replicas"]:
+                yield _to_zero(item)
 
-    def _unwanted(
-        self, wanted: Iterable[Object], deployments: Mapping[str, Object]
-    ) -> Iterator[Delete]:
+    def _unwanted(self, wanted: Iterable[Object]) -> Iterator[Delete]:
         epoch = str(self.epochs["topology"])
         pods = self.world.of_kind("Pod").values()
         keep = {ObjectKey(item["kind"], item["metadata"]["name"]) for item in wanted}

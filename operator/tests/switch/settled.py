@@ -92,10 +92,10 @@ def _left_over(sim: Simulation) -> Iterator[str]:
     objects = sim.objects
     mounted = mounted_content(objects.world)
     for key, item in objects.live.items():
-        if key.kind == "ConfigMap" and HOMESERVER_LABEL in item["metadata"]["labels"]:
-            if key not in mounted:
-                yield f"ConfigMap {key.name} is left over"
-        if key.kind == "ReplicaSet" and item["metadata"]["labels"].get(ROLE_LABEL):
+        ours = HOMESERVER_LABEL in item["metadata"].get("labels", {})
+        if key.kind == "ConfigMap" and ours and key not in mounted:
+            yield f"ConfigMap {key.name} is left over"
+        if key.kind == "ReplicaSet" and item["metadata"].get("labels", {}).get(ROLE_LABEL):
             deployment = re.sub(r"-[0-9a-f]{9}$", "", key.name)
             if ObjectKey("Deployment", deployment) not in objects.live:
                 yield f"ReplicaSet {key.name} is left over"

@@ -134,8 +134,8 @@ class Simulation:
             ),
             (
                 "kubelet",
-                kubelet.steps(objects, database),
-                lambda step: kubelet.act(*step, objects, database),
+                kubelet.steps(objects),
+                lambda step: kubelet.act(step[0], step[1], objects, database),
             ),
             (
                 "launchers",
@@ -144,9 +144,9 @@ class Simulation:
                     for step in kubelet.launcher_steps(objects, database)
                     if step[0] not in self.held
                 ],
-                lambda step: kubelet.advance(*step, database),
+                lambda step: kubelet.advance(step[0], step[1], database),
             ),
-            ("database", cut, lambda number: database.sessions.pop(number) and None),
+            ("database", cut, self._end_session),
             ("proxy", [*self.proxy.behind], self._program),
             ("garbage", self._garbage, objects.delete),
         ]
@@ -154,6 +154,9 @@ class Simulation:
 
     def _operate(self) -> None:
         self.story[-1] = f"operator {self.operator.step(self.objects, self.kubelet)}"
+
+    def _end_session(self, number: int) -> None:
+        del self.database.sessions[number]
 
     def _program(self, name: str) -> None:
         self.proxy.program(name, self.objects)

@@ -86,6 +86,17 @@ def edited(stage: Stage, spec: dict[str, Any], restarts: set[str], seed: int) ->
     return sim
 
 
+def edited_again(
+    stage: Stage, first: dict[str, Any], second: dict[str, Any], *, steps: int, seed: int
+) -> None:
+    """Another edit comes before the first is done."""
+    sim = stage.begin(seed)
+    sim.replace(first)
+    sim.run(steps)
+    sim.replace(second)
+    stage.at_rest(sim)
+
+
 def deaths(stage: Stage, spec: dict[str, Any], seed: int) -> Iterator[Death]:
     """Every point at which the operator may die during an edit."""
     sim = stage.begin(seed)
@@ -187,6 +198,19 @@ def recreated(stage: Stage, spec: dict[str, Any], seed: int) -> None:
         sim.settle()
         sim.held = frozenset()
     stage.at_rest(sim)
+
+
+def status_lost(stage: Stage, spec: dict[str, Any], seed: int) -> None:
+    """After an edit the HomeServer comes back from a backup without its status: nobody notices."""
+    sim = stage.begin(seed)
+    sim.replace(spec)
+    stage.at_rest(sim)
+    before = pods(sim)
+    body = sim.objects.homeserver
+    sim.objects.homeserver = {key: value for key, value in body.items() if key != "status"}
+    sim.operator.die()
+    stage.at_rest(sim)
+    assert pods(sim) == before
 
 
 def restart_by_hand(stage: Stage, process: str, steps: int, seed: int, **spec: Any) -> None:

@@ -73,7 +73,8 @@ def explore(launches: list[Launch]) -> tuple[int, set[tuple[str, ...]]]:
     """Visit every world; how many there are, and how they can end."""
     launchers = [Launcher(f"pod-{index}", launch) for index, launch in enumerate(launches)]
     first = World(Database(), launchers, 0)
-    ahead, known, ends = deque([first]), {_key(first)}, set()
+    ahead, known = deque([first]), {_key(first)}
+    ends: set[tuple[str, ...]] = set()
     while ahead:
         world = ahead.popleft()
         Oracle().check_database(world.database)
