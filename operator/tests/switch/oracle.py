@@ -41,40 +41,35 @@ class Oracle:
 
     def notice(self, change: Change, objects: Objects, kubelet: Kubelet) -> None:
         """A write of anybody's."""
-        if change.key.kind != "Pod":
+        before, after = change.before, change.after
+        if after is None:
             return
-        if change.before is None and change.after is not None:
-            self._created(change.after)
-        elif (
-            change.before is not None
-            and change.after is not None
-            and is_leaving(change.after)
-            and not is_leaving(change.before)
-        ):
-            self._told_to_go(change.after, objects, kubelet)
+        if change.key.kind == "Pod":
+            if before is None:
+                self._created(after)
+            elif is_leaving(after) and not is_leaving(before):
+                self._told_to_go(after)
+        elif change.key.kind == "ReplicaSet" and before is not None:
+            self._shrunk(after, objects, kubelet)
 
     def _created(self, pod: Object) -> None:
         process = pod["metadata"]["labels"].get(PROCESS_LABEL)
         if process in self.untouched:
             raise BrokenError(f"{process} gets a new pod, but nothing of it has changed")
 
-    def _told_to_go(self, pod: Object, objects: Objects, kubelet: Kubelet) -> None:
-        labels = pod["metadata"]["labels"]
-        leaving = kubelet.machines[pod["metadata"]["name"]].launcher
-        if labels[PROCESS_LABEL] in self.untouched:
-            raise BrokenError(f"{labels[PROCESS_LABEL]} is stopped, but nothing of it has changed")
-        if self.excused or leaving is None or leaving.phase != "serving":
+    def _told_to_go(self, pod: Object) -> None:
+        process = pod["metadata"]["labels"][PROCESS_LABEL]
+        if process in self.untouched:
+            raise BrokenError(f"{process} is stopped, but nothing of it has changed")
+
+    def _shrunk(self, replica_set: Object, objects: Objects, kubelet: Kubelet) -> None:
+        """Judged here and not when its pods go: that is when it was decided."""
+        if self.excused or replica_set["spec"]["replicas"]:
             return
-        if _others_serve(pod, objects, kubelet):
-            return
-        for deployment in objects.of_kind("Deployment"):
-            template = deployment["spec"]["template"]
-            own = deployment["metadata"]["labels"].get(PROCESS_LABEL) == labels[PROCESS_LABEL]
-            revision = template["metadata"]["labels"].get(REVISION_LABEL)
-            if own and revision == labels.get(REVISION_LABEL):
-                continue
-            if own or _later(template, leaving):
-                _must_be_warm(deployment, pod, objects, kubelet)
+        for pod in objects.controlled("Pod", replica_set):
+            leaving = kubelet.machines[pod["metadata"]["name"]].launcher
+            if leaving and leaving.phase == "serving" and not is_leaving(pod):
+                _must_be_replaced(pod, leaving, objects, kubelet)
 
     def check_database(self, database: Database) -> None:
         """Whoever can write agrees with everybody else who can."""
@@ -130,6 +125,21 @@ class Oracle:
                 self._heard.add(name)
             elif name in self._heard:
                 self.gaps[name] += 1
+
+
+def _must_be_replaced(pod: Object, leaving: Launcher, objects: Objects, kubelet: Kubelet) -> None:
+    """All pods that come after this one, of its process and of its fences, are warm."""
+    labels = pod["metadata"]["labels"]
+    if _others_serve(pod, objects, kubelet):
+        return
+    for deployment in objects.of_kind("Deployment"):
+        template = deployment["spec"]["template"]
+        own = deployment["metadata"]["labels"].get(PROCESS_LABEL) == labels[PROCESS_LABEL]
+        revision = template["metadata"]["labels"].get(REVISION_LABEL)
+        if own and revision == labels.get(REVISION_LABEL):
+            continue
+        if own or _later(template, leaving):
+            _must_be_warm(deployment, pod, objects, kubelet)
 
 
 def _others_serve(leaving: Object, objects: Objects, kubelet: Kubelet) -> bool:

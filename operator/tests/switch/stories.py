@@ -81,20 +81,26 @@ def edited(stage: Stage, spec: dict[str, Any], restarts: set[str], seed: int) ->
     stage.at_rest(sim)
     assert restarted(before, pods(sim)) == restarts
     if sim.prompt:
-        kept = [name for name in sim.oracle.gaps if ObjectKey("Service", name) in sim.objects.live]
-        assert not kept, f"nobody listened for {kept}"
+        assert not _unheard(sim)
     return sim
+
+
+def _unheard(sim: Simulation) -> list[str]:
+    """Services of single processes with a moment at which nobody listened, if they still exist."""
+    return [name for name in sim.oracle.gaps if ObjectKey("Service", name) in sim.objects.live]
 
 
 def edited_again(
     stage: Stage, first: dict[str, Any], second: dict[str, Any], *, steps: int, seed: int
-) -> None:
-    """Another edit comes before the first is done."""
+) -> list[str]:
+    """Another edit comes before the first is done; the Services for which nobody listened."""
     sim = stage.begin(seed)
+    sim.prompt = True
     sim.replace(first)
     sim.run(steps)
     sim.replace(second)
     stage.at_rest(sim)
+    return _unheard(sim)
 
 
 def deaths(stage: Stage, spec: dict[str, Any], seed: int) -> Iterator[Death]:

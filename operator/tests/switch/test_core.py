@@ -78,6 +78,23 @@ def test_an_edit_may_be_taken_back_at_any_time(edit: Edit) -> None:
             steps += 11
 
 
+@pytest.mark.parametrize(
+    "second", ["the image: all", "federation senders 1 to 2: main and the sender"]
+)
+def test_an_edit_may_come_on_top_of_another(second: str) -> None:
+    """Whoever has let the old go finishes first: else nobody serves until a third are warm."""
+    on = stage(USUAL)
+    first = spec_of(on, MORE_WRITERS)
+    other = EDITS[second]
+    both = {**first, **other.also}
+    if not other.also:
+        both["workers"] = other.after
+    for seed in SEEDS:
+        for steps in range(0, 480, 60):
+            unheard = stories.edited_again(on, first, both, steps=steps, seed=seed)
+            assert not unheard, f"nobody listened for {unheard}"
+
+
 @each_edit
 def test_processes_may_die_in_the_middle(edit: Edit) -> None:
     on = stage(edit.before)
