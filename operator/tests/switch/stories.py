@@ -81,7 +81,7 @@ def edited(stage: Stage, spec: dict[str, Any], restarts: set[str], seed: int) ->
     stage.at_rest(sim)
     assert restarted(before, pods(sim)) == restarts
     if sim.prompt:
-        assert not _unheard(sim)
+        assert not _unheard(sim), f"nobody listened for {_unheard(sim)}"
     return sim
 
 
