@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.switch.deployments import is_leaving
 from tests.switch.fences import Database, Launch, Launcher, parsed
 from tests.switch.objects import Change, Objects
+from tests.switch.replicasets import is_leaving
 
 from homeserver_operator.api.names import REVISION_LABEL, ROLE_LABEL
 from homeserver_operator.api.world import Object, ObjectKey

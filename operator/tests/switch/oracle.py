@@ -10,10 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.switch.deployments import is_leaving
 from tests.switch.fences import Database, Launcher, Session
 from tests.switch.kubelet import Kubelet
 from tests.switch.objects import Change, Objects
+from tests.switch.replicasets import is_leaving
 from tests.switch.services import Proxy, endpoints
 
 from homeserver_operator.api.names import GROUP, PROCESS_LABEL, REVISION_LABEL, ROLE_LABEL

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.switch.deployments import is_leaving, template_of
+from tests.switch.deployments import template_of
 from tests.switch.fences import digest
 from tests.switch.objects import controller_uid
 from tests.switch.operator import Thought
 from tests.switch.oracle import FENCES_ANNOTATION, TOPOLOGY_EPOCH_LABEL
+from tests.switch.replicasets import is_leaving
 
 from homeserver_operator.api.actions import Apply, Delete
 from homeserver_operator.api.names import (

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.switch.deployments import is_leaving, is_ready
 from tests.switch.kubelet import Kubelet
 from tests.switch.objects import Change, Objects
+from tests.switch.replicasets import is_leaving, is_ready
 
 from homeserver_operator.api.world import Object, ObjectKey
 

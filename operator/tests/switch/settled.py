@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from tests.switch.deployments import is_leaving, is_ready, template_of
+from tests.switch.deployments import template_of
 from tests.switch.oracle import REPLICATION_NAME, processes
+from tests.switch.replicasets import is_leaving, is_ready
 from tests.switch.services import endpoints, listens
 from tests.switch.simulation import Simulation
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Self
 
-from tests.switch.deployments import DeploymentController, ReplicaSetController
+from tests.switch.deployments import DeploymentController
 from tests.switch.fences import Database
 from tests.switch.kubelet import Kubelet
 from tests.switch.objects import Objects
 from tests.switch.operator import Operator
 from tests.switch.oracle import Oracle
+from tests.switch.replicasets import ReplicaSetController
 from tests.switch.services import Proxy
 
 from homeserver_operator.api.world import ObjectKey

@@ -3,16 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.switch.deployments import (
-    DESIRED,
-    MOST,
-    REVISION,
-    DeploymentController,
-    ReplicaSetController,
-    resolved,
-)
+from tests.switch.deployments import DESIRED, MOST, REVISION, DeploymentController, resolved
 from tests.switch.objects import ConflictError, Objects
 from tests.switch.plain import Scale, homeserver
+from tests.switch.replicasets import ReplicaSetController
 
 from homeserver_operator.api.actions import Delete
 from homeserver_operator.api.world import ObjectKey
