@@ -132,7 +132,6 @@ def _no_image(sim: Simulation, known: frozenset[str]) -> None:
 
 SPOILT = {
     "Synapse refuses every configuration": ("an option of everybody: all", _refused),
-    "Synapse refuses one configuration": ("an option of everybody: all", _one_is_refused),
     "the new image does not exist": ("the image: all", _no_image),
     "the new processes hang": ("event persisters 1 to 3: all", _never_warm),
     "one of the new shard map is refused": ("event persisters 1 to 3: all", _one_is_refused),
@@ -144,6 +143,14 @@ def test_what_never_runs_harms_nobody(name: str, spoil: Any) -> None:
     on = stage(USUAL)
     for seed in SEEDS:
         stories.hopeless(on, spec_of(on, EDITS[name]), spoil, seed)
+
+
+def test_without_an_epoch_only_who_is_refused_stays_as_it_was() -> None:
+    """The others have been replaced one by one, and are again when the edit is taken back."""
+    on = stage(USUAL)
+    after = spec_of(on, EDITS["an option of everybody: all"])
+    for seed in SEEDS:
+        stories.hopeless(on, after, _one_is_refused, seed, frozenset({"persister-0"}))
 
 
 def test_a_homeserver_that_is_made_again_goes_on_after_its_epochs() -> None:
