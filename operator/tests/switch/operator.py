@@ -49,7 +49,7 @@ class Core:
     def think(self, body: Object, world: World) -> Thought:
         if orders := generate(body, world):
             return Thought(orders=orders)
-        decision = decide(body, world, self.defaults)
+        decision = decide(body, world, self.defaults, NOW)
         told = report(body, decision, world, now=NOW)
         return Thought((), told.status, decision.plan.steps, decision.requeue_after)
 
