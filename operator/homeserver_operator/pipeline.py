@@ -93,8 +93,14 @@ def preview(body: Object, world: World, defaults: Defaults) -> tuple[Wave, ...]:
 _NAMESAKE_RECHECK = 15.0
 """Seconds until somebody else's objects are looked for again; they wake nobody."""
 
-_RESTART_RECHECK = 2.0
-"""Seconds until processes that restart are asked again: what they wait for shows in no object."""
+_RESTART_RECHECK = (2.0, 60.0)
+"""Least and most seconds until processes that start are asked again.
+
+What they wait for shows in no object. Whatever else a restart waits for wakes the operator.
+"""
+
+_PATIENCE = 0.2
+"""The longer they have been there, the less often they are asked: after so much of their age."""
 
 
 def _recheck(server: HomeServer, outlook: Outlook, now: datetime) -> float | None:
@@ -103,8 +109,17 @@ def _recheck(server: HomeServer, outlook: Outlook, now: datetime) -> float | Non
     retry_at = outlook.restarts.consent.retry_at
     if retry_at and not server.paused:
         return max((retry_at - now).total_seconds(), 1.0)
-    waits = any(not rollout.settled for rollout in outlook.restarts.rollouts.values())
-    return _RESTART_RECHECK if waits and not server.paused else None
+    made = [
+        pod["metadata"].get("creationTimestamp")
+        for rollout in outlook.restarts.rollouts.values()
+        if rollout.applied and not rollout.settled
+        for pod in rollout.pods
+    ]
+    if server.paused or not made:
+        return None
+    least, most = _RESTART_RECHECK
+    ages = [(now - datetime.fromisoformat(time)).total_seconds() for time in made if time]
+    return min(max(min(ages, default=0) * _PATIENCE, least), most)
 
 
 def report(

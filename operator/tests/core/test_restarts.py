@@ -124,3 +124,36 @@ def test_another_quantity_is_a_difference() -> None:
     container(scenario.cluster.live, "rosebud-main")["resources"]["requests"]["memory"] = "1G"
     (apply,) = scenario.decide().plan.applies
     assert "resources.requests.memory" in apply.reason
+
+
+PERSISTERS = [SYNC, SENDER, {**PERSISTER, "replicas": 2}, CLIENT, MEDIA]
+
+
+@pytest.mark.parametrize(
+    ("made", "seconds"),
+    [
+        ("2026-02-03T04:05:05Z", 2),
+        ("2026-02-03T04:04:06Z", 12),
+        ("2026-02-02T04:05:06Z", 60),
+    ],
+    ids=["a second ago", "a minute ago", "yesterday"],
+)
+def test_pods_that_do_not_serve_are_asked_less_and_less_often(made: str, seconds: float) -> None:
+    scenario = running(body=usual())
+    scenario.edit(workers=PERSISTERS)
+    scenario.step()
+    scenario.cluster.settle()
+    for key, item in scenario.cluster.live.items():
+        if key.kind == "Pod":
+            item["metadata"]["creationTimestamp"] = made
+    assert scenario.decide().requeue_after == seconds
+
+
+def test_nobody_is_asked_while_a_restart_is_held() -> None:
+    scenario = running(body=usual())
+    scenario.edit(workers=PERSISTERS, restartPolicy={"approval": "Manual"})
+    scenario.step()
+    scenario.cluster.settle()
+    decision = scenario.decide()
+    assert decision.plan.empty
+    assert decision.requeue_after is None

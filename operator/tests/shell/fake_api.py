@@ -156,7 +156,7 @@ class FakeApi:
             "DELETE": self._remove,
         }
         if request.content_type == "application/merge-patch+json":
-            return await self._merge_metadata(target, body["metadata"])
+            return await self._patch(target, body)
         return await writes[request.method](target, body)
 
     async def _read(self, request: web.Request, target: Target) -> web.StreamResponse:
@@ -251,15 +251,20 @@ class FakeApi:
             body = {**body, "status": live["status"]}
         return _answer(await self._store(at, body), 200 if live else 201)
 
-    async def _merge_metadata(self, target: Target, metadata: Object) -> web.Response:
-        live = self.objects.get(target)
+    async def _patch(self, target: Target, body: Object) -> web.Response:
+        """A JSON merge patch of the metadata, or of the scale subresource."""
+        at = target._replace(subresource="")
+        live, metadata = self.objects.get(at), body["metadata"]
         if live is None:
             return _status(404, "NotFound")
         for condition in ("uid", "resourceVersion"):
             if metadata.get(condition) not in {None, live["metadata"][condition]}:
                 return _status(409, "Conflict", f"{condition} is another")
+        if target.subresource == "scale":
+            scaled = {**live, "spec": {**live.get("spec", {}), **body["spec"]}}
+            return _answer(await self._store(at, scaled))
         body = {**live, "metadata": _merged(live["metadata"], metadata)}
-        return _answer(await self._store(target, body))
+        return _answer(await self._store(at, body))
 
     async def _replace(self, target: Target, body: Object) -> web.Response:
         live = self.objects.get(target)

@@ -1,5 +1,7 @@
 """Executing a plan: order, ownership by uid, what is final and what is tried again."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,9 +9,10 @@ from tests.shell.fake_api import FakeApi
 from tests.shell.objects import NAMESPACE, child, homeserver
 
 from homeserver_operator import apply
-from homeserver_operator.api.actions import Apply, Delete, Event, Plan, Reown
+from homeserver_operator.api.actions import Apply, Delete, Event, Plan, Reown, Scale
 from homeserver_operator.api.world import Object, ObjectKey
 from homeserver_operator.cluster import ApiError, Cluster
+from homeserver_operator.plan import handover
 
 
 @pytest.fixture
@@ -67,6 +70,73 @@ async def test_owner_references_are_replaced_and_nothing_else(
     assert found["metadata"]["ownerReferences"] == list(owners)
     with pytest.raises(ApiError, match="Conflict"):
         await apply.execute(cluster, server, plan)
+
+
+@pytest.fixture
+async def old(api: FakeApi) -> list[Object]:
+    """Two ReplicaSets and a Deployment, all of two pods."""
+    kinds = {"rs-a": "ReplicaSet", "rs-b": "ReplicaSet", "d": "Deployment"}
+    spec = {"replicas": 2}
+    return [await api.put(child(kind, name, spec=spec)) for name, kind in kinds.items()]
+
+
+def let_go(*workloads: Object) -> tuple[Scale, ...]:
+    return tuple(handover.scale(workload, 0, "handed over") for workload in workloads)
+
+
+def sizes(api: FakeApi) -> dict[str, int]:
+    found = (*api.of_kind("ReplicaSet"), *api.of_kind("Deployment"))
+    return {item["metadata"]["name"]: item["spec"]["replicas"] for item in found}
+
+
+async def test_old_pods_are_let_go_after_services_turn_and_before_anything_is_deleted(
+    api: FakeApi, cluster: Cluster, server: Object, old: list[Object]
+) -> None:
+    unused = await api.put(child("ConfigMap", "unused"))
+    plan = Plan(
+        applies=(new("Service", "s"),),
+        scales=let_go(*old),
+        deletes=(Delete(ObjectKey("ConfigMap", "unused"), unused["metadata"]["uid"], "unused"),),
+    )
+
+    assert await apply.execute(cluster, server, plan) is None
+
+    first, *scales, last = [path.split("?")[0] for _, path in api.writes()]
+    assert first.endswith("/services/s")
+    assert {path.split("/v1/namespaces/chat/")[1] for path in scales} == {
+        "replicasets/rs-a/scale", "replicasets/rs-b/scale", "deployments/d/scale",
+    }  # fmt: skip
+    assert last.endswith("/configmaps/unused")
+    assert sizes(api) == {"rs-a": 0, "rs-b": 0, "d": 0}
+
+
+async def test_old_pods_are_let_go_all_at_once(
+    api: FakeApi, cluster: Cluster, server: Object, old: list[Object]
+) -> None:
+    # Whoever is answered late holds up nobody else.
+    for item in old:
+        api.fail("PATCH", f"/{item['metadata']['name']}/scale", 409, delay=0.3)
+
+    with pytest.raises(ApiError):
+        await asyncio.wait_for(apply.execute(cluster, server, Plan(scales=let_go(*old))), 0.8)
+
+    assert len(api.writes()) == 3
+
+
+@pytest.mark.parametrize("outdated", [{"uid": "x"}, {"version": "x"}], ids=["uid", "version"])
+async def test_one_that_is_another_by_now_is_not_scaled_and_the_others_are(
+    api: FakeApi, cluster: Cluster, server: Object, old: list[Object], outdated: dict[str, Any]
+) -> None:
+    first, *others = let_go(*old)
+    unused = Delete(ObjectKey("ConfigMap", "unused"), "uid", "unused")
+    plan = Plan(scales=(replace(first, **outdated), *others), deletes=(unused,))
+
+    with pytest.raises(ApiError) as caught:
+        await apply.execute(cluster, server, plan)
+
+    assert caught.value.status == 409
+    assert sizes(api) == {"rs-a": 2, "rs-b": 0, "d": 0}
+    assert "DELETE" not in {method for method, _ in api.writes()}, "nothing stands on a refusal"
 
 
 async def test_an_object_that_was_deleted_meanwhile_is_not_made_anew(
