@@ -10,10 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
+from tests.core.fencing import conflict, epochs_of, is_ready, superseded
 
 from homeserver_operator.api.canonical import digest
-from homeserver_operator.api.names import FENCES_ANNOTATION
 from homeserver_operator.api.world import Object, ObjectKey
 
 HASH = "pod-template-hash"
@@ -62,11 +61,11 @@ class Controllers:
         return {
             pod["metadata"]["name"]: self._state(pod)
             for pod in live.values()
-            if pod["kind"] == "Pod" and _epochs(pod)
+            if pod["kind"] == "Pod" and epochs_of(pod)
         }
 
     def _state(self, pod: Object) -> dict[str, Any]:
-        epochs = _epochs(pod)
+        epochs = epochs_of(pod)
         held = epochs if is_ready(pod) else {}
         later = {f: self.recorded.get(f, 0) for f, e in epochs.items()
                  if self.recorded.get(f, 0) > e and not held}  # fmt: skip
@@ -137,10 +136,10 @@ class Controllers:
 
     def _enter(self, live: Live) -> None:
         for pod in [item for item in live.values() if item["kind"] == "Pod"]:
-            epochs = _epochs(pod)
-            if is_ready(pod) or any(self.recorded.get(f, 0) > e for f, e in epochs.items()):
+            epochs = epochs_of(pod)
+            if is_ready(pod) or superseded(pod, self.recorded):
                 continue
-            if any(_conflict(pod, other, live) for other in live.values() if is_ready(other)):
+            if any(conflict(pod, other, live) for other in live.values() if is_ready(other)):
                 continue
             pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
             self.recorded |= {f: max(e, self.recorded.get(f, 0)) for f, e in epochs.items()}
@@ -171,35 +170,6 @@ class Controllers:
             "replicas": len(every), "updatedReplicas": len(current),
             "readyReplicas": sum(is_ready(pod) for pod in every),
         }  # fmt: skip
-
-
-def is_ready(item: Object) -> bool:
-    conditions = item.get("status", {}).get("conditions", ()) if item["kind"] == "Pod" else ()
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def _conflict(pod: Object, other: Object, live: Live) -> bool:
-    """Whether a pod must wait for another that runs: another epoch of a fence, or the same name."""
-    ours, theirs = _epochs(pod), _epochs(other)
-    if any(ours[fence] != theirs[fence] for fence in ours.keys() & theirs.keys()):
-        return True
-    name = _name(pod, live)
-    return pod is not other and name is not None and name == _name(other, live)
-
-
-def _epochs(pod: Object) -> dict[str, int]:
-    text = pod["metadata"].get("annotations", {}).get(FENCES_ANNOTATION, "{}")
-    return {fence: mark["epoch"] for fence, mark in json.loads(text).items()}
-
-
-def _name(pod: Object, live: Live) -> str | None:
-    """The name that its launcher.yaml gives; None for a pod's own, or of a pod that has none."""
-    for volume in pod["spec"].get("volumes", ()):
-        files = live.get(ObjectKey("ConfigMap", volume.get("configMap", {}).get("name", "")), {})
-        if "launcher.yaml" in files.get("data", {}):
-            name: str | None = yaml.safe_load(files["data"]["launcher.yaml"])["name"]
-            return name
-    return None
 
 
 def _pods(replica_set: Object, live: Live) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Objects without what differs between two runs of the same: to be compared as equal or not.
 
-Left out are what the API server makes up, times, values (not keys) of Secrets, and hashes of these.
-A content-named object is renamed by its content, so that who mounts what is still compared.
+Left out are what the API server makes up, times, epochs, values (not keys) of Secrets, and hashes
+of these. A content-named object is renamed by its content, so that who mounts what is compared.
 """
 
 import hashlib
@@ -13,7 +13,6 @@ from typing import Any
 
 from homeserver_operator.api import names
 from homeserver_operator.api.world import Object
-from homeserver_operator.build.preflight import PREFLIGHT
 
 _MADE_UP = frozenset(
     {
@@ -29,8 +28,16 @@ _MADE_UP = frozenset(
         names.APPLIED_ANNOTATION,
         f"f:{names.APPLIED_ANNOTATION}",
         names.REVISION_LABEL,
+        names.EPOCH_LABEL,
+        names.FENCES_ANNOTATION,
+        "epochs",
+        "startedAt",
+        "finishedAt",
+        "seconds",
     }
 )
+_EPOCH_NAME = re.compile(r"-e[0-9]+\b")
+_EPOCHS = re.compile(r"fences:\n(?:  \w+: [0-9]+\n)+")
 _CONTENT_NAME = re.compile(r"-[0-9a-f]{10}$")
 
 
@@ -49,16 +56,15 @@ def canonical(objects: Iterable[Object], namespace: str) -> dict[str, str]:
     objects = list(objects)
     server = next(item for item in objects if item["kind"] == names.KIND)
     replaced = {namespace: "NAMESPACE", server["metadata"]["uid"]: "UID"}
-    pods = [item for item in objects if item["kind"] == "Pod" and not _is_preflight(item)]
-    rest = [item for item in objects if item not in pods]
-    # What is mounted gets its name first: the name of a preflight is a hash over those.
-    rest.sort(key=lambda item: (item["kind"] == "Pod", item["metadata"]["name"]))
+    pods = [item for item in objects if item["kind"] == "Pod"]
+    rest = [item for item in objects if item["kind"] != "Pod"]
+    rest.sort(key=lambda item: str(item["metadata"]["name"]))
     for item in filter(is_content_named, rest):
         name = item["metadata"]["name"]
         text = _text(item, {**replaced, name: "NAME"})
         replaced[name] = f"{base_name(name)}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
     found = {
-        f"{item['kind']}/{replaced.get(name, name)}": _text(item, replaced)
+        f"{item['kind']}/{_without_epoch(replaced.get(name, name))}": _text(item, replaced)
         for item in rest
         for name in [item["metadata"]["name"]]
     }
@@ -66,15 +72,15 @@ def canonical(objects: Iterable[Object], namespace: str) -> dict[str, str]:
     return found | {"pods": json.dumps(counts, indent=1, sort_keys=True)}
 
 
-def _is_preflight(pod: Object) -> bool:
-    return bool(pod["metadata"]["labels"].get(names.ROLE_LABEL) == PREFLIGHT)
-
-
 def _text(item: Object, replaced: Mapping[str, str]) -> str:
     text = json.dumps(_masked(item), indent=1, sort_keys=True)
     for old, new in replaced.items():
         text = text.replace(old, new)
-    return text
+    return _without_epoch(text)
+
+
+def _without_epoch(text: str) -> str:
+    return _EPOCH_NAME.sub("-eN", text)
 
 
 def _masked(item: Object) -> dict[str, Any]:
@@ -92,8 +98,9 @@ def _masked(item: Object) -> dict[str, Any]:
         case "HorizontalPodAutoscaler" | "PodDisruptionBudget":
             # What Kubernetes' controllers count and measure by the way.
             masked.pop("status", None)
-        case "Pod":
-            masked["status"] = item["status"]["phase"]
+        case "ConfigMap":
+            files = item.get("data", {}).items()
+            masked["data"] = {name: _EPOCHS.sub("fences: N\n", text) for name, text in files}
     return masked
 
 

@@ -1,6 +1,7 @@
 """Plays one scenario, with or without a death in it, and holds what came of it against a reference.
 
-The rules: the same end state; nothing made twice; nothing deleted that the reference keeps; data
+The rules: the same end state; nobody beside whom it must wait for; no Service that once led to
+somebody and then to nobody; nothing made twice; nothing deleted that the reference keeps; data
 and secrets of before the death still there; nothing ever mounted that does not exist.
 """
 
@@ -37,6 +38,8 @@ class Outcome:
     precious: Mapping[str, str]
     precious_at_death: Mapping[str, str]
     dangling: tuple[str, ...]
+    overlaps: frozenset[str]
+    deserted: frozenset[str]
 
 
 async def play(transport: Transport, scenario: Scenario, death: Death | None = None) -> Outcome:
@@ -66,6 +69,9 @@ async def play(transport: Transport, scenario: Scenario, death: Death | None = N
         precious=_precious(objects),
         precious_at_death=precious,
         dangling=tuple(stage.dangling),
+        overlaps=frozenset(stage.overlaps),
+        # What the change takes away leads to nobody in the end.
+        deserted=frozenset(stage.deserted & _services(objects)),
     )
 
 
@@ -73,6 +79,10 @@ def violations(outcome: Outcome, reference: Outcome) -> Iterator[str]:
     """Every rule that the outcome breaks."""
     if outcome.dangling:
         yield f"mounted, but not there: {', '.join(outcome.dangling)}"
+    if outcome.overlaps:
+        yield f"ran at the same time: {', '.join(sorted(outcome.overlaps))}"
+    if outcome.deserted:
+        yield f"led to nobody: {', '.join(sorted(outcome.deserted))}"
     for key in sorted(outcome.end.keys() | reference.end.keys()):
         if outcome.end.get(key) != reference.end.get(key):
             yield f"{key} is not as without a death:\n{_difference(key, reference, outcome)}"
@@ -95,6 +105,10 @@ def _pods(objects: Iterable[Object]) -> dict[str, str]:
         for item in objects
         if item["kind"] == "Pod"
     }
+
+
+def _services(objects: Iterable[Object]) -> set[str]:
+    return {item["metadata"]["name"] for item in objects if item["kind"] == "Service"}
 
 
 def _precious(objects: Iterable[Object]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """One namespace of a real control plane in which one HomeServer lives and operators die.
 
-The controllers are Kubernetes' own; only the kubelet is played: every pod becomes ready, and a
-preflight succeeds.
+The controllers are Kubernetes' own; only the kubelet is played, and with it the fences.
 """
 
 import asyncio
@@ -12,14 +11,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from tests.core.fencing import is_ready
+from tests.kill.kubelet import Kubelet
 from tests.kill.mortal import Death, MortalTransport, OperatorDied, Write
 
 from homeserver_operator.api import names
 from homeserver_operator.api.kinds import BY_KIND, MANAGED_KINDS, REPLICA_SET
 from homeserver_operator.api.world import Defaults, Key, Object
-from homeserver_operator.build.preflight import PREFLIGHT
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.metrics import Metrics
+from homeserver_operator.plan.rollouts import is_warm
 from homeserver_operator.reconcile import Reconciler
 from homeserver_operator.resources import HOMESERVER, path_of
 from homeserver_operator.states import States
@@ -32,7 +33,7 @@ SETTLES = 120.0
 LOOKS_EVERY = 0.25
 """Seconds between two looks at the controllers: looking is what keeps the API server busy."""
 
-MOST_RECONCILES = 12
+MOST_RECONCILES = 24
 
 
 @dataclass
@@ -44,6 +45,15 @@ class Stage:
     name: str = "example"
     dangling: list[str] = field(default_factory=list)
     """What was mounted and not there, at any moment that was looked at."""
+    overlaps: set[str] = field(default_factory=set)
+    """Pods that ran beside each other and must not have."""
+    deserted: set[str] = field(default_factory=set)
+    """Services that led to somebody who listened, and later to nobody."""
+    kubelet: Kubelet = field(init=False)
+    _leading: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.kubelet = Kubelet(self.transport, self.namespace)
 
     @property
     def cluster(self) -> Cluster:
@@ -127,30 +137,32 @@ class Stage:
         deployments, sets, pods = await asyncio.gather(
             self._list("Deployment"), self._list(REPLICA_SET.kind), self._list("Pod")
         )
-        started = [pod for pod in pods if pod["status"].get("phase") == "Pending"]
-        for pod in started:
-            await self._run(pod)
-        busy = [*map(_name, started), *(_name(p) for p in pods if _leaving(p))]
-        busy += [_name(item) for item in deployments if not _rolled_out(item)]
-        busy += [_name(item) for item in sets if not _scaled(item) or not _owned(item, deployments)]
-        busy += [_name(pod) for pod in pods if not _owned(pod, sets)]
+        self.overlaps |= set(self.kubelet.overlaps(pods))
+        await self._look_for_deserted()
+        busy = sorted(await self.kubelet.look(pods))
+        busy += [_name(pod) for pod in pods if _leaving(pod) or not _owned(pod, sets)]
+        busy += [_name(item) for item in sets if not _counted(item, pods)]
+        busy += [_name(item) for item in sets if not _owned(item, deployments)]
+        busy += [_name(item) for item in deployments if not self._quiet(item, sets, pods)]
         return f"not settled: {', '.join(busy)}" if busy else None
 
-    async def _run(self, pod: Object) -> None:
-        """Be the kubelet."""
-        done = pod["metadata"]["labels"].get(names.ROLE_LABEL) == PREFLIGHT
-        ready = {
-            "type": "Ready",
-            "status": str(not done),
-            "lastTransitionTime": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        status = {"phase": "Succeeded" if done else "Running", "conditions": [ready]}
-        path = path_of(BY_KIND["Pod"], self.namespace, _name(pod), "status")
-        try:
-            await self._send("PATCH", path, {"status": status}, "application/merge-patch+json")
-        except ApiError as error:
-            if error.status != 404:
-                raise
+    def _quiet(self, deployment: Object, sets: Sequence[Object], pods: Sequence[Object]) -> bool:
+        """Whether its controller has nothing to do: all is done, or all that is new waits."""
+        own = [item for item in sets if _owned(item, [deployment])]
+        if not _seen(deployment) or not _agrees(deployment, own):
+            return False
+        if _rolled_out(deployment):
+            return True
+        wanted = deployment["spec"]["replicas"]
+        waiting = [pod for pod in pods if _owned(pod, own) and self.kubelet.waits(pod)]
+        return bool(waiting) and deployment["status"].get("updatedReplicas", 0) == wanted
+
+    async def _look_for_deserted(self) -> None:
+        """Who has once been reached through a Service is never to get no answer from it."""
+        services, pods = await self._list("Service"), await self._list("Pod")
+        leading = {_name(item) for item in services if any(_answers(item, pod) for pod in pods)}
+        self.deserted |= self._leading & {_name(item) for item in services} - leading
+        self._leading |= leading
 
     async def _look_for_dangling(self) -> None:
         """A pod must never start without its configuration: whatever mounts comes last."""
@@ -198,13 +210,35 @@ def _leaving(item: Object) -> bool:
 def _rolled_out(deployment: Object) -> bool:
     status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
     counts = {status.get(f"{of}eplicas", 0) for of in ("r", "updatedR", "readyR", "availableR")}
-    return _seen(deployment) and counts == {wanted}
+    return counts == {wanted}
 
 
-def _scaled(replica_set: Object) -> bool:
+def _counted(replica_set: Object, pods: Sequence[Object]) -> bool:
+    """Whether its controller has made the pods that are wanted, and knows how they are."""
+    own = [pod for pod in pods if _owned(pod, [replica_set])]
+    status = replica_set["status"]
     return (
-        _seen(replica_set) and replica_set["status"]["replicas"] == replica_set["spec"]["replicas"]
+        _seen(replica_set)
+        and len(own) == status["replicas"] == replica_set["spec"]["replicas"]
+        and status.get("readyReplicas", 0) == sum(map(is_ready, own))
     )
+
+
+def _agrees(deployment: Object, sets: Sequence[Object]) -> bool:
+    """Whether its controller has heard of what its ReplicaSets are."""
+    return all(
+        deployment.get("status", {}).get(count, 0)
+        == sum(item["status"].get(count, 0) for item in sets)
+        for count in ("replicas", "readyReplicas", "availableReplicas")
+    )
+
+
+def _answers(service: Object, pod: Object) -> bool:
+    """Whether a Service leads to this pod, and it listens."""
+    selector = service["spec"].get("selector") or {}
+    to_all = service["spec"].get("publishNotReadyAddresses", False)
+    listens = is_warm(pod) if to_all else is_ready(pod)
+    return listens and bool(selector.items() <= pod["metadata"]["labels"].items())
 
 
 def _seen(item: Object) -> bool:
@@ -213,10 +247,10 @@ def _seen(item: Object) -> bool:
 
 
 def _owned(item: Object, owners: Sequence[Object]) -> bool:
-    """Whether the owner is still there; a preflight is the HomeServer's own."""
+    """Whether it belongs to one of these, which is to stay."""
     living = {owner["metadata"]["uid"] for owner in owners if not _leaving(owner)}
     references = item["metadata"].get("ownerReferences", ())
-    return any(owner["uid"] in living or owner["kind"] == names.KIND for owner in references)
+    return any(owner["uid"] in living for owner in references)
 
 
 def _mounts(user: Object) -> list[tuple[str, str]]:

@@ -28,6 +28,7 @@ each_scenario = pytest.mark.parametrize(
 @each_scenario
 async def test_some_deaths_change_nothing(scenario: Scenario, transport: Transport) -> None:
     reference = await play(transport, scenario)
+    assert list(violations(reference, reference)) == []
     deaths = random.Random(SEED).sample(_deaths(reference), SAMPLE)  # noqa: S311 - a sample
 
     assert await _failures(transport, scenario, reference, deaths) == []

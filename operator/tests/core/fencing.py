@@ -1,0 +1,43 @@
+"""The launchers' rule, played: who must wait for whom, as pods and their ConfigMaps say."""
+
+import json
+from collections.abc import Mapping
+
+import yaml
+
+from homeserver_operator.api.names import FENCES_ANNOTATION
+from homeserver_operator.api.world import Object, ObjectKey
+
+
+def is_ready(item: Object) -> bool:
+    conditions = item.get("status", {}).get("conditions", ()) if item["kind"] == "Pod" else ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def conflict(pod: Object, other: Object, live: Mapping[ObjectKey, Object]) -> bool:
+    """Whether a pod must wait for another that runs: another epoch of a fence, or the same name."""
+    ours, theirs = epochs_of(pod), epochs_of(other)
+    if any(ours[fence] != theirs[fence] for fence in ours.keys() & theirs.keys()):
+        return True
+    name = _name(pod, live)
+    return pod is not other and name is not None and name == _name(other, live)
+
+
+def superseded(pod: Object, recorded: Mapping[str, int]) -> bool:
+    """Whether a higher epoch of one of its fences has ever been entered."""
+    return any(recorded.get(fence, 0) > epoch for fence, epoch in epochs_of(pod).items())
+
+
+def epochs_of(pod: Object) -> dict[str, int]:
+    text = pod["metadata"].get("annotations", {}).get(FENCES_ANNOTATION, "{}")
+    return {fence: mark["epoch"] for fence, mark in json.loads(text).items()}
+
+
+def _name(pod: Object, live: Mapping[ObjectKey, Object]) -> str | None:
+    """The name that its launcher.yaml gives; None for a pod's own, or of a pod that has none."""
+    for volume in pod["spec"].get("volumes", ()):
+        files = live.get(ObjectKey("ConfigMap", volume.get("configMap", {}).get("name", "")), {})
+        if "launcher.yaml" in files.get("data", {}):
+            name: str | None = yaml.safe_load(files["data"]["launcher.yaml"])["name"]
+            return name
+    return None
