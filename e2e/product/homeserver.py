@@ -11,7 +11,6 @@ from e2e.product.kube import Kube, Object, eventually
 
 PROCESS_LABEL = "homeserver-operator.io/process"
 GROUP_LABEL = "homeserver-operator.io/group"
-ROLE_LABEL = "homeserver-operator.io/role"
 
 CONVERGES = 240.0
 """Seconds for a change to take effect on a small, busy machine."""
@@ -96,7 +95,7 @@ class RunningHomeServer:
         Pods that are on their way out do not count.
         """
         found: dict[str, frozenset[str]] = {}
-        selector = f"homeserver-operator.io/homeserver={self.name},{ROLE_LABEL}!=preflight"
+        selector = f"homeserver-operator.io/homeserver={self.name}"
         for pod in self.kube.list("pods", selector):
             if "deletionTimestamp" in pod["metadata"]:
                 continue
