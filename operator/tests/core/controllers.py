@@ -31,6 +31,8 @@ class Controllers:
     def settle(self, live: Live) -> None:
         """As far as everything gets without the operator."""
         deployments = [key for key in live if key.kind == "Deployment"]
+        for found in self.replica_sets.values():
+            self._trim(found, live)
         for key in deployments:
             self._start(live[key], live)
         # Whoever gets in or goes may be whom another one waits for.

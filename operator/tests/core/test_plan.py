@@ -73,16 +73,18 @@ def test_generated_secrets_are_never_deleted(retention: str) -> None:
 def test_content_that_a_pod_still_mounts_is_kept() -> None:
     scenario = running(body=usual())
     maps = {key for key in scenario.cluster.live if key.kind == "ConfigMap"}
+    old_pods = {k: o for k, o in scenario.cluster.live.items() if k.kind == "Pod"}
     scenario.edit(logLevel="ERROR")
     scenario.step()
     scenario.cluster.settle()
-    old_pods = {k: o for k, o in scenario.cluster.live.items() if k.kind == "Pod"}
+    scenario.cluster.live |= old_pods
     scenario.step()
     scenario.cluster.live |= old_pods
     scenario.step()
     scenario.cluster.live |= old_pods
     scenario.step()
     assert maps <= set(scenario.cluster.live), "the pods of the old revision are still there"
+    scenario.cluster.settle()
     scenario.converge()
     assert not {key for key in maps if "-main-" in key.name} <= set(scenario.cluster.live)
 
