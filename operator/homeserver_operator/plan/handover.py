@@ -72,8 +72,9 @@ def let_go(rollout: Rollout) -> Iterator[Scale]:
         if rollout.live and rollout.live["spec"].get("replicas", 1):
             yield scale(rollout.live, 0, "no longer wanted")
         return
-    if rollout.current is None:
-        # The controller does not know of the new revision yet, and would start the old one again.
+    if rollout.current is None or not rollout.applied:
+        # The controller does not know of the new revision yet, and would start the old one again;
+        # or an edit is taken back, and the old one is the new one.
         return
     for replica_set in rollout.old:
         yield scale(replica_set, 0, f"{rollout.process} is handed over")
