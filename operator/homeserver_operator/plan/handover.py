@@ -39,25 +39,28 @@ def is_committed(
     """Whether an epoch switch is past the point of no return.
 
     It is once main's Service leads to the new revision, which is the first step of letting go, or
-    if a process has entered already, because the old ones died by themselves.
+    if a process has entered already, because the old ones died by themselves. Only a fence that
+    rises tells: at one that goes back to what lives, everybody is already.
     """
     main = rollouts[MAIN]
     if main.applied and main_service:
         selector = main_service["spec"].get("selector", {})
         if selector.get(REVISION_LABEL) == revision_of(main.wanted or {}):
             return True
+    telling = switch.risen or switch.fences
     return any(
         rollouts[process].applied
-        and (rollouts[process].ready or _entered(rollouts[process], switch, fences, world))
+        and not telling.isdisjoint(fences.of(process))
+        and (rollouts[process].ready or _entered(rollouts[process], telling, fences, world))
         for process in switch.members
     )
 
 
-def _entered(rollout: Rollout, switch: Switch, fences: Fences, world: World) -> bool:
+def _entered(rollout: Rollout, telling: frozenset[str], fences: Fences, world: World) -> bool:
     for pod in rollout.pods:
         held = world.states.get(pod["metadata"]["name"], {}).get("fences")
         if isinstance(held, dict) and any(
-            held.get(fence) == fences.marks[fence].epoch for fence in switch.fences
+            held.get(fence) == fences.marks[fence].epoch for fence in telling
         ):
             return True
     return False
@@ -69,8 +72,9 @@ def let_go(rollout: Rollout) -> Iterator[Scale]:
         if rollout.live and rollout.live["spec"].get("replicas", 1):
             yield scale(rollout.live, 0, "no longer wanted")
         return
-    if rollout.current is None:
-        # The controller does not know of the new revision yet, and would start the old one again.
+    if rollout.current is None or not rollout.applied:
+        # The controller does not know of the new revision yet, and would start the old one again;
+        # or an edit is taken back, and the old one is the new one.
         return
     for replica_set in rollout.old:
         yield scale(replica_set, 0, f"{rollout.process} is handed over")

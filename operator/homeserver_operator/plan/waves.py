@@ -15,35 +15,41 @@ from homeserver_operator.topology import Topology
 
 @dataclass(frozen=True)
 class Switch:
-    """An epoch switch: the fences that rise, and everybody who holds one, before or after."""
+    """An epoch switch: the fences that change, and everybody who holds one, before or after.
+
+    `risen` are those of which an earlier epoch is held. The others only go back to an epoch that
+    lives, from a later one that is not wanted any more.
+    """
 
     fences: frozenset[str]
+    risen: frozenset[str]
     members: tuple[str, ...]
 
 
 def find_switch(rollouts: Mapping[str, Rollout], fences: Fences) -> Switch | None:
     """The switch that is due: some fence is held, or to be held, at an epoch that is not wanted."""
-    rising = frozenset(
-        fence for rollout in rollouts.values() for fence in _other_epochs(rollout, fences)
-    )
-    if not rising:
+    others = {process: set(_other_epochs(rollout, fences)) for process, rollout in rollouts.items()}
+    found = frozenset[tuple[str, int]]().union(*others.values())
+    changing = frozenset(fence for fence, _epoch in found)
+    if not changing:
         return None
     return Switch(
-        rising,
-        tuple(
+        fences=changing,
+        risen=frozenset(fence for fence, epoch in found if epoch < fences.marks[fence].epoch),
+        members=tuple(
             process
             for process, rollout in rollouts.items()
-            if rising & set(_other_epochs(rollout, fences))
-            or (rollout.wanted and any(process in fences.holders[fence] for fence in rising))
+            if others[process]
+            or (rollout.wanted and any(process in fences.holders[fence] for fence in changing))
         ),
     )
 
 
-def _other_epochs(rollout: Rollout, fences: Fences) -> Iterator[str]:
+def _other_epochs(rollout: Rollout, fences: Fences) -> Iterator[tuple[str, int]]:
     for marks in rollout.holding:
         for fence, mark in marks.items():
             if fence in fences.marks and fences.marks[fence].epoch != mark.epoch:
-                yield fence
+                yield fence, mark.epoch
 
 
 def order(

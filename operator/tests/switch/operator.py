@@ -93,9 +93,9 @@ class Operator:
 
         It may if it has decided so, or looks at what was asked for a moment ago.
         """
-        planned = [what for kind, what in self._writing if kind == "step"]
-        words = [*self.writes, *(type(what).__name__.lower() for what in planned)]
-        return bool(self._seen) or any(each.startswith("scale") for each in words)
+        planned = [_words(kind, what) for kind, what in self._writing]
+        going = ("scale", "delete Deployment")
+        return bool(self._seen) or any(each.startswith(going) for each in [*self.writes, *planned])
 
     @property
     def busy(self) -> bool:
@@ -149,7 +149,7 @@ class Operator:
             self.death = None
             self.die()
             return "dies before a write"
-        words = "status" if kind == "status" else f"{type(what).__name__.lower()} {_about(what)}"
+        words = _words(kind, what)
         self.writes.append(words)
         try:
             match kind:
@@ -169,10 +169,12 @@ class Operator:
         return words
 
 
-def _about(what: Any) -> str:
+def _words(kind: str, what: Any) -> str:
+    if kind == "status":
+        return kind
     if isinstance(what, Generate):
-        return str(what.manifest["metadata"]["name"])
-    return f"{what.key.kind}/{what.key.name}: {what.reason}"
+        return f"generate {what.manifest['metadata']['name']}"
+    return f"{type(what).__name__.lower()} {what.key.kind}/{what.key.name}: {what.reason}"
 
 
 def _read(name: str, objects: Objects, kubelet: Kubelet, seen: dict[str, Any]) -> Any:

@@ -24,7 +24,7 @@ from homeserver_operator.api.world import ObjectKey
 PATIENCE = 30_000
 """Steps after which a world that is still moving will not come to rest."""
 
-NAPS = 60
+NAPS = 3
 """How often in a row an operator may look again by itself while nothing else moves."""
 
 

@@ -155,8 +155,9 @@ def _free(stage: Stage, sim: Simulation, spec: dict[str, Any]) -> set[str]:
         if not machine.launcher or machine.launcher.launch.name != name:
             continue
         process = sim.objects.live[ObjectKey("Pod", name)]["metadata"]["labels"][PROCESS_LABEL]
-        template = sim.objects.live[_deployment(sim, process)]["spec"]["template"]
-        if template_epochs(template) == machine.launcher.launch.fences:
+        live = sim.objects.live.get(_deployment(sim, process))
+        # A group that only serves, and is gone already, comes anew.
+        if not live or template_epochs(live["spec"]["template"]) == machine.launcher.launch.fences:
             free.add(process)
     return free
 

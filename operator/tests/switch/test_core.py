@@ -5,7 +5,10 @@ must look like in `settled`.
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,22 +21,49 @@ from tests.switch.operator import Core, Operator
 from tests.switch.simulation import Simulation
 from tests.switch.stories import Stage
 
-from homeserver_operator.api import actions
+# A story with the same seed is the same story.
+pytestmark = pytest.mark.repeat(1)
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(actions, "Scale"), reason="the core does not plan hand-overs yet"
-)
 
-SEEDS = range(4)
-FEW = range(1)
-MANY = range(200)
-DEATHS = 7
-"""Of so many deaths a quick run dies one; `make soak` dies all."""
+@dataclass(frozen=True)
+class Effort:
+    """How many stories are told of one case: seeds, and of `stride` moments one."""
 
-each_edit = pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
+    seeds: range
+    stride: int
+
+
+QUICK = Effort(range(1), 20)
+SOAK = Effort(range(2), 1)
+SAMPLE = 4
+"""So many cases of a table are told quickly; all of them in a soak."""
+
 MORE_WRITERS = EDITS["event persisters 1 to 3: all"]
 BY_OTHERS = [{"name": "sync", "serves": ["sync"]}, *USUAL[1:]]
 """A group whose size is not ours."""
+
+
+def told_of(
+    names: str, table: Mapping[str, Any], *, sample: int = SAMPLE, soak: Effort = SOAK
+) -> pytest.MarkDecorator:
+    """Parameters `names` and `effort`."""
+    quick = Random(0).sample([*table], min(sample, len(table)))  # noqa: S311 - no secret
+    values = {name: each if isinstance(each, tuple) else (each,) for name, each in table.items()}
+    return pytest.mark.parametrize(
+        f"{names}, effort",
+        [pytest.param(*values[name], QUICK, id=name) for name in quick]
+        + [
+            pytest.param(*each, soak, id=f"{name} (soak)", marks=pytest.mark.soak)
+            for name, each in values.items()
+        ],
+    )
+
+
+either = pytest.mark.parametrize(
+    "effort",
+    [pytest.param(QUICK), pytest.param(SOAK, marks=pytest.mark.soak)],
+    ids=["quick", "soak"],
+)
 
 
 def stage(workers: list[dict[str, Any]]) -> Stage:
@@ -56,64 +86,53 @@ def spec_of(on: Stage, edit: Edit) -> dict[str, Any]:
     return {**on.base.objects.homeserver["spec"], "workers": edit.after, **edit.also}
 
 
-@each_edit
-def test_an_edit_restarts_whom_it_concerns(edit: Edit) -> None:
+@told_of("edit", EDITS, sample=len(EDITS), soak=Effort(range(20), 1))
+def test_an_edit_restarts_whom_it_concerns(edit: Edit, effort: Effort) -> None:
     on = stage(edit.before)
-    for seed in SEEDS:
+    for seed in effort.seeds:
         stories.edited(on, spec_of(on, edit), set(edit.restarts), seed)
 
 
-@each_edit
-def test_the_operator_may_die_at_any_write(edit: Edit) -> None:
+@told_of("edit", EDITS)
+def test_the_operator_may_die_at_any_write(edit: Edit, effort: Effort) -> None:
     on = stage(edit.before)
-    for seed in FEW:
-        for death in [*stories.deaths(on, spec_of(on, edit), seed)][::DEATHS]:
+    for seed in effort.seeds:
+        for death in [*stories.deaths(on, spec_of(on, edit), seed)][:: effort.stride]:
             stories.dies(on, spec_of(on, edit), death, seed)
 
 
-@each_edit
-def test_an_edit_may_be_taken_back_at_any_time(edit: Edit) -> None:
+@told_of("edit", EDITS)
+def test_an_edit_may_be_taken_back_at_any_time(edit: Edit, effort: Effort) -> None:
     on = stage(edit.before)
-    for seed in FEW:
+    for seed in effort.seeds:
         steps = 0
         while stories.reverted(on, spec_of(on, edit), steps, seed):
-            steps += 47
+            steps += 8 * effort.stride
 
 
-@pytest.mark.parametrize(
-    "second", ["the image: all", "federation senders 1 to 2: main and the sender"]
-)
-def test_an_edit_may_come_on_top_of_another(second: str) -> None:
+SECOND = {
+    name: EDITS[name]
+    for name in ("the image: all", "federation senders 1 to 2: main and the sender")
+}
+
+
+@told_of("second", SECOND)
+def test_an_edit_may_come_on_top_of_another(second: Edit, effort: Effort) -> None:
     """Whoever has let the old go finishes first: else nobody serves until a third are warm."""
     on = stage(USUAL)
     first = spec_of(on, MORE_WRITERS)
-    other = EDITS[second]
-    both = {**first, **other.also}
-    if not other.also:
-        both["workers"] = other.after
-    for seed in SEEDS:
-        for steps in range(0, 480, 60):
+    both = {**first, **(second.also or {"workers": second.after})}
+    for seed in effort.seeds:
+        for steps in range(0, 480, 8 * effort.stride):
             unheard = stories.edited_again(on, first, both, steps=steps, seed=seed)
             assert not unheard, f"nobody listened for {unheard}"
 
 
-@each_edit
-def test_processes_may_die_in_the_middle(edit: Edit) -> None:
+@told_of("edit", EDITS, soak=Effort(range(20), 1))
+def test_processes_may_die_in_the_middle(edit: Edit, effort: Effort) -> None:
     on = stage(edit.before)
-    for seed in SEEDS:
+    for seed in effort.seeds:
         stories.troubled(on, spec_of(on, edit), seed)
-
-
-@pytest.mark.soak
-@each_edit
-def test_many_stories(edit: Edit) -> None:
-    on = stage(edit.before)
-    for death in stories.deaths(on, spec_of(on, edit), 0):
-        stories.dies(on, spec_of(on, edit), death, 0)
-    for seed in MANY:
-        stories.edited(on, spec_of(on, edit), set(edit.restarts), seed)
-        stories.troubled(on, spec_of(on, edit), seed)
-        stories.reverted(on, spec_of(on, edit), 3 * seed, seed)
 
 
 def _refused(sim: Simulation, known: frozenset[str]) -> None:
@@ -142,56 +161,64 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize(("name", "spoil"), SPOILT.values(), ids=SPOILT.keys())
-def test_what_never_runs_harms_nobody(name: str, spoil: Any) -> None:
+@told_of("name, spoil", SPOILT)
+def test_what_never_runs_harms_nobody(name: str, spoil: Any, effort: Effort) -> None:
     on = stage(USUAL)
-    for seed in SEEDS:
+    for seed in effort.seeds:
         stories.hopeless(on, spec_of(on, EDITS[name]), spoil, seed)
 
 
-def test_without_an_epoch_only_who_is_refused_stays_as_it_was() -> None:
+@either
+def test_without_an_epoch_only_who_is_refused_stays_as_it_was(effort: Effort) -> None:
     """The others have been replaced one by one, and are again when the edit is taken back."""
     on = stage(USUAL)
     after = spec_of(on, EDITS["an option of everybody: all"])
-    for seed in SEEDS:
+    for seed in effort.seeds:
         stories.hopeless(on, after, _one_is_refused, seed, frozenset({"persister-0"}))
 
 
-def test_a_homeserver_that_is_made_again_goes_on_after_its_epochs() -> None:
+@either
+def test_a_homeserver_that_is_made_again_goes_on_after_its_epochs(effort: Effort) -> None:
     on = stage(USUAL)
-    for seed in SEEDS:
+    for seed in effort.seeds:
         stories.recreated(on, spec_of(on, MORE_WRITERS), seed)
 
 
-def test_a_status_that_was_lost_changes_nothing() -> None:
+@either
+def test_a_status_that_was_lost_changes_nothing(effort: Effort) -> None:
     on = stage(USUAL)
-    for seed in SEEDS:
+    for seed in effort.seeds:
         stories.status_lost(on, spec_of(on, MORE_WRITERS), seed)
 
 
-@pytest.mark.parametrize("process", ["main", "persister-0", "sync"])
-def test_somebody_restarts_a_deployment_by_hand(process: str) -> None:
+PROCESSES = {name: name for name in ("main", "persister-0", "sync")}
+
+
+@told_of("process", PROCESSES)
+def test_somebody_restarts_a_deployment_by_hand(process: str, effort: Effort) -> None:
     on = stage(USUAL)
-    for seed in SEEDS:
+    for seed in effort.seeds:
         stories.restart_by_hand(on, process, 0, seed)
-        after = {"workers": MORE_WRITERS.after}
-        stories.restart_by_hand(on, process, 40 * seed, seed, **after)
+        for steps in range(0, 480, 12 * effort.stride):
+            stories.restart_by_hand(on, process, steps, seed, workers=MORE_WRITERS.after)
 
 
-@pytest.mark.parametrize("process", ["main", "persister-0", "sync"])
-def test_somebody_rolls_a_deployment_back_by_hand(process: str) -> None:
+@told_of("process", PROCESSES)
+def test_somebody_rolls_a_deployment_back_by_hand(process: str, effort: Effort) -> None:
     on = stage(USUAL)
-    for seed in SEEDS:
-        stories.undone_by_hand(on, process, spec_of(on, MORE_WRITERS), 60 * seed, seed)
+    for seed in effort.seeds:
+        for steps in range(0, 480, 12 * effort.stride):
+            stories.undone_by_hand(on, process, spec_of(on, MORE_WRITERS), steps, seed)
 
 
-@pytest.mark.parametrize("replicas", [1, 3, 5])
-def test_an_autoscaler_changes_its_mind_in_the_middle(replicas: int) -> None:
+@told_of("replicas", {f"{number} pods": number for number in (1, 3, 5)})
+def test_an_autoscaler_changes_its_mind_in_the_middle(replicas: int, effort: Effort) -> None:
     on = stage(BY_OTHERS)
     after = {**on.base.objects.homeserver["spec"],
              "workers": [BY_OTHERS[0], USUAL[1], persister(3), sender(1)]}  # fmt: skip
-    for seed in SEEDS:
-        stories.scaled_by_others(on, "sync", replicas, after, steps=40 * seed, seed=seed)
+    for seed in effort.seeds:
+        for steps in range(0, 480, 12 * effort.stride):
+            stories.scaled_by_others(on, "sync", replicas, after, steps=steps, seed=seed)
 
 
 def test_the_table_names_processes_that_exist() -> None:
