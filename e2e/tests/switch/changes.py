@@ -26,8 +26,9 @@ class Change:
     """An edit of the spec, and what comes of it.
 
     `waves` are the processes of before and after that get new pods, in their order; `ends` and
-    `starts` those that go and come. Every other process keeps its pods. `rises` names the fences
-    whose holders change over together; then all of it is one wave.
+    `starts` those that go and come, `scales` those of which there are more pods then. Everybody
+    else keeps theirs. `rises` names the fences whose holders change over together; then all of it
+    is one wave.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Change:
     waves: tuple[tuple[str, ...], ...] = ()
     ends: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
+    scales: tuple[str, ...] = ()
     rises: frozenset[str] = frozenset()
 
     @property
@@ -61,9 +63,7 @@ def _renamed(name: str, other: str) -> Callable[[Spec], None]:
 
 
 def _pushers(spec: Spec) -> None:
-    spec["workers"].append(
-        {"name": "pusher", "replicas": 2, "runs": ["pusher"], **spec["main"]}
-    )
+    spec["workers"].append({"name": "pusher", "replicas": 2, "runs": ["pusher"], **spec["main"]})
 
 
 def _background_moved(spec: Spec) -> None:
@@ -110,7 +110,7 @@ GROWS: Final[Sequence[Change]] = (
         starts=("pusher-0", "pusher-1"),
         rises=PUSH,
     ),
-    Change("a group of readers is scaled: nobody", _number("reader", 3)),
+    Change("a group of readers is scaled: nobody", _number("reader", 3), scales=("reader",)),
     Change(
         "the log level of one group: this group",
         _log_level("typing", "WARNING"),
@@ -162,9 +162,7 @@ SHRINKS: Final[Sequence[Change]] = (
     Change(
         "the writer of typing moves: everybody, together",
         _renamed("typing", "typist"),
-        waves=(
-            ("main", "keeper-0", "keeper-1", "sender-0", "pusher-0", "reader", "background-0"),
-        ),
+        waves=(("main", "keeper-0", "keeper-1", "sender-0", "pusher-0", "reader", "background-0"),),
         ends=("typing-0",),
         starts=("typist-0",),
         rises=TOPOLOGY,

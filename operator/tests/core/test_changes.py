@@ -23,6 +23,7 @@ def test_a_change_restarts_those_whom_it_concerns(number: int) -> None:
         "restarts": change.restarts,
         "ends": set(change.ends),
         "starts": set(change.starts),
+        "scales": set(change.scales),
         "rises": change.rises,
         "order": _order(change),
     }
@@ -47,6 +48,7 @@ def _go_through() -> Iterator[dict[str, Any]]:
     scenario.converge()
     for change in TABLE:
         before, epochs = _templates(scenario), scenario.body["status"]["epochs"]
+        numbers = _numbers(scenario)
         spec = copy.deepcopy(scenario.body["spec"])
         change.edit(spec)
         scenario.replace(spec)
@@ -59,6 +61,7 @@ def _go_through() -> Iterator[dict[str, Any]]:
             "restarts": {p for p in before.keys() & after.keys() if before[p] != after[p]},
             "ends": before.keys() - after.keys(),
             "starts": after.keys() - before.keys(),
+            "scales": {p for p in after if p in numbers and _numbers(scenario)[p] != numbers[p]},
             "rises": {fence for fence, epoch in later.items() if epoch == epochs[fence] + 1},
             "order": [{restart.process for restart in wave.restarts} for wave in waves],
         }
@@ -71,3 +74,9 @@ def _templates(scenario: Scenario) -> dict[str, Any]:
         for live in scenario.cluster.world.of_kind("Deployment").values()
     }
 
+
+def _numbers(scenario: Scenario) -> dict[str, int]:
+    return {
+        live["metadata"]["labels"][PROCESS_LABEL]: live["spec"]["replicas"]
+        for live in scenario.cluster.world.of_kind("Deployment").values()
+    }
