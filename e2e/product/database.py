@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import make_dsn
 
 from e2e.product.kube import Kube
 from e2e.product.overlaps import Deed
 from homeserver_runtime.label import parse
 
-PORT = 5432
 _INSTALL = """
 CREATE SCHEMA IF NOT EXISTS audit;
 CREATE TABLE IF NOT EXISTS audit.writes (at timestamptz, application text, what text);
@@ -34,27 +34,17 @@ $note$;
 # The launchers' own, where those write that only ask to enter.
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> %s"
 _FENCES = "homeserver_fences"
+_TRIGGER = """
+CREATE OR REPLACE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON "{table}"
+FOR EACH STATEMENT EXECUTE FUNCTION audit.note()
+"""
 
 
 @dataclass(frozen=True)
 class Database:
-    """The managed PostgreSQL of a homeserver, reached by its Service's address."""
+    """One homeserver's database, as its own role sees it."""
 
-    kube: Kube
-    homeserver: str
-
-    @property
-    def dsn(self) -> str:
-        """How the homeserver's own role comes in; the password is its generated one."""
-        service = self.kube.get("service", f"{self.homeserver}-postgres")
-        secret = self.kube.get("secret", f"{self.homeserver}-postgres")["data"]
-        (password,) = secret.values()
-        host = service["spec"]["clusterIP"]
-        word = base64.b64decode(password).decode()
-        return (
-            f"host={host} port={PORT} dbname=synapse user=synapse password='{word}' "
-            "connect_timeout=2 application_name=e2e"
-        )
+    dsn: str
 
     def note_writes(self) -> None:
         """From now on every writing statement is noted."""
@@ -62,10 +52,7 @@ class Database:
             cursor.execute(_INSTALL)
             cursor.execute(_TABLES, (_FENCES,))
             for (table,) in cursor.fetchall():
-                cursor.execute(
-                    f'CREATE OR REPLACE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON "{table}"'
-                    " FOR EACH STATEMENT EXECUTE FUNCTION audit.note()"
-                )
+                cursor.execute(_TRIGGER.format(table=table))
 
     def forget_writes(self) -> None:
         """Begin anew."""
@@ -81,20 +68,36 @@ class Database:
             found = [Deed(at, parse(application), what) for at, application, what in cursor]
         return [deed for deed in found if deed.label.epochs]
 
-    def make_another(self, name: str, password: str) -> None:
-        """One more database on the same server, of a role of the same name."""
-        for statement in (
-            f"CREATE ROLE {name} LOGIN PASSWORD '{password}'",
-            f"CREATE DATABASE {name} OWNER {name}",
-        ):
-            self.kube.run(
-                *("exec", f"deployment/{self.homeserver}-postgres", "--"),
-                *("psql", "-h", "/tmp", "-U", "postgres", "-c", statement),  # noqa: S108 - its socket
-            )
-
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Any]:
         with contextlib.closing(psycopg2.connect(self.dsn)) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 yield cursor
+
+
+def managed(kube: Kube, homeserver: str) -> Database:
+    """The managed PostgreSQL's, by its Service's address and the generated password."""
+    host = kube.get("service", f"{homeserver}-postgres")["spec"]["clusterIP"]
+    (password,) = kube.get("secret", f"{homeserver}-postgres")["data"].values()
+    return Database(
+        make_dsn(
+            host=host,
+            dbname="synapse",
+            user="synapse",
+            password=base64.b64decode(password).decode(),
+            connect_timeout=2,
+        )
+    )
+
+
+def make_another(kube: Kube, homeserver: str, name: str, password: str) -> None:
+    """One more database on the same server, of a role of the same name."""
+    for statement in (
+        f"CREATE ROLE {name} LOGIN PASSWORD '{password}'",
+        f"CREATE DATABASE {name} OWNER {name}",
+    ):
+        kube.run(
+            *("exec", f"deployment/{homeserver}-postgres", "--"),
+            *("psql", "-h", "/tmp", "-U", "postgres", "-c", statement),  # noqa: S108 - its socket
+        )

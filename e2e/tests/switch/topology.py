@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from e2e.cluster.pki import Authority
 from e2e.product.accounts import misheard, unacknowledged, wrongly_pushed
-from e2e.product.database import Database
+from e2e.product.database import Database, make_another, managed
 from e2e.product.homeserver import RunningHomeServer
 from e2e.product.http import wait_answering
 from e2e.product.installation import Installation
@@ -169,7 +169,6 @@ def bring_up(installation: Installation, directory: Path) -> Pair:
     """
     hub, peer = (RunningHomeServer(installation, resource) for resource in resources())
     kube, recording = installation.kube, Recording(installation.kube)
-    database = Database(kube, hub.name)
     authority = Authority(directory)
     authority.create()
     password = secrets.token_urlsafe(16)
@@ -181,7 +180,8 @@ def bring_up(installation: Installation, directory: Path) -> Pair:
     recording.start()
     hub.apply(hub.resource)
     hub.wait_ready(seconds=STARTS)
-    database.make_another("peer", password)
+    make_another(kube, hub.name, "peer", password)
+    database = managed(kube, hub.name)
     peer.apply(peer.resource)
     peer.wait_ready(seconds=STARTS)
     for server in (hub, peer):
