@@ -116,6 +116,15 @@ def another_name(name: str) -> str | None:
     return local.name_again(images.IMAGES[name], "again")
 
 
+def kill_container(identity: str) -> None:
+    """Kill a container's processes at once, in the rig's own cluster; the kubelet starts it anew.
+
+    Raises RigError if there is no such container.
+    """
+    local = LocalCluster.of(Instance.from_environment())
+    local.kill(identity)
+
+
 def _current() -> Cluster:
     registry = _required(REGISTRY_VARIABLE, "the registry that `images --push` was given")
     kubeconfig = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")

@@ -123,6 +123,11 @@ class Cluster:
         run_logged(command, title=title, log=cache.log_file(f"tag-{image.name}"))
         return other
 
+    def kill(self, container: str) -> None:
+        """Send SIGKILL to all processes of a container; raises RigError if it does not run."""
+        command = self.node.ctr("tasks", "kill", "--all", "--signal=SIGKILL", container)
+        run_logged(command, title=f"killing {container}", log=cache.log_file("kill"))
+
     def _start(self, name: str, command: list[str | Path], kubeconfig: Path | None = None) -> None:
         environment = {"PATH": debian.PATH, "HOME": str(self.instance.state)}
         if kubeconfig:

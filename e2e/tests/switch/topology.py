@@ -85,7 +85,11 @@ class Pair:
     hub: RunningHomeServer
     peer: RunningHomeServer
     recording: Recording
-    database: Database
+
+    @property
+    def database(self) -> Database:
+        """The hub's; its address is another one when the hub has been made anew."""
+        return managed(self.hub.kube, self.hub.name)
 
     @contextmanager
     def talk(self) -> Iterator[Talk]:
@@ -181,7 +185,6 @@ def bring_up(installation: Installation, directory: Path) -> Pair:
     hub.apply(hub.resource)
     hub.wait_ready(seconds=STARTS)
     make_another(kube, hub.name, "peer", password)
-    database = managed(kube, hub.name)
     peer.apply(peer.resource)
     peer.wait_ready(seconds=STARTS)
     for server in (hub, peer):
@@ -191,8 +194,9 @@ def bring_up(installation: Installation, directory: Path) -> Pair:
         wait_answering(
             installation.cluster.ingress, server.host, ["/_matrix/federation/v1/version"]
         )
-    database.note_writes()
-    return Pair(hub, peer, recording, database)
+    pair = Pair(hub, peer, recording)
+    pair.database.note_writes()
+    return pair
 
 
 def take_away(pair: Pair) -> None:
