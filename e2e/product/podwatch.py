@@ -88,13 +88,7 @@ def watching(kube: Kube, homeserver: str) -> Iterator[PodWatch]:
 
 
 def _read(process: subprocess.Popen[str], seen: PodWatch) -> None:
-    decoder, text = json.JSONDecoder(), ""
     assert process.stdout is not None
-    # kubectl writes one indented document after the other.
     for line in process.stdout:
-        text += line
-        if line != "}\n":
-            continue
-        event, _ = decoder.raw_decode(text)
-        text = ""
+        event = json.loads(line)
         seen.take(event["type"], event["object"])
