@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from e2e.product.traffic import Heard, Message
+from e2e.product.talk import Heard, Message
 
 
 def unacknowledged(messages: Iterable[Message]) -> list[str]:

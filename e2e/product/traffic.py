@@ -1,196 +1,141 @@
-"""People who talk all the time, and what came of each word of theirs.
+"""A steady stream of a few people's requests, and how each of them fared.
 
-Every message has its number and keeps its transaction id until it is acknowledged, as clients do.
-`accounts` judges afterwards whether anything was lost or doubled.
+An open loop: requests begin when they are due, whether or not earlier ones have been answered, so
+that a pause shows as what it costs. Bounded in number and time; judges nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 
-from e2e.product.kube import Object, eventually
 from e2e.product.matrix import User
+from e2e.product.plain import Answer
 
-CLIENT = "/_matrix/client/v3"
-PAUSE = 0.5
-"""Seconds between an acknowledgement and the same speaker's next message."""
-
-RETRY = 0.2
-ENDS = 120.0
-"""Seconds for everything that was said to be acknowledged and heard in the end."""
-
-_FILTER = {"room": {"timeline": {"limit": 1000}}, "presence": {"types": []}}
-
-
-@dataclass
-class Message:
-    """One message; times are of the monotonic clock."""
-
-    room: str
-    speaker: str
-    number: int
-    began: float
-    acknowledged: float | None = None
-    event: str = ""
-    failures: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """What it says, which nothing else does."""
-        return f"{self.number} of {self.speaker}"
+SYNC_MILLISECONDS = 10_000
 
 
 @dataclass(frozen=True)
-class Heard:
-    """An event as a listener's /sync brought it."""
+class Outcome:
+    """One request: when it began (monotonic seconds), how long it took, how it ended.
 
-    room: str
-    sender: str
-    text: str
-    event: str
+    `status` is 0 where no answer came; `problem` then says why.
+    """
+
+    kind: str
+    began: float
+    seconds: float
+    status: int
+    problem: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the client got anything but what it asked for."""
+        return not 200 <= self.status < 300
 
 
 @dataclass
-class Listener:
-    """What one user's /sync has brought, in its order."""
-
-    heard: list[Heard] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    # Timelines that came with a gap, after which something may be missing.
-    gaps: int = 0
-
-
 class Traffic:
-    """Speakers and listeners, who are all in all rooms."""
+    """What `users`, all in `room`, do from `flow` on: send, read, sync.
 
-    def __init__(self, speakers: Sequence[User], listeners: Sequence[User], rooms: Sequence[str]):
-        self._speakers = speakers
-        self._rooms = rooms
-        self._stop = threading.Event()
-        self.listeners = {user.id: Listener() for user in listeners}
-        self._ears = listeners
-        self.messages: list[Message] = []
+    `acknowledged` are the numbered texts that the server said it has.
+    """
 
-    async def run(self) -> None:
-        """Talk until `stop`, and then until everything is acknowledged and heard, or long after."""
-        async with asyncio.TaskGroup() as group:
-            ears = [group.create_task(self._listen(user)) for user in self._ears]
-            mouths = [group.create_task(self._speak(user)) for user in self._speakers]
-            await asyncio.wait(mouths)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ENDS):
-                    await self._all_heard()
-            # What comes twice has had a whole round of /sync to come.
-            await asyncio.sleep(2)
-            for ear in ears:
-                ear.cancel()
+    users: Sequence[User]
+    room: str
+    outcomes: list[Outcome] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
+    _number: int = 0
 
-    def stop(self) -> None:
-        """Say nothing new."""
-        self._stop.set()
+    @contextlib.asynccontextmanager
+    async def flow(self, per_second: float) -> AsyncIterator[Traffic]:
+        """Requests flow while the block runs; what is under way when it ends is waited for."""
+        ends = asyncio.Event()
+        people = [asyncio.create_task(self._follow(user, ends)) for user in self.users]
+        source = asyncio.create_task(self._send_all(per_second, ends))
+        try:
+            yield self
+        finally:
+            ends.set()
+            await asyncio.gather(source, *people)
 
-    def acknowledged(self) -> int:
-        """How many messages are acknowledged by now."""
-        return sum(message.acknowledged is not None for message in self.messages)
-
-    def flows(self, count: int = 12, *, seconds: float = 60.0) -> None:
-        """Wait until so many more messages are acknowledged; raises WaitError."""
-        wanted = self.acknowledged() + count
-        eventually(
-            self.acknowledged,
-            lambda seen: seen >= wanted,
-            what=f"{count} messages",
-            seconds=seconds,
-        )
-
-    def between(self, began: float, ended: float) -> list[Message]:
-        """Messages that waited for an answer at some time in between."""
+    def between(self, since: float, until: float) -> list[Outcome]:
+        """Requests of which a part lies between two moments."""
         return [
-            message
-            for message in self.messages
-            if message.began < ended and (message.acknowledged or ended) > began
+            outcome
+            for outcome in self.outcomes
+            if outcome.began < until and outcome.began + outcome.seconds > since
         ]
 
-    async def _speak(self, user: User) -> None:
-        number = 0
-        while not self._stop.is_set():
-            room = self._rooms[number % len(self._rooms)]
-            message = Message(room, user.id, number, time.monotonic())
-            self.messages.append(message)
-            await self._say(user, message)
-            number += 1
-            await asyncio.sleep(PAUSE)
+    async def _send_all(self, per_second: float, ends: asyncio.Event) -> None:
+        began, due = time.monotonic(), 0
+        under_way: set[asyncio.Task[None]] = set()
+        while not ends.is_set():
+            task = asyncio.create_task(self._step(due))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            due += 1
+            wait = began + due / per_second - time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ends.wait(), max(wait, 0))
+        await asyncio.gather(*under_way)
 
-    async def _say(self, user: User, message: Message) -> None:
-        path = f"{CLIENT}/rooms/{quote(message.room)}/send/m.room.message/{message.number}"
-        content = {"msgtype": "m.text", "body": message.text}
-        while not (self._stop.is_set() and time.monotonic() > message.began + ENDS):
-            answer = await _answer(user, "PUT", path, content, message.failures)
-            if answer is not None:
-                message.event = answer["event_id"]
-                message.acknowledged = time.monotonic()
-                return
-            await asyncio.sleep(RETRY)
+    async def _step(self, due: int) -> None:
+        user = self.users[due % len(self.users)]
+        if due % 2:
+            await self._timed(
+                "read", lambda: user.call("GET", f"{_room(self.room)}/joined_members")
+            )
+            return
+        self._number += 1
+        text = f"message {self._number}"
+        path = f"{_room(self.room)}/send/m.room.message/t{self._number}-{id(self):x}"
+        body = {"msgtype": "m.text", "body": text}
+        outcome = await self._timed("send", lambda: user.call("PUT", path, body))
+        if not outcome.failed:
+            self.acknowledged.append(text)
 
-    async def _listen(self, user: User) -> None:
-        listener = self.listeners[user.id]
-        path = f"{CLIENT}/sync?filter={quote(json.dumps(_FILTER))}"
+    async def _follow(self, user: User, ends: asyncio.Event) -> None:
+        """A client that always has a sync under way."""
         since = ""
-        while True:
-            answer = await _answer(user, "GET", f"{path}{since}", None, listener.failures)
-            if answer is None:
-                await asyncio.sleep(RETRY)
-                continue
-            for room, joined in answer.get("rooms", {}).get("join", {}).items():
-                timeline = joined.get("timeline", {})
-                listener.gaps += bool(since and timeline.get("limited"))
-                listener.heard += _messages(room, timeline.get("events", ()))
-            since = f"&timeout=5000&since={answer['next_batch']}"
+        while not ends.is_set():
+            path = f"/_matrix/client/v3/sync?timeout={SYNC_MILLISECONDS if since else 0}"
+            if since:
+                path += f"&since={quote(since, safe='')}"
+            answers: list[Any] = []
 
-    async def _all_heard(self) -> None:
-        said = {message.event for message in self.messages}
-        for listener in self.listeners.values():
-            while not said <= {heard.event for heard in listener.heard}:  # noqa: ASYNC110 - lists
-                await asyncio.sleep(RETRY)
+            async def ask(path: str = path, answers: list[Any] = answers) -> Answer:
+                answers.append(await user.call("GET", path))
+                found: Answer = answers[0]
+                return found
 
+            outcome = await self._timed("sync", ask)
+            if outcome.failed:
+                await asyncio.sleep(0.1)
+            else:
+                since = answers[0].content["next_batch"]
 
-def _messages(room: str, events: Sequence[Object]) -> Iterator[Heard]:
-    for event in events:
-        if event["type"] == "m.room.message":
-            yield Heard(room, event["sender"], event["content"]["body"], event["event_id"])
-
-
-async def _answer(
-    user: User, method: str, path: str, body: object, failures: list[str]
-) -> Object | None:
-    """The answer's content; None after a failure, which is noted."""
-    try:
-        answer = await user.call(method, path, body)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        failures.append(type(error).__name__)
-        return None
-    if answer.status != 200:
-        failures.append(f"{answer.status} {answer.error}".strip())
-        return None
-    content: Object = answer.content
-    return content
+    async def _timed(self, kind: str, ask: Callable[[], Any]) -> Outcome:
+        began = time.monotonic()
+        status, problem = 0, ""
+        try:
+            answer: Answer = await ask()
+            status = answer.status
+            if not 200 <= status < 300:
+                problem = str(answer.content)[:200]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            problem = f"{type(error).__name__}: {error}"
+        outcome = Outcome(kind, began, time.monotonic() - began, status, problem)
+        self.outcomes.append(outcome)
+        return outcome
 
 
-async def history(user: User, room: str) -> list[Heard]:
-    """All messages of a room, oldest first, as pagination has them."""
-    path, pages, end = f"{CLIENT}/rooms/{quote(room)}/messages?dir=b&limit=200", [], ""
-    while True:
-        answer = await user.ask("GET", f"{path}{end}")
-        pages += [*_messages(room, answer["chunk"])]
-        if not answer.get("end"):
-            return pages[::-1]
-        end = f"&from={quote(answer['end'])}"
+def _room(room: str) -> str:
+    return f"/_matrix/client/v3/rooms/{quote(room, safe='')}"

@@ -76,6 +76,9 @@ class Launch:
     config_from: tuple[Path, ...] = ()
     fences: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Fences that this process must hold to run, with their epochs; none: it just runs."""
+    late_seconds: float = 0
+    """For how long at most a process that is to stop still accepts clients' connections: whoever
+    dials pods by their own addresses learns late that one goes."""
     well_known_server: str | None = None
     """What /.well-known/matrix/server answers, where Synapse's own answer is another."""
     pod_name: str | None = None
@@ -135,7 +138,7 @@ def read_text(path: Path) -> str:
 
 _KEYS = {
     *("version", "name", "role", "probe_port", "database", "config_from", "well_known_server"),
-    "fences",
+    *("fences", "late_seconds"),
 }
 
 
@@ -176,6 +179,7 @@ class _Reader:
             password_file=self._file("database.password_file", database.get("password_file")),
             config_from=self._config_from(),
             fences=self._fences(),
+            late_seconds=self._late_seconds(),
             well_known_server=self._well_known_server(),
             pod_name=pod_name,
         )
@@ -229,6 +233,12 @@ class _Reader:
             if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 < epoch < 2**31:
                 raise self._refusal(f"fences.{name}", f"must be a positive epoch, not {epoch!r}")
         return {str(name): epoch for name, epoch in fences.items()}
+
+    def _late_seconds(self) -> float:
+        value = self._content.get("late_seconds", 0)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 10:
+            raise self._refusal("late_seconds", f"must be 0 to 10 seconds, not {value!r}")
+        return value
 
     def _refuse_unknown(self, prefix: str, content: Mapping[str, Any], known: set[str]) -> None:
         # A key that is passed over in silence is a setting that somebody believes to be in force.

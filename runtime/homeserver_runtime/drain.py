@@ -1,8 +1,9 @@
 """Ends a serving process without failing a request that it has accepted.
 
-On SIGTERM: no new client connections, long polls answered early with valid bodies, keep-alive
-ended politely, requests and inbound events in hand finished. The replication listener stays open
-until no process that stops with this one needs it. Then the reactor stops. All within a bound.
+On SIGTERM: no new client connections, at once or when late comers have stopped coming;
+long polls answered early with valid bodies, keep-alive ended politely, requests and inbound events
+in hand finished. The replication listener stays open until no process that stops with this one
+needs it. Then the reactor stops. All within a bound.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ It restarts in less."""
 INBOUND_SECONDS = 1.0
 """For so long staged events are handled on; what a busy room has after that stays staged."""
 
+QUIET_SECONDS = 1.5
+"""After so long without a new connection nobody is taken for still on the way to this process."""
+
 _STEP_SECONDS = 0.02
 # How long a connection without a request is kept for one that may be under way already.
 _IDLE_SECONDS = 0.2
@@ -52,6 +56,7 @@ class Drain:
         *,
         on_begin: Callable[[], None],
         peers: Peers | None = None,
+        late_seconds: float = 0,
         seconds: float = DRAIN_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,12 +64,15 @@ class Drain:
         self._reactor = homeserver.get_reactor()
         self._on_begin = on_begin
         self._peers = peers
+        self._late_seconds = late_seconds
         self._seconds = seconds
         self._clock = clock
         self._asked = False
         self._began = 0.0
         self._idle = False
-        self._client_sites: list[SynapseSite] = []
+        self._clients: list[tuple[tcp.Port, SynapseSite]] = []
+        self._latest = 0.0
+        self._closed = False
         self._replication: list[tuple[tcp.Port, SynapseSite]] = []
         self._replication_closed = False
 
@@ -78,17 +86,24 @@ class Drain:
         self._on_begin()
         tags = _replication_tags(self._homeserver.config)
         for port, site in list(_listeners(self._reactor)):
-            if site.site_tag in tags:
-                self._replication.append((port, site))
-            else:
-                _stop_accepting(port, site)
-                self._client_sites.append(site)
-        _answer_polls_at_once(self._homeserver.get_notifier())
+            (self._replication if site.site_tag in tags else self._clients).append((port, site))
+        self._began = self._latest = self._clock()
+        for _port, site in self._clients:
+            _tell_of_connections(site, self._came)
+        self._step()
+
+    def _came(self) -> None:
+        self._latest = self._clock()
+
+    def _close_to_clients(self) -> None:
+        self._closed = True
         self._began = self._clock()
+        for port, site in self._clients:
+            _stop_accepting(port, site)
+        _answer_polls_at_once(self._homeserver.get_notifier())
         inbound.leave_staged(
             self._homeserver, when=lambda: self._idle or self._elapsed() > INBOUND_SECONDS
         )
-        self._step()
 
     def _elapsed(self) -> float:
         return self._clock() - self._began
@@ -106,7 +121,17 @@ class Drain:
 
     def _advance(self, elapsed: float) -> bool:
         """Does what can be done after `elapsed` seconds; True when nothing is left to wait for."""
-        sites = self._client_sites
+        sites = [site for _port, site in self._clients]
+        if not self._closed:
+            quiet = self._clock() - self._latest >= QUIET_SECONDS
+            if sites and elapsed < self._late_seconds and not quiet:
+                for site in sites:
+                    _part_politely(site, close_idle=False)
+                if self._peers:
+                    self._peers.say(busy=True, asks=bool(self._replication))
+                return False
+            self._close_to_clients()
+            elapsed = self._elapsed()
         _wake_polls(self._homeserver.get_notifier())
         busy = sum(_part_politely(site, close_idle=elapsed >= _IDLE_SECONDS) for site in sites)
         busy += inbound.in_hand(self._homeserver)
@@ -179,6 +204,17 @@ def _stop_accepting(port: tcp.Port, site: SynapseSite) -> None:
     # With its last port a site closes every connection and forgets its resources.
     site.numPorts += 1
     port.stopListening()
+
+
+def _tell_of_connections(site: SynapseSite, came: Callable[[], None]) -> None:
+    """Has `came` called for each new connection of `site`."""
+    build = site.buildProtocol
+
+    def build_and_tell(address: Any) -> Any:
+        came()
+        return build(address)
+
+    site.buildProtocol = build_and_tell
 
 
 def _part_politely(site: SynapseSite, *, close_idle: bool) -> int:

@@ -83,7 +83,10 @@ def _run(paths: Paths, signals: Signals, *, pod_name: str | None, revision: str 
     with _fenced(prepared.config, launch, state, paths, sockets) as fence:
         synapse_start.enter(prepared, state, signals)
         peers = fence.peers if fence else None
-        serving.serve(prepared, state, judge, paths, signals=signals, peers=peers)
+        serving.serve(
+            prepared, state, judge, paths,
+            signals=signals, peers=peers, late_seconds=launch.late_seconds,
+        )  # fmt: skip
     if state.now.phase != "draining":
         return failure.FAILED
     failure.farewell("drained and stopped as asked", state.now.document(), paths.termination_log)

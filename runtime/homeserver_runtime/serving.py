@@ -37,11 +37,17 @@ def serve(
     *,
     signals: Signals,
     peers: Peers | None,
+    late_seconds: float,
 ) -> None:
     """Runs Synapse until a signal has ended it; a failed start ends the process in here."""
     homeserver, settings = prepared.homeserver, prepared.config.redis
     reactor = homeserver.get_reactor()
-    drain = Drain(homeserver, on_begin=lambda: state.change(phase="draining"), peers=peers)
+    drain = Drain(
+        homeserver,
+        on_begin=lambda: state.change(phase="draining"),
+        peers=peers,
+        late_seconds=late_seconds,
+    )
     if settings.redis_enabled:
         watch = RedisWatch(state, lambda: redis_answers(settings))
         judge.watch_redis(watch.cut_off_seconds)

@@ -24,6 +24,7 @@ def test_everything_that_the_file_may_say_is_read(tmp_path: Path) -> None:
         "config_from": ["/secrets/a", "/b"],
         "well_known_server": "f.example:443",
         "fences": {"topology": 3, "push": 1},
+        "late_seconds": 2.5,
     }
     launch = read(tmp_path, GOOD | {"database": database} | more)
     assert launch == Launch(
@@ -35,6 +36,7 @@ def test_everything_that_the_file_may_say_is_read(tmp_path: Path) -> None:
         config_from=(Path("/secrets/a"), Path("/b")),
         well_known_server="f.example:443",
         fences={"topology": 3, "push": 1},
+        late_seconds=2.5,
     )
 
 
@@ -77,6 +79,12 @@ def test_a_process_without_a_name_is_called_like_its_pod(tmp_path: Path) -> None
         ),
         pytest.param(
             {"well_known_server": ""}, "well_known_server", "host:port", id="an empty server"
+        ),
+        pytest.param(
+            {"late_seconds": 11}, "late_seconds", "0 to 10 seconds", id="late for too long"
+        ),
+        pytest.param(
+            {"late_seconds": True}, "late_seconds", "0 to 10 seconds", id="late that is true"
         ),
         pytest.param({"fences": []}, "fences", "map names to epochs", id="fences that are a list"),
         pytest.param({"fences": {"push": 0}}, "fences.push", "a positive epoch", id="no epoch"),

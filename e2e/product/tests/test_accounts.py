@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from e2e.product.accounts import misheard, unacknowledged, wrongly_pushed
-from e2e.product.traffic import Heard, Message
+from e2e.product.talk import Heard, Message
 
 ROOM, ALICE, BOB = "!room", "@alice", "@bob"
 

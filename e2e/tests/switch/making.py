@@ -14,7 +14,7 @@ from e2e.cluster import api
 from e2e.product.homeserver import RunningHomeServer
 from e2e.product.kube import Object
 from e2e.product.podwatch import Pod, PodWatch
-from e2e.product.traffic import Message, Traffic
+from e2e.product.talk import Message, Traffic
 from e2e.tests.switch.changes import OTHER_IMAGE, Change
 from e2e.tests.switch.topology import STARTS
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from e2e.product.overlaps import Deed, out_of_order, together
 from e2e.product.podwatch import PodWatch, watching
 from e2e.product.sampling import sampling
-from e2e.product.traffic import Traffic
+from e2e.product.talk import Traffic
 from e2e.tests.switch.making import longest
 from e2e.tests.switch.topology import Pair
 

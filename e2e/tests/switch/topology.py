@@ -21,7 +21,7 @@ from e2e.product.kube import Object, WaitError, eventually
 from e2e.product.matrix import User
 from e2e.product.objects import config_map, secret, tls_secret
 from e2e.product.recording import Recording
-from e2e.product.traffic import CLIENT, Heard, Traffic, history
+from e2e.product.talk import CLIENT, Heard, Traffic, history
 from e2e.tests.switch.changes import resources
 
 STARTS = 600.0

@@ -1,6 +1,7 @@
 """What the core asks the shell to do: plain orders, each with the reason that people will read."""
 
 from dataclasses import dataclass
+from itertools import groupby
 
 from homeserver_operator.api.names import FIELD_MANAGER
 from homeserver_operator.api.world import Object, ObjectKey
@@ -98,10 +99,18 @@ class Plan:
 
     @property
     def stages(self) -> tuple[tuple[Step, ...], ...]:
-        """The same writes; those of one stage may be made at the same time."""
+        """The same writes; those of one stage are made at the same time.
+
+        So are changes of Services, because from the first of them on somebody waits for the last.
+        """
+        by_kind = groupby(self.applies, key=lambda apply: apply.key.kind == "Service")
+        applies = (
+            stage
+            for services, group in by_kind
+            for stage in ([tuple(group)] if services else [(apply,) for apply in group])
+        )
         together = (self.scales,) if self.scales else ()
-        after = (*self.deletes, *self.reowns)
-        return (*((step,) for step in self.applies), *together, *((step,) for step in after))
+        return (*applies, *together, *((step,) for step in (*self.deletes, *self.reowns)))
 
     @property
     def empty(self) -> bool:

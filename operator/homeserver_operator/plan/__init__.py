@@ -82,11 +82,28 @@ def _network(manifests: Manifests, restarts: Restarts, world: World) -> Iterator
 
 
 def _surging(process: str, manifest: Object, restarts: Restarts) -> Object:
-    """In a switch all new pods of a group are there before the first old one goes."""
-    if restarts.switch is None or process not in restarts.switch.members:
+    """In a switch all new pods of a group are there before the first old one goes.
+
+    It is put back when they serve, so that nothing is written while people wait.
+    """
+    rollout = restarts.rollouts[process]
+    switches = restarts.switch is not None and process in restarts.switch.members
+    surges = rollout.live is not None and _surge(rollout.live) == _ALL and not rollout.settled
+    if rollout.replicas < 2 or not (switches or surges):
         return manifest
-    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
-    return {**manifest, "spec": {**manifest["spec"], "strategy": strategy}}
+    strategy = manifest["spec"]["strategy"]
+    rolling = {**strategy["rollingUpdate"], "maxSurge": _ALL}
+    return {
+        **manifest,
+        "spec": {**manifest["spec"], "strategy": {**strategy, "rollingUpdate": rolling}},
+    }
+
+
+_ALL = "100%"
+
+
+def _surge(deployment: Object) -> object:
+    return deployment["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxSurge")
 
 
 def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Iterator[Scale]:

@@ -53,9 +53,23 @@ class Restarts:
         """Whether the whole switch is warm."""
         return self.switch is not None and self.warm.issuperset(self.switch.members)
 
+    @property
+    def finishing(self) -> bool:
+        """Whether the switch before this one is just coming to its end, and must not be disturbed.
+
+        Its new pods would go as unready ones, and with the old ones gone already nobody would
+        serve.
+        """
+        return self.switch is not None and any(
+            self.rollouts[process].changed and self.rollouts[process].entering
+            for process in self.switch.members
+        )
+
     def may_start(self, process: str) -> bool:
         """Whether a process may get its new revision now."""
         rollout = self.rollouts[process]
+        if self.finishing and (rollout.changed or rollout.live is None):
+            return False
         if not rollout.changed:
             # New processes that would only wait for a held switch need not be there yet.
             waits = self.switch is not None and process in self.switch.members

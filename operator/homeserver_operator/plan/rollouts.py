@@ -21,7 +21,7 @@ class Rollout:
 
     `wanted` is None for one that is to go, `live` for one that is to come. `current` is the
     ReplicaSet of the live Deployment's template, `old` are the others that still are to have pods.
-    `pods` are the current one's.
+    `pods` are the current one's that are to stay, `leaving` all of the process that end.
     """
 
     process: str
@@ -30,6 +30,7 @@ class Rollout:
     current: Object | None
     old: tuple[Object, ...]
     pods: tuple[Object, ...]
+    leaving: tuple[Object, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -51,6 +52,11 @@ class Rollout:
         if self.wanted and "replicas" in self.wanted["spec"]:
             return int(self.wanted["spec"]["replicas"])
         return int(self.live["spec"].get("replicas", 1)) if self.live else 1
+
+    @property
+    def entering(self) -> bool:
+        """Whether the pods of the live revision are just taking over from some that end."""
+        return bool(self.leaving and not self.old and self.warm and not self.ready)
 
     @property
     def alive(self) -> bool:
@@ -111,9 +117,15 @@ def _rollout(process: str, wanted: Object | None, live: Object | None, world: Wo
     # Of several, the controller takes the oldest.
     current = min(same, key=lambda rs: rs["metadata"].get("creationTimestamp", ""), default=None)
     old = tuple(rs for rs in sets if rs is not current and rs["spec"].get("replicas"))
-    return Rollout(
-        process, wanted, live, current, old, tuple(pods_of(current, world)) if current else ()
-    )
+    pods = tuple(pods_of(current, world)) if current else ()
+    return Rollout(process, wanted, live, current, old, pods, tuple(_leaving(process, world)))
+
+
+def _leaving(process: str, world: World) -> Iterator[Object]:
+    for pod in world.of_kind("Pod").values():
+        of_process = pod["metadata"].get("labels", {}).get(PROCESS_LABEL) == process
+        if of_process and "deletionTimestamp" in pod["metadata"]:
+            yield pod
 
 
 def pods_of(replica_set: Object, world: World) -> Iterator[Object]:

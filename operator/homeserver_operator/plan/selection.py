@@ -41,7 +41,10 @@ def listening(service: Object, world: World) -> Object:
     members = {name: value for name, value in selector.items() if name != EPOCH_LABEL}
     pods = [pod for pod in world.of_kind("Pod").values() if _selected(pod, members)]
     new = [pod for pod in pods if _selected(pod, selector)]
-    if new and len(new) < len(pods) and not any(is_ready(pod) for pod in new):
+    live = world.children.get(ObjectKey("Service", service["metadata"]["name"]))
+    # Once it does it goes on, although the old ones may be gone before the first new one is ready.
+    already = live is not None and live["spec"].get("publishNotReadyAddresses", False)
+    if new and (already or len(new) < len(pods)) and not any(is_ready(pod) for pod in new):
         return _with_spec(service, publishNotReadyAddresses=True)
     return service
 

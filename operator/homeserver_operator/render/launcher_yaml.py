@@ -11,6 +11,9 @@ from homeserver_operator.validate.sources import POSTGRES
 
 FORMAT = 1
 
+LATE_SECONDS = 3
+"""Ingress controllers learn within 2 s which pods a Service has (Traefik looks that often)."""
+
 
 def render_launcher(
     server: ValidHomeServer, process: Process, epochs: Mapping[str, int]
@@ -37,6 +40,9 @@ def render_launcher(
             for index in range(len(server.spec.config_from))
         ],
     }
+    if not process.named and process.serves:
+        # One of several, whom controllers dial by their own addresses.
+        settings["late_seconds"] = LATE_SECONDS
     server_answer = delegated_to(server.spec)
     if process.is_main and server_answer not in {None, synapses_answer(server.spec)}:
         settings["well_known_server"] = server_answer
