@@ -69,7 +69,7 @@ class Listener:
     gaps: int = 0
 
 
-class Traffic:
+class Talkers:
     """Speakers and listeners, who are all in all rooms."""
 
     def __init__(self, speakers: Sequence[User], listeners: Sequence[User], rooms: Sequence[str]):

@@ -14,7 +14,7 @@ from e2e.cluster import api
 from e2e.product.homeserver import RunningHomeServer
 from e2e.product.kube import Object
 from e2e.product.podwatch import Pod, PodWatch
-from e2e.product.talk import Message, Traffic
+from e2e.product.talk import Message, Talkers
 from e2e.tests.switch.changes import OTHER_IMAGE, Change
 from e2e.tests.switch.topology import STARTS
 
@@ -56,14 +56,14 @@ def longest(messages: list[Message]) -> float:
     return max((m.acknowledged - m.began for m in messages if m.acknowledged), default=0.0)
 
 
-def make(hub: RunningHomeServer, watch: PodWatch, traffic: Traffic, change: Change) -> Made:
+def make(hub: RunningHomeServer, watch: PodWatch, talkers: Talkers, change: Change) -> Made:
     """Apply the change, wait until it has taken effect and people go on talking."""
     before, pods, mark = hub.live(), hub.pods(), watch.events
     began, started = datetime.now(UTC), time.monotonic()
     hub.apply(edited(hub, change))
     hub.wait_ready(seconds=STARTS)
     ended = time.monotonic()
-    traffic.flows()
+    talkers.flows()
     return Made(
         change=change,
         before=before,
@@ -72,7 +72,7 @@ def make(hub: RunningHomeServer, watch: PodWatch, traffic: Traffic, change: Chan
         pods_after=hub.pods(),
         began=began,
         seconds=ended - started,
-        messages=traffic.between(started, ended),
+        messages=talkers.between(started, ended),
         made=watch.since(mark),
         told=watch.told_since(mark),
     )

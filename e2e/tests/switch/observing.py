@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from e2e.product.overlaps import Deed, out_of_order, together
 from e2e.product.podwatch import PodWatch, watching
 from e2e.product.sampling import sampling
-from e2e.product.talk import Traffic
+from e2e.product.talk import Talkers
 from e2e.tests.switch.making import longest
 from e2e.tests.switch.topology import Pair
 
@@ -22,7 +22,7 @@ class Observation:
     """What is seen; `writes` only when it is over."""
 
     watch: PodWatch
-    traffic: Traffic
+    talkers: Talkers
     writes: tuple[Deed, ...] = ()
 
     @property
@@ -43,14 +43,14 @@ def observed(pair: Pair, *, pushed_once: bool = True) -> Iterator[Observation]:
         watching(pair.hub.kube, pair.hub.name) as watch,
         pair.talk() as talk,
     ):
-        quiet = longest(talk.traffic.messages)
+        quiet = longest(talk.talkers.messages)
         print(f"\nbefore: longest answer {quiet:.2f} s")
-        seen = Observation(watch, talk.traffic)
+        seen = Observation(watch, talk.talkers)
         yield seen
     seen.writes = tuple(pair.database.writes())
-    failed = Counter(failure for one in talk.traffic.listeners.values() for failure in one.failures)
+    failed = Counter(failure for one in talk.talkers.listeners.values() for failure in one.failures)
     print(
-        f"{len(talk.traffic.messages)} messages; failed requests of /sync: {dict(failed) or 'none'}"
+        f"{len(talk.talkers.messages)} messages; failed requests of /sync: {dict(failed) or 'none'}"
     )
     print(f"{sampled.rate:.0f} looks a second, {sampled.longest_gap:.2f} s the longest gap")
     print("writing statements:", dict(Counter(deed.label.name for deed in seen.writes)))

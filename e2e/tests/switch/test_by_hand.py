@@ -35,7 +35,7 @@ HOLDS = 5.0
 def test_an_undone_rollout_is_put_back(pair: Pair, change: Change, deployment: str) -> None:
     hub = pair.hub
     with observed(pair) as seen:
-        check(make(hub, seen.watch, seen.traffic, change))
+        check(make(hub, seen.watch, seen.talkers, change))
         wanted, before = _revision(pair, deployment), hub.pods()
         epochs = hub.live()["status"]["epochs"]
 
@@ -49,7 +49,7 @@ def test_an_undone_rollout_is_put_back(pair: Pair, change: Change, deployment: s
         eventually(
             lambda: _told(pair), lambda told: told == "True", what="it is over", seconds=STARTS
         )
-        seen.traffic.flows()
+        seen.talkers.flows()
 
     process = deployment.removeprefix("hub-")
     after = hub.pods()
@@ -92,12 +92,12 @@ def test_a_plan_is_held_until_it_is_approved_and_readers_scale_meanwhile(pair: P
             seconds=60,
         )
         hub.wait("Ready", "False", "ApprovalNeeded")
-        seen.traffic.flows()
+        seen.talkers.flows()
         untouched = hub.pods()
 
         approval = _plugin("approve", pair)
         hub.wait_ready(seconds=STARTS)
-        seen.traffic.flows()
+        seen.talkers.flows()
 
     assert plan["phase"] == "Held"
     assert plan["id"] in held["message"]
@@ -153,7 +153,7 @@ def test_a_successor_on_the_same_database_begins_later_epochs(pair: Pair) -> Non
     hub.apply(hub.resource)
     hub.wait_ready(seconds=STARTS)
     with observed(pair) as seen:
-        seen.traffic.flows()
+        seen.talkers.flows()
 
     after = hub.live()["status"]["epochs"]
     assert all(after[fence] > epochs[fence] for fence in epochs)

@@ -29,7 +29,7 @@ def test_who_restarts_never_overlaps_and_nobody_misses_a_word(
     neighbour = pair.peer.pods()
     with observed(pair) as seen:
         for change in changes:
-            made.append(make(pair.hub, seen.watch, seen.traffic, change))
+            made.append(make(pair.hub, seen.watch, seen.talkers, change))
             print(made[-1])
             check(made[-1])
 

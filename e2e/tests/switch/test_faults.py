@@ -89,7 +89,7 @@ def test_a_switch_ends_as_if_nothing_had_happened(pair: Pair, fault: Fault, seed
         victim = fault(pair, chance)
         print(f"{victim} was killed at event {moment}, phase {phase}")
         hub.wait_ready(seconds=STARTS)
-        seen.traffic.flows()
+        seen.talkers.flows()
 
     after = hub.pods()
     assert after.keys() == before.keys() | {*SWITCH.starts}
@@ -125,6 +125,6 @@ def test_postgres_restarts_and_no_process_does(pair: Pair) -> None:
             seconds=60,
         )
         pair.hub.wait_ready()
-        seen.traffic.flows()
+        seen.talkers.flows()
 
     assert pair.hub.pods() | {"postgres": before["postgres"]} == before

@@ -46,11 +46,11 @@ def test_the_old_processes_serve_until_it_is_taken_back(
     with observed(pair) as seen:
         hub.apply(hub.edited(edit))
         told = hub.wait("Ready", "False", reason)
-        seen.traffic.flows()
+        seen.talkers.flows()
         serving = hub.pods()
         hub.apply(good)
         hub.wait_ready()
-        seen.traffic.flows()
+        seen.talkers.flows()
 
     assert words in told["message"]
     assert "Nothing was stopped" in told["message"]

@@ -21,7 +21,7 @@ from e2e.product.kube import Object, WaitError, eventually
 from e2e.product.matrix import User
 from e2e.product.objects import config_map, secret, tls_secret
 from e2e.product.recording import Recording
-from e2e.product.talk import CLIENT, Heard, Traffic, history
+from e2e.product.talk import CLIENT, Heard, Talkers, history
 from e2e.tests.switch.changes import resources
 
 STARTS = 600.0
@@ -35,7 +35,7 @@ SELECTOR = "homeserver-operator.io/homeserver in (hub, peer)"
 class Talk:
     """What people at both homeservers say while it lasts, and what came of it afterwards."""
 
-    traffic: Traffic
+    talkers: Talkers
     listener: str
     pushkey: str
     # Each room's messages as its history has them in the end.
@@ -47,9 +47,9 @@ class Talk:
         Who dies in the middle of a push cannot know whether it arrived: then `pushed_once` asks for
         too much, and nothing may be lost all the same.
         """
-        messages, wrongs = self.traffic.messages, []
+        messages, wrongs = self.talkers.messages, []
         wrongs += [f"never acknowledged: {text}" for text in unacknowledged(messages)]
-        for user, listener in self.traffic.listeners.items():
+        for user, listener in self.talkers.listeners.items():
             wrongs += [f"heard by {user}: {text}" for text in misheard(messages, listener.heard)]
             if listener.gaps:
                 wrongs.append(f"heard by {user}: {listener.gaps} gaps")
@@ -59,7 +59,7 @@ class Talk:
         return wrongs
 
     def _wrongly_pushed(self, recording: Recording, *, pushed_once: bool) -> list[str]:
-        told = self.traffic.messages
+        told = self.talkers.messages
 
         def wrong() -> list[str]:
             pushed = [
@@ -102,10 +102,10 @@ class Pair:
         if isinstance(found := box[0], BaseException):
             raise found
         try:
-            found.traffic.flows()
+            found.talkers.flows()
             yield found
         finally:
-            found.traffic.stop()
+            found.talkers.stop()
             thread.join()
         for failure in box[1:]:
             raise AssertionError from failure  # type: ignore[misc]
@@ -130,11 +130,11 @@ class Pair:
             rooms = [await self._meet(alice, (bob, carol, guest)) for _ in range(ROOMS)]
             key = secrets.token_hex(8)
             await bob.ask("POST", f"{CLIENT}/pushers/set", self._pusher(key))
-            traffic = Traffic((alice, bob, carol, guest), (bob, guest), rooms)
-            talk = Talk(traffic, bob.id, key, {})
+            talkers = Talkers((alice, bob, carol, guest), (bob, guest), rooms)
+            talk = Talk(talkers, bob.id, key, {})
             box.append(talk)
             begun.set()
-            await traffic.run()
+            await talkers.run()
             for room in rooms:
                 talk.histories[room] = await history(bob, room)
 
