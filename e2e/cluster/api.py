@@ -108,6 +108,23 @@ def ensure_images(*names: str) -> dict[str, str]:
     return references
 
 
+def another_name(name: str) -> str | None:
+    """Return another name of the same image in the rig's own cluster: an upgrade without news."""
+    if not is_own():
+        return None
+    local = LocalCluster.of(Instance.from_environment())
+    return local.name_again(images.IMAGES[name], "again")
+
+
+def kill_container(identity: str) -> None:
+    """Kill a container's processes at once, in the rig's own cluster; the kubelet starts it anew.
+
+    Raises RigError if there is no such container.
+    """
+    local = LocalCluster.of(Instance.from_environment())
+    local.kill(identity)
+
+
 def _current() -> Cluster:
     registry = _required(REGISTRY_VARIABLE, "the registry that `images --push` was given")
     kubeconfig = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")

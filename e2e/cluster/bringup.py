@@ -115,6 +115,19 @@ class Cluster:
                     command = self.node.ctr("images", "import", image_build.build(image))
                     run_logged(command, title=title, log=cache.log_file(f"import-{image.name}"))
 
+    def name_again(self, image: Image, tag: str) -> str:
+        """Give an image that containerd holds another tag as well; return its other name."""
+        other = f"{reference(image).rpartition(':')[0]}:{tag}"
+        title = f"naming image {image.name} again"
+        command = self.node.ctr("images", "tag", "--force", reference(image), other)
+        run_logged(command, title=title, log=cache.log_file(f"tag-{image.name}"))
+        return other
+
+    def kill(self, container: str) -> None:
+        """Send SIGKILL to all processes of a container; raises RigError if it does not run."""
+        command = self.node.ctr("tasks", "kill", "--all", "--signal=SIGKILL", container)
+        run_logged(command, title=f"killing {container}", log=cache.log_file("kill"))
+
     def _start(self, name: str, command: list[str | Path], kubeconfig: Path | None = None) -> None:
         environment = {"PATH": debian.PATH, "HOME": str(self.instance.state)}
         if kubeconfig:

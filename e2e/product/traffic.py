@@ -90,7 +90,9 @@ class Traffic:
     async def _step(self, due: int) -> None:
         user = self.users[due % len(self.users)]
         if due % 2:
-            await self._timed("read", lambda: user.call("GET", f"{_room(self.room)}/joined_members"))
+            await self._timed(
+                "read", lambda: user.call("GET", f"{_room(self.room)}/joined_members")
+            )
             return
         self._number += 1
         text = f"message {self._number}"

@@ -20,6 +20,7 @@ from e2e.product.http import wait_answering
 from e2e.product.installation import Installation
 from e2e.product.kube import Object
 from e2e.product.matrix import User
+from e2e.product.objects import config_map, secret, tls_secret
 from e2e.product.recording import Recording
 from e2e.product.routes import class_of, samples
 
@@ -90,9 +91,9 @@ def bring_up(installation: Installation, domain: str, directory: Path) -> Live:
     authority.create()
     bridge = _registration(recording.url)
     kube.apply(
-        _config_map("authority", {"ca.crt": authority.certificate.read_text()}),
-        _secret("bridge", "Opaque", {"registration.yaml": yaml.safe_dump(bridge)}),
-        *(_tls(authority, server) for server in (full, small)),
+        config_map("authority", {"ca.crt": authority.certificate.read_text()}),
+        secret("bridge", {"registration.yaml": yaml.safe_dump(bridge)}),
+        *(tls_secret(authority, server.name, _hosts(server)) for server in (full, small)),
     )
     recording.start()
     # The large one first: all of its processes become ready together, and so late.
@@ -149,25 +150,10 @@ def _registration(url: str) -> Object:
     }
 
 
-def _tls(authority: Authority, server: RunningHomeServer) -> Object:
-    hosts = {server.server_name, server.host, _federation_host(server)}
-    certificate, key = authority.server(server.name, [f"DNS:{host}" for host in sorted(hosts)])
-    content = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
-    return _secret(f"{server.name}-tls", "kubernetes.io/tls", content)
+def _hosts(server: RunningHomeServer) -> set[str]:
+    return {server.server_name, server.host, _federation_host(server)}
 
 
 def _federation_host(server: RunningHomeServer) -> str:
     ingress = server.resource["spec"]["ingress"]
     return str(ingress.get("federation", ingress)["host"])
-
-
-def _secret(name: str, type_: str, content: dict[str, str]) -> Object:
-    meta = {"name": name}
-    return {
-        "apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": type_,
-        "stringData": content,
-    }  # fmt: skip
-
-
-def _config_map(name: str, content: dict[str, str]) -> Object:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": content}
