@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.core.case import DEFAULTS
-from tests.core.scenario import Scenario
+from tests.core.scenario import NOW, Scenario
 
 from homeserver_operator.api.world import World
 from homeserver_operator.pipeline import decide
@@ -100,7 +100,7 @@ def timed(known: Iterable[Known]) -> float:
     """Processor time for a decision on each, in seconds: what else runs here plays no part."""
     started = time.process_time()
     for body, world in known:
-        if decide(body, world, DEFAULTS).findings.rejected:
+        if decide(body, world, DEFAULTS, NOW).findings.rejected:
             raise AssertionError(body["metadata"]["name"])
     return time.process_time() - started
 

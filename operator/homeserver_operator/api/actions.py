@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import groupby
 
+from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import FIELD_MANAGER
 from homeserver_operator.api.world import Object, ObjectKey
 
@@ -82,9 +83,9 @@ class Generate:
 
 @dataclass(frozen=True)
 class Plan:
-    """Writes in order: applies first to last, then scales, deletes and owner references.
+    """Writes: applies first to last, then scales, deletes and owner references.
 
-    Scales are made all at once: whoever is let go first waits for the last.
+    What leads traffic in is applied after the scales.
     """
 
     applies: tuple[Apply, ...] = ()
@@ -95,27 +96,29 @@ class Plan:
     @property
     def steps(self) -> tuple[Step, ...]:
         """All writes in order."""
-        return (*self.applies, *self.scales, *self.deletes, *self.reowns)
+        return tuple(step for stage in self.stages for step in stage)
 
     @property
     def stages(self) -> tuple[tuple[Step, ...], ...]:
-        """The same writes; those of one stage are made at the same time.
+        """Writes of one stage are made at the same time.
 
-        So are changes of Services, because from the first of them on somebody waits for the last.
+        From the first change of a Service on, until the last process is let go, somebody waits: so
+        these are made at once, and what controllers learn late anyway comes after them.
         """
-        by_kind = groupby(self.applies, key=lambda apply: apply.key.kind == "Service")
+        inside = [each for each in self.applies if not BY_KIND[each.key.kind].entrance]
+        entrances = tuple(each for each in self.applies if BY_KIND[each.key.kind].entrance)
         applies = (
             stage
-            for services, group in by_kind
-            for stage in ([tuple(group)] if services else [(apply,) for apply in group])
+            for services, group in groupby(inside, key=lambda each: each.key.kind == "Service")
+            for stage in ([tuple(group)] if services else [(each,) for each in group])
         )
-        together = (self.scales,) if self.scales else ()
-        return (*applies, *together, *((step,) for step in (*self.deletes, *self.reowns)))
+        late = ((step,) for step in (*self.deletes, *self.reowns))
+        return tuple(filter(None, (*applies, self.scales, entrances, *late)))
 
     @property
     def empty(self) -> bool:
         """Whether the cluster is already as wanted."""
-        return not self.steps
+        return not (self.applies or self.scales or self.deletes or self.reowns)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ class ManagedKind:
     `watched` kinds wake the HomeServer that owns a changed object; of `restless` ones, which change
     by themselves all the time, only those that come or go. `written` ones are made by us, `pruned`
     ones are deleted when they are no longer wanted. Who owns the fields of `shared` ones matters,
-    so it is read with them. `comes_with` names who brings the CRD of a kind that a cluster may
-    lack: where it does, there are no such objects.
+    so it is read with them. An `entrance` leads traffic in. `comes_with` names who brings the CRD
+    of a kind that a cluster may lack: where it does, there are no such objects.
     """
 
     kind: str
@@ -27,6 +27,7 @@ class ManagedKind:
     comes_with: str | None = None
     restless: bool = False
     shared: bool = False
+    entrance: bool = False
 
     @property
     def path(self) -> str:
@@ -56,10 +57,20 @@ MANAGED_KINDS: Final = (
     ManagedKind(
         "HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers", restless=True
     ),
-    ManagedKind("Ingress", "networking.k8s.io/v1", "ingresses"),
-    ManagedKind("IngressRoute", "traefik.io/v1alpha1", "ingressroutes", comes_with="Traefik"),
+    ManagedKind("Ingress", "networking.k8s.io/v1", "ingresses", entrance=True),
     ManagedKind(
-        "HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes", comes_with="the Gateway API"
+        "IngressRoute",
+        "traefik.io/v1alpha1",
+        "ingressroutes",
+        entrance=True,
+        comes_with="Traefik",
+    ),
+    ManagedKind(
+        "HTTPRoute",
+        "gateway.networking.k8s.io/v1",
+        "httproutes",
+        entrance=True,
+        comes_with="the Gateway API",
     ),
 )
 

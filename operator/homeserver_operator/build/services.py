@@ -107,11 +107,15 @@ def build_client_service(
     name = client_service_name(server, route_class)
     service = _service(server, name, "client", _one(process, revision), HTTP_PORT)
     service["spec"]["publishNotReadyAddresses"] = True
-    dialect = INGRESS.get(server.ingress.controller)
-    if dialect and dialect.on_service:
-        # By which the controller goes to the Service's own address.
-        service["metadata"]["annotations"] = dict(dialect.on_service)
+    if annotations := at_its_address(server):
+        service["metadata"]["annotations"] = dict(annotations)
     return service
+
+
+def at_its_address(server: HomeServer) -> Mapping[str, str]:
+    """Annotations of a Service by which the controller goes to its address, not to its pods."""
+    dialect = INGRESS.get(server.ingress.controller)
+    return dialect.on_service if dialect else {}
 
 
 def build_replication_service(

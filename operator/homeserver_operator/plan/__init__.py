@@ -13,6 +13,7 @@ from homeserver_operator.api.names import EPOCH_LABEL
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
+from homeserver_operator.build.services import at_its_address
 from homeserver_operator.plan import scaling, selection
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
 from homeserver_operator.plan.handover import let_go, scale
@@ -40,7 +41,7 @@ def make_plan(
     if strangers := tuple(sorted(_strangers(server, manifests.all(), world))):
         return Outlook(Plan(), restarts, strangers)
     plan = Plan(
-        applies=tuple(_applies(manifests, restarts, world)),
+        applies=tuple(_applies(server, manifests, restarts, world)),
         scales=tuple(_scales(manifests, restarts, topology)),
         deletes=tuple(_unwanted(server, manifests, restarts, world)),
         reowns=tuple(reowned(server, world)),
@@ -48,11 +49,20 @@ def make_plan(
     return Outlook(plan, restarts)
 
 
-def _applies(manifests: Manifests, restarts: Restarts, world: World) -> Iterator[Apply]:
+def _applies(
+    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+) -> Iterator[Apply]:
     """In an order in which nothing starts before what it needs, and routes come last."""
     yield from _differences((manifests.account, *manifests.content, *manifests.volumes), world)
     yield from _differences((*manifests.policies, *manifests.stores), world)
-    routes = (*_network(manifests, restarts, world), *manifests.autoscalers, *manifests.edge)
+    network = tuple(_network(server, manifests, restarts, world))
+    waiting = any(
+        service["spec"].get("publishNotReadyAddresses")
+        for service in network
+        if service["metadata"]["name"] not in manifests.follows
+    )
+    edge = manifests.edge_at_services if waiting else manifests.edge
+    routes = (*network, *manifests.autoscalers, *edge)
     if restarts.holds_routes:
         # A Service that is gone was most likely deleted; one that is new leads nowhere yet.
         routes = tuple(filter(lambda manifest: _is_repair(manifest, world), routes))
@@ -64,7 +74,9 @@ def _applies(manifests: Manifests, restarts: Restarts, world: World) -> Iterator
     yield from _differences((route for route in routes if route["kind"] != "Service"), world)
 
 
-def _network(manifests: Manifests, restarts: Restarts, world: World) -> Iterator[Object]:
+def _network(
+    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+) -> Iterator[Object]:
     """Services as they should be now, which may be as they were."""
     for service in manifests.network:
         process = manifests.follows.get(service["metadata"]["name"])
@@ -76,7 +88,7 @@ def _network(manifests: Manifests, restarts: Restarts, world: World) -> Iterator
                 world=world,
             )
         elif EPOCH_LABEL in service["spec"]["selector"]:
-            yield selection.listening(service, world)
+            yield selection.listening(service, at_its_address(server), world)
         else:
             yield service
 

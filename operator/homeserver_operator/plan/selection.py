@@ -35,8 +35,12 @@ def _outdated(service: Object, rollout: Rollout) -> Iterator[str]:
             yield revision
 
 
-def listening(service: Object, world: World) -> Object:
-    """A group's Service; while old pods go and nobody new is ready, it leads to who listens."""
+def listening(service: Object, annotations: Mapping[str, str], world: World) -> Object:
+    """A group's Service; while old pods go and nobody new is ready, it leads to who listens.
+
+    With the annotations by which a controller goes to its address, because controllers pass pods
+    over that are not ready.
+    """
     selector = service["spec"]["selector"]
     members = {name: value for name, value in selector.items() if name != EPOCH_LABEL}
     pods = [pod for pod in world.of_kind("Pod").values() if _selected(pod, members)]
@@ -45,7 +49,8 @@ def listening(service: Object, world: World) -> Object:
     # Once it does it goes on, although the old ones may be gone before the first new one is ready.
     already = live is not None and live["spec"].get("publishNotReadyAddresses", False)
     if new and (already or len(new) < len(pods)) and not any(is_ready(pod) for pod in new):
-        return _with_spec(service, publishNotReadyAddresses=True)
+        metadata = {**service["metadata"], **({"annotations": annotations} if annotations else {})}
+        return _with_spec({**service, "metadata": metadata}, publishNotReadyAddresses=True)
     return service
 
 
