@@ -112,7 +112,7 @@ class Plan:
             for services, group in groupby(inside, key=lambda each: each.key.kind == "Service")
             for stage in ([tuple(group)] if services else [(each,) for each in group])
         )
-        late = ((step,) for step in (*self.deletes, *self.reowns))
+        late: list[tuple[Step, ...]] = [(step,) for step in (*self.deletes, *self.reowns)]
         return tuple(filter(None, (*applies, self.scales, entrances, *late)))
 
     @property

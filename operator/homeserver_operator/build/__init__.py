@@ -43,8 +43,8 @@ class Manifests:
     `content` is what pods mount, `network` Services, `policies` what limits connections and
     evictions, `synapse` the Deployments by process name, `edge` what leads traffic in, `reduced`
     what that cannot do. `edge_at_services` leads to addresses of Services only, for the time in
-    which pods listen but are not ready: controllers pass these over. `follows` names the process of each Service that leads to one revision of
-    one process.
+    which pods listen but are not ready: controllers pass these over. `follows` names the process of
+    each Service that leads to one revision of one process.
     """
 
     account: Object
