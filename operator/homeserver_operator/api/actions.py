@@ -112,7 +112,8 @@ class Plan:
             for services, group in groupby(inside, key=lambda each: each.key.kind == "Service")
             for stage in ([tuple(group)] if services else [(each,) for each in group])
         )
-        late: list[tuple[Step, ...]] = [(step,) for step in (*self.deletes, *self.reowns)]
+        last: tuple[Step, ...] = (*self.deletes, *self.reowns)
+        late = [(step,) for step in last]
         return tuple(filter(None, (*applies, self.scales, entrances, *late)))
 
     @property

@@ -55,23 +55,41 @@ def _applies(
     """In an order in which nothing starts before what it needs, and routes come last."""
     yield from _differences((manifests.account, *manifests.content, *manifests.volumes), world)
     yield from _differences((*manifests.policies, *manifests.stores), world)
-    network = tuple(_network(server, manifests, restarts, world))
-    waiting = any(
-        service["spec"].get("publishNotReadyAddresses")
-        for service in network
-        if service["metadata"]["name"] not in manifests.follows
-    )
-    edge = manifests.edge_at_services if waiting else manifests.edge
-    routes = (*network, *manifests.autoscalers, *edge)
-    if restarts.holds_routes:
-        # A Service that is gone was most likely deleted; one that is new leads nowhere yet.
-        routes = tuple(filter(lambda manifest: _is_repair(manifest, world), routes))
+    routes = _routes(server, manifests, restarts, world)
     services = tuple(manifest for manifest in routes if manifest["kind"] == "Service")
     yield from _differences(services, world)
     for process, manifest in manifests.synapse.items():
         if restarts.may_start(process):
             yield from _writes(_surging(process, manifest, restarts), world)
     yield from _differences((route for route in routes if route["kind"] != "Service"), world)
+
+
+def _routes(
+    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+) -> tuple[Object, ...]:
+    """What leads to pods, as it should be now."""
+    network = tuple(_network(server, manifests, restarts, world))
+    if restarts.holds_routes:
+        # A Service that is gone was most likely deleted; one that is new leads nowhere yet.
+        repairs = (each for each in (*network, *manifests.autoscalers) if _is_repair(each, world))
+        return (*repairs, *_approached(manifests, restarts, world))
+    waiting = any(
+        service["spec"].get("publishNotReadyAddresses")
+        for service in network
+        if service["metadata"]["name"] not in manifests.follows
+    )
+    edge = manifests.edge_at_services if waiting else manifests.edge
+    return (*network, *manifests.autoscalers, *edge)
+
+
+def _approached(manifests: Manifests, restarts: Restarts, world: World) -> Iterator[Object]:
+    """What leads traffic in before a switch: where routes stay, to Services' addresses already.
+
+    Controllers take seconds to learn that, in which old pods still serve.
+    """
+    for usual, at_services in zip(manifests.edge, manifests.edge_at_services, strict=True):
+        if _is_repair(usual, world) or _is_repair(at_services, world):
+            yield at_services if restarts.go else usual
 
 
 def _network(
