@@ -86,7 +86,7 @@ class Oracle:
                 epochs[fence].add(epoch)
                 if epoch < database.recorded.get(fence, 0):
                     raise BrokenError(f"{launch.name} lives in {fence}:{epoch}, which is over")
-            for name, value in launch.maps.items():
+            for name, value in launch.beliefs.items():
                 maps[name][value] = launch.name
             for duty in launch.duties:
                 if duties.setdefault(duty, launch.name) != launch.name:
