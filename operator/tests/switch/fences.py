@@ -49,6 +49,12 @@ class Launch:
         return {name: digest(value) for name, value in maps.items()}
 
     @property
+    def calls(self) -> frozenset[str]:
+        """Hosts at which it calls others."""
+        others = (self.homeserver.get("instance_map") or {}).values()
+        return frozenset(where["host"] for where in others)
+
+    @property
     def beliefs(self) -> dict[str, str]:
         """Digests of everything that must not differ between processes."""
         redis = self.homeserver.get("redis") or {}

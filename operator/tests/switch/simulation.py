@@ -171,6 +171,7 @@ class Simulation:
     def _program(self, name: str) -> None:
         self.proxy.program(name, self.objects)
         self.oracle.check_service(name, self.objects)
+        self.oracle.check_callers(name, self.objects, self.kubelet)
 
     def _after(self, group: str) -> None:
         if self.objects.changes:

@@ -58,7 +58,7 @@ def test_an_edit_may_come_on_top_of_another(second: Edit, effort: Effort) -> Non
     first = spec_of(on, MORE_WRITERS)
     both = {**first, **(second.also or {"workers": second.after})}
     for seed in effort.seeds:
-        for steps in range(0, 480, 8 * effort.stride):
+        for steps in range(0, 480, 3 * effort.stride):
             unheard = stories.edited_again(on, first, both, steps=steps, seed=seed)
             assert not unheard, f"nobody listened for {unheard}"
 
