@@ -1,5 +1,6 @@
 """Stories of what else decides when processes may stop: room, secrets, consent and time."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +32,23 @@ def crowded(stage: Stage, spec: Spec, restarts: set[str], room: int, seed: int) 
     sim.replace(spec)
     stage.at_rest(sim)
     assert restarted(before, pods(sim)) == restarts
+
+
+def in_waves(stage: Stage, spec: Spec, seed: int) -> None:
+    """An edit of everybody for which no epoch rises: those whom others call come last, singly."""
+    sim = stage.begin(seed)
+    sim.replace(spec)
+    while sim.step():
+        sets = Counter(
+            each["metadata"]["labels"].get(PROCESS_LABEL)
+            for each in sim.objects.of_kind("ReplicaSet")
+            if each["spec"]["replicas"]
+        )
+        moving = {process for process in pods(sim) if sets[process] > 1}
+        single = moving & {"main", "persister-0"}
+        assert len(single) <= 1, f"{single} restart at the same time"
+        assert not (single and moving - single), f"{moving} restart at the same time"
+    stage.at_rest(sim)
 
 
 def secret_rotated(stage: Stage, steps: int, seed: int) -> None:

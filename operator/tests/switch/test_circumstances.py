@@ -51,6 +51,13 @@ def test_nobody_stops_for_pods_that_would_have_no_room_then(
 
 
 @either
+def test_who_rises_with_no_fence_restarts_wave_by_wave(effort: Effort) -> None:
+    on = stage(USUAL)
+    for seed in effort.seeds:
+        circumstances.in_waves(on, spec_of(on, EDITS[LOUDER]), seed)
+
+
+@either
 def test_a_rotated_replication_secret_comes_to_all_together(effort: Effort) -> None:
     on = stage(USUAL)
     for seed in effort.seeds:
