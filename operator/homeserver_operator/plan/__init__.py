@@ -16,7 +16,7 @@ from homeserver_operator.build import Manifests
 from homeserver_operator.build.services import at_its_address
 from homeserver_operator.plan import scaling, selection
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
-from homeserver_operator.plan.handover import let_go, scale
+from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.mounted import mounted_content
 from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import reowned
@@ -144,6 +144,8 @@ def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Ite
         waits = process in members or (process in named and rollout.applied)
         if waits and restarts.handed_over(process):
             yield from let_go(rollout)
+        elif not waits and process in restarts.warm and rollout.warm < rollout.replicas:
+            yield from make_room(rollout)
         if rollout.live and rollout.changed and not restarts.may_start(process):
             wanted = manifests.synapse[process]["spec"].get("replicas")
             if wanted is not None and wanted != rollout.live["spec"].get("replicas", 1):

@@ -80,6 +80,16 @@ def let_go(rollout: Rollout) -> Iterator[Scale]:
         yield scale(replica_set, 0, f"{rollout.process} is handed over")
 
 
+def make_room(rollout: Rollout) -> Iterator[Scale]:
+    """What ends one old pod of a group, so that a new one finds room; the next when that serves."""
+    if rollout.current is None or not rollout.applied or not rollout.old:
+        return
+    there = sum(each["spec"].get("replicas", 0) for each in (rollout.current, *rollout.old))
+    if there > rollout.replicas:
+        replicas = rollout.old[0]["spec"]["replicas"] - 1
+        yield scale(rollout.old[0], replicas, f"a new pod of {rollout.process} has no room")
+
+
 def scale(workload: Object, replicas: int, reason: str) -> Scale:
     """Another number of pods, for this very version of the object."""
     metadata = workload["metadata"]

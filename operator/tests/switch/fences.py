@@ -25,6 +25,8 @@ class Launch:
     revision: str
     fences: Mapping[str, int]
     homeserver: Mapping[str, Any]
+    secret: str = ""
+    """A digest of the replication secret."""
 
     @property
     def instance(self) -> str:
@@ -45,6 +47,19 @@ class Launch:
             if self.role == "main" or self.instance in (lists.get(key) or ()):
                 maps[fence] = lists.get(key)
         return {name: digest(value) for name, value in maps.items()}
+
+    @property
+    def calls(self) -> frozenset[str]:
+        """Hosts at which it calls others."""
+        others = (self.homeserver.get("instance_map") or {}).values()
+        return frozenset(where["host"] for where in others)
+
+    @property
+    def beliefs(self) -> dict[str, str]:
+        """Digests of everything that must not differ between processes."""
+        redis = self.homeserver.get("redis") or {}
+        where = [redis.get(name) for name in ("host", "port", "dbid")]
+        return self.maps | {"redis": digest(where), "the replication secret": self.secret}
 
     @property
     def duties(self) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.switch.fences import Database, Launch, Launcher, parsed
+from tests.switch.fences import Database, Launch, Launcher, digest, parsed
 from tests.switch.objects import Change, Objects
 from tests.switch.replicasets import is_leaving
 
@@ -13,6 +13,7 @@ from homeserver_operator.api.world import Object, ObjectKey
 
 Container = Literal["none", "no-image", "no-volume", "running", "backoff"]
 NO_ROOM = "0/1 nodes are available: 1 Insufficient memory."
+NO_NODE = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
 LAST_RESTART = 2
 """Restarts of a container that is refused every time; the back-off is endless from then on."""
 
@@ -78,7 +79,7 @@ class Kubelet:
     def _steps(self, objects: Objects, pod: Object, machine: Machine) -> tuple[str, ...]:
         launcher = machine.launcher
         if not pod["spec"].get("nodeName"):
-            room = self._room(objects)
+            room = not self._obstacle(objects, pod)
             return ("schedule",) if room or not _unschedulable(pod) else ()
         if is_leaving(pod):
             if machine.container != "running" or (launcher and launcher.phase == "ended"):
@@ -178,18 +179,20 @@ class Kubelet:
     def _schedule(self, objects: Objects, pod: Object) -> None:
         condition = {"type": "PodScheduled", "status": "True"}
         spec = pod["spec"]
-        if self._room(objects):
-            spec = {**spec, "nodeName": "node-1"}
+        if obstacle := self._obstacle(objects, pod):
+            condition |= {"status": "False", "reason": "Unschedulable", "message": obstacle}
         else:
-            condition |= {"status": "False", "reason": "Unschedulable", "message": NO_ROOM}
+            spec = {**spec, "nodeName": "node-1"}
         objects.put(
             {**pod, "spec": spec, "status": {"phase": "Pending", "conditions": [condition]}}
         )
 
-    def _room(self, objects: Objects) -> bool:
-        """Pods that are going take up room until they are gone."""
+    def _obstacle(self, objects: Objects, pod: Object) -> str | None:
+        """Why a pod gets no node. Pods that are going take up room until they are gone."""
+        if pod["spec"].get("nodeSelector"):
+            return NO_NODE
         placed = sum(1 for pod in objects.of_kind("Pod") if pod["spec"].get("nodeName"))
-        return placed < self.faults.room
+        return NO_ROOM if placed >= self.faults.room else None
 
     def _startable(self, objects: Objects, pod: Object) -> Container:
         spec = pod["spec"]
@@ -273,4 +276,13 @@ def _launch(objects: Objects, pod: Object) -> Launch:
         revision=pod["metadata"]["labels"].get(REVISION_LABEL, ""),
         fences=launcher.get("fences") or {},
         homeserver=parsed(data["homeserver.yaml"]),
+        secret=_replication_secret(objects, pod),
     )
+
+
+def _replication_secret(objects: Objects, pod: Object) -> str:
+    for volume in pod["spec"].get("volumes", ()):
+        if volume["name"] == "replication":
+            copy = objects.live[ObjectKey("Secret", volume["secret"]["secretName"])]
+            return digest(copy["data"])
+    return ""

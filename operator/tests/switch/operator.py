@@ -6,6 +6,7 @@ core, or a smaller one that the simulator is tried with.
 
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +18,8 @@ from homeserver_operator.api.actions import Generate
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.world import Defaults, Object, World
 from homeserver_operator.pipeline import decide, generate, report
+
+START = datetime.fromisoformat(NOW)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Thought:
 class Brain(Protocol):
     """Who decides; without memory."""
 
-    def think(self, body: Object, world: World) -> Thought:
+    def think(self, body: Object, world: World, now: datetime, /) -> Thought:
         """Decide on a HomeServer and the world around it."""
 
 
@@ -46,11 +49,11 @@ class Core:
 
     defaults: Defaults
 
-    def think(self, body: Object, world: World) -> Thought:
+    def think(self, body: Object, world: World, now: datetime) -> Thought:
         if orders := generate(body, world):
             return Thought(orders=orders)
-        decision = decide(body, world, self.defaults, NOW)
-        told = report(body, decision, world, now=NOW)
+        decision = decide(body, world, self.defaults, now.isoformat())
+        told = report(body, decision, world, now=now.isoformat())
         return Thought((), told.status, decision.plan.steps, decision.requeue_after)
 
 
@@ -78,6 +81,7 @@ class Operator:
     writes: list[str] = field(default_factory=list)
     awake: bool = True
     requeue_after: float | None = None
+    now: datetime = START
     _writing: deque[tuple[str, Any]] = field(default_factory=deque)
     _seen: dict[str, Any] = field(default_factory=dict)
 
@@ -113,6 +117,11 @@ class Operator:
             return self._write(objects)
         return self._observe(objects, kubelet)
 
+    def wake_up(self) -> None:
+        """The time has come at which it wanted to look again."""
+        self.now += timedelta(seconds=self.requeue_after or 0)
+        self.awake = True
+
     def die(self) -> None:
         """Lose what it knows; the next life begins by looking."""
         self._writing.clear()
@@ -132,7 +141,7 @@ class Operator:
         body = self._seen.pop("body")
         world = World(references=dict(objects.references), **self._seen)
         self._seen = {}
-        thought = self.brain.think(body, world)
+        thought = self.brain.think(body, world, self.now)
         self.requeue_after = thought.requeue_after
         self._writing.extend(("generate", order) for order in thought.orders)
         if thought.orders:

@@ -17,7 +17,7 @@ from tests.switch.replicasets import is_leaving
 from tests.switch.services import Proxy, endpoints
 
 from homeserver_operator.api.names import GROUP, PROCESS_LABEL, REVISION_LABEL, ROLE_LABEL
-from homeserver_operator.api.world import Object
+from homeserver_operator.api.world import Object, ObjectKey
 
 TOPOLOGY_EPOCH_LABEL = f"{GROUP}/topology-epoch"
 FENCES_ANNOTATION = f"{GROUP}/fences"
@@ -86,7 +86,7 @@ class Oracle:
                 epochs[fence].add(epoch)
                 if epoch < database.recorded.get(fence, 0):
                     raise BrokenError(f"{launch.name} lives in {fence}:{epoch}, which is over")
-            for name, value in launch.maps.items():
+            for name, value in launch.beliefs.items():
                 maps[name][value] = launch.name
             for duty in launch.duties:
                 if duties.setdefault(duty, launch.name) != launch.name:
@@ -97,6 +97,19 @@ class Oracle:
         for name, believed in maps.items():
             if len(believed) > 1:
                 raise BrokenError(f"{', '.join(believed.values())} disagree about {name}")
+
+    def check_callers(self, name: str, objects: Objects, kubelet: Kubelet) -> None:
+        """Whoever calls others under a Service's name reaches those of its own epoch only."""
+        service = objects.live.get(ObjectKey("Service", name))
+        for machine in kubelet.machines.values() if service else ():
+            caller = machine.launcher
+            if not caller or caller.phase != "serving" or name not in caller.launch.calls:
+                continue
+            epoch = str(caller.launch.fences.get("topology"))
+            for pod in endpoints(service or {}, objects):
+                labels = objects.live[ObjectKey("Pod", pod)]["metadata"]["labels"]
+                if labels.get(TOPOLOGY_EPOCH_LABEL, epoch) != epoch:
+                    raise BrokenError(f"{name} leads {machine.pod} of epoch {epoch} to {pod}")
 
     def check_service(self, name: str, objects: Objects) -> None:
         """A replication Service leads to pods of its epoch only."""

@@ -6,6 +6,7 @@ It knows neither routes nor stores. `Habits` can be broken one by one; then the 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tests.switch.deployments import template_of
@@ -71,7 +72,7 @@ class Plain:
 
     habits: Habits = Habits()
 
-    def think(self, body: Object, world: World) -> Thought:
+    def think(self, body: Object, world: World, _now: datetime) -> Thought:
         return _Look(body, world, self.habits).thought()
 
 

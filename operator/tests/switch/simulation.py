@@ -94,10 +94,18 @@ class Simulation:
             if not self.operator.sleeping or naps == NAPS:
                 return self
             writes = len(self.operator.writes)
+            self.operator.wake_up()
             self.operate()
             while self.operator.busy:
                 self.operate()
             naps = naps + 1 if len(self.operator.writes) == writes else 0
+        raise RestlessError(self.tale())
+
+    def rest(self) -> Self:
+        """Until nobody has anything to do; no time passes."""
+        for _ in range(PATIENCE):
+            if not self.step():
+                return self
         raise RestlessError(self.tale())
 
     def until(self, reached: Callable[[Self], bool]) -> Self:
@@ -108,6 +116,7 @@ class Simulation:
             if not self.step():
                 if not self.operator.sleeping:
                     break
+                self.operator.wake_up()
                 self.operate()
         raise RestlessError(f"never came to be: {self.tale()}")
 
@@ -162,6 +171,7 @@ class Simulation:
     def _program(self, name: str) -> None:
         self.proxy.program(name, self.objects)
         self.oracle.check_service(name, self.objects)
+        self.oracle.check_callers(name, self.objects, self.kubelet)
 
     def _after(self, group: str) -> None:
         if self.objects.changes:

@@ -4,86 +4,21 @@ The stories are those of `stories`; what must hold at every step is in `oracle`,
 must look like in `settled`.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from random import Random
 from typing import Any
 
 import pytest
-from tests.core import case
 from tests.switch import edits, stories
 from tests.switch.edits import ALL, EDITS, USUAL, Edit, persister, sender
 from tests.switch.kubelet import Faults
-from tests.switch.objects import Objects
-from tests.switch.operator import Core, Operator
 from tests.switch.simulation import Simulation
-from tests.switch.stories import Stage
+from tests.switch.telling import Effort, either, spec_of, stage, told_of
 
 # A story with the same seed is the same story.
 pytestmark = pytest.mark.repeat(1)
 
-
-@dataclass(frozen=True)
-class Effort:
-    """How many stories are told of one case: seeds, and of `stride` moments one."""
-
-    seeds: range
-    stride: int
-
-
-QUICK = Effort(range(1), 20)
-SOAK = Effort(range(2), 1)
-SAMPLE = 4
-"""So many cases of a table are told quickly; all of them in a soak."""
-
 MORE_WRITERS = EDITS["event persisters 1 to 3: all"]
 BY_OTHERS = [{"name": "sync", "serves": ["sync"]}, *USUAL[1:]]
 """A group whose size is not ours."""
-
-
-def told_of(
-    names: str, table: Mapping[str, Any], *, sample: int = SAMPLE, soak: Effort = SOAK
-) -> pytest.MarkDecorator:
-    """Parameters `names` and `effort`."""
-    quick = Random(0).sample([*table], min(sample, len(table)))  # noqa: S311 - no secret
-    values = {name: each if isinstance(each, tuple) else (each,) for name, each in table.items()}
-    return pytest.mark.parametrize(
-        f"{names}, effort",
-        [pytest.param(*values[name], QUICK, id=name) for name in quick]
-        + [
-            pytest.param(*each, soak, id=f"{name} (soak)", marks=pytest.mark.soak)
-            for name, each in values.items()
-        ],
-    )
-
-
-either = pytest.mark.parametrize(
-    "effort",
-    [pytest.param(QUICK), pytest.param(SOAK, marks=pytest.mark.soak)],
-    ids=["quick", "soak"],
-)
-
-
-def stage(workers: list[dict[str, Any]]) -> Stage:
-    return _stage(json.dumps(workers))
-
-
-@cache
-def _stage(workers: str) -> Stage:
-    objects = Objects(edits.body(json.loads(workers)), {})
-    sim = Simulation(objects, Operator(Core(case.DEFAULTS))).fork(0)
-    # Nothing served before, so nobody has to be waited for.
-    sim.oracle.excused = True
-    made = Stage(sim, edits.wanted)
-    made.at_rest(sim)
-    sim.oracle.excused = False
-    return made
-
-
-def spec_of(on: Stage, edit: Edit) -> dict[str, Any]:
-    return {**on.base.objects.homeserver["spec"], "workers": edit.after, **edit.also}
 
 
 @told_of("edit", EDITS, sample=len(EDITS), soak=Effort(range(20), 1))
@@ -123,7 +58,7 @@ def test_an_edit_may_come_on_top_of_another(second: Edit, effort: Effort) -> Non
     first = spec_of(on, MORE_WRITERS)
     both = {**first, **(second.also or {"workers": second.after})}
     for seed in effort.seeds:
-        for steps in range(0, 480, 8 * effort.stride):
+        for steps in range(0, 480, 3 * effort.stride):
             unheard = stories.edited_again(on, first, both, steps=steps, seed=seed)
             assert not unheard, f"nobody listened for {unheard}"
 

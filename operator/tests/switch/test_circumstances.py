@@ -1,0 +1,105 @@
+"""The core where there is no room, where secrets and stores move, and where it has to wait."""
+
+from typing import Any
+
+import pytest
+from tests.switch import circumstances, stories
+from tests.switch.circumstances import WINDOW, crowd
+from tests.switch.edits import ALL, EDITS, USUAL, Edit
+from tests.switch.simulation import Simulation
+from tests.switch.telling import Effort, either, spec_of, stage, told_of
+
+pytestmark = pytest.mark.repeat(1)
+
+LOUDER = "everybody's log level: all"
+
+CROWDED = {
+    "no room for one more, a switch": ("the image: all", 0),
+    "room for two more, a switch": ("the image: all", 2),
+    "no room for one more, wave by wave": (LOUDER, 0),
+    "room for one more, wave by wave": (LOUDER, 1),
+}
+
+
+@told_of("name, room", CROWDED)
+def test_where_there_is_no_room_the_old_stop_first(name: str, room: int, effort: Effort) -> None:
+    on = stage(USUAL)
+    for seed in effort.seeds:
+        edit = EDITS[name]
+        circumstances.crowded(on, spec_of(on, edit), set(edit.restarts), room, seed)
+
+
+def _no_room(sim: Simulation, _known: frozenset[str]) -> None:
+    crowd(sim)
+
+
+NEVER = {
+    "main asks for more than there is": {"resources": {"requests": {"memory": "9Gi"}}},
+    "no node is as main wants it": {"nodeSelector": {"disk": "none"}},
+}
+
+
+@told_of("main", NEVER)
+def test_nobody_stops_for_pods_that_would_have_no_room_then(
+    main: dict[str, Any], effort: Effort
+) -> None:
+    on = stage(USUAL)
+    spec = on.base.objects.homeserver["spec"]
+    for seed in effort.seeds:
+        for also in ({}, EDITS["the image: all"].also):
+            stories.hopeless(on, {**spec, "main": main, **also}, _no_room, seed)
+
+
+@either
+def test_who_rises_with_no_fence_restarts_wave_by_wave(effort: Effort) -> None:
+    on = stage(USUAL)
+    for seed in effort.seeds:
+        circumstances.in_waves(on, spec_of(on, EDITS[LOUDER]), seed)
+
+
+@either
+def test_a_rotated_replication_secret_comes_to_all_together(effort: Effort) -> None:
+    on = stage(USUAL)
+    for seed in effort.seeds:
+        for steps in range(0, 400, 10 * effort.stride):
+            circumstances.secret_rotated(on, steps, seed)
+
+
+REDIS = {
+    "from one server to another": ({"host": "redis-1.invalid"}, {"host": "redis-2.invalid"}),
+    "to another database": ({"host": "redis-1.invalid"},
+                            {"host": "redis-1.invalid", "database": 3}),
+    "from the operator's to one's own": ({}, {"host": "redis-1.invalid"}),
+    "from one's own to the operator's": ({"host": "redis-1.invalid"}, {}),
+}  # fmt: skip
+
+
+@told_of("before, after", REDIS)
+def test_redis_moves_for_all_together(
+    before: dict[str, Any], after: dict[str, Any], effort: Effort
+) -> None:
+    on = stage(USUAL, redis=before)
+    spec = {**on.base.objects.homeserver["spec"], "redis": after}
+    for seed in effort.seeds:
+        stories.edited(on, spec, set(ALL), seed)
+
+
+@told_of("edit", EDITS)
+def test_what_restarts_waits_for_an_approval(edit: Edit, effort: Effort) -> None:
+    if not edit.restarts:
+        return
+    policy = {"approval": "Manual"}
+    on = stage(edit.before, restartPolicy=policy)
+    for seed in effort.seeds:
+        circumstances.approved(on, spec_of(on, edit), set(edit.restarts), seed)
+
+
+@told_of("edit", EDITS)
+def test_what_restarts_waits_for_a_window(edit: Edit, effort: Effort) -> None:
+    if not edit.restarts:
+        return
+    policy = {"maintenanceWindows": [WINDOW]}
+    on = stage(edit.before, restartPolicy=policy)
+    for seed in effort.seeds:
+        for steps in range(0, 480, 12 * effort.stride):
+            circumstances.windowed(on, spec_of(on, edit), set(edit.restarts), steps, seed)
