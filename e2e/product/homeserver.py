@@ -11,6 +11,7 @@ from e2e.product.kube import Kube, Object, eventually
 
 PROCESS_LABEL = "homeserver-operator.io/process"
 GROUP_LABEL = "homeserver-operator.io/group"
+ROLE_LABEL = "homeserver-operator.io/role"
 
 CONVERGES = 240.0
 """Seconds for a change to take effect on a small, busy machine."""
