@@ -58,4 +58,5 @@ def observed(pair: Pair, *, pushed_once: bool = True) -> Iterator[Observation]:
     assert out_of_order(seen.writes) == []
     assert out_of_order(sampled.deeds) == []
     assert together(sampled.spans) == []
-    assert talk.wrongs(pair.recording, pushed_once=pushed_once) == []
+    wrongs = talk.wrongs(pair.recording, pushed_once=pushed_once)
+    assert not wrongs, "\n".join(wrongs)

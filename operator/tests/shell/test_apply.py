@@ -45,12 +45,15 @@ async def test_who_asks_for_a_kind_that_the_cluster_lacks_is_told_what_to_instal
     api.fail("PATCH", "/httproutes", 404)
     route = new("HTTPRoute", "alpha-main")
 
-    told = await apply.execute(cluster, server, Plan(applies=(route, new("ConfigMap", "c"))))
+    old = await api.put(child("ConfigMap", "old"))
+    unused = Delete(ObjectKey("ConfigMap", "old"), old["metadata"]["uid"], "unused")
+
+    told = await apply.execute(cluster, server, Plan(applies=(route,), deletes=(unused,)))
 
     assert told is not None
     assert told.startswith("HTTPRoute/alpha-main: the cluster does not know httproutes")
     assert "install the CRDs of the Gateway API" in told
-    assert api.find("ConfigMap", "c") is None
+    assert api.find("ConfigMap", "old"), "what comes after a refusal is not done"
 
 
 async def test_owner_references_are_replaced_and_nothing_else(
