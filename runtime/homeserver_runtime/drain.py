@@ -17,7 +17,7 @@ from synapse.http.site import SynapseSite
 from synapse.logging.context import PreserveLoggingContext
 from twisted.internet import tcp
 
-from homeserver_runtime import inbound
+from homeserver_runtime import inbound, pushing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +41,9 @@ INBOUND_SECONDS = 1.0
 
 QUIET_SECONDS = 1.5
 """After so long without a new connection nobody is taken for still on the way to this process."""
+
+PUSHING_SECONDS = 3.0
+"""A push gateway that takes longer is not waited for; it may be pushed the same once more."""
 
 _STEP_SECONDS = 0.02
 # How long a connection without a request is kept for one that may be under way already.
@@ -101,6 +104,7 @@ class Drain:
         for port, site in self._clients:
             _stop_accepting(port, site)
         _answer_polls_at_once(self._homeserver.get_notifier())
+        pushing.begin_no_more(self._homeserver)
         inbound.leave_staged(
             self._homeserver, when=lambda: self._idle or self._elapsed() > INBOUND_SECONDS
         )
@@ -145,6 +149,8 @@ class Drain:
             self._close_replication()
             left = sum(_part_politely(site, close_idle=True) for _, site in self._replication)
             waits = f"{left} requests of other processes" if left else ""
+        if not waits and elapsed < PUSHING_SECONDS and pushing.in_hand(self._homeserver):
+            waits = "pushes under way"
         if not waits:
             logger.info("Drained in %.2f s", elapsed)
             return True

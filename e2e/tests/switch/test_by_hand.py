@@ -16,7 +16,7 @@ from e2e.tests.switch.making import check, make
 from e2e.tests.switch.observing import observed
 from e2e.tests.switch.topology import STARTS, Pair
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 
 REVISION = "homeserver-operator.io/revision"
 MORE_PERSISTERS, *_, QUIETER = GROWS

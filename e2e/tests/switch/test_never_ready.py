@@ -11,7 +11,7 @@ from e2e.tests.switch.changes import group
 from e2e.tests.switch.observing import observed
 from e2e.tests.switch.topology import Pair
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 
 
 def _unpullable(spec: Object) -> None:

@@ -38,8 +38,10 @@ class Talk:
     talkers: Talkers
     listener: str
     pushkey: str
-    # Each room's messages as its history has them in the end.
+    # Each room's messages as its history has them in the end, here and at the other homeserver.
     histories: dict[str, list[Heard]]
+    abroad: dict[str, list[Heard]]
+    guest: str
 
     def wrongs(self, recording: Recording, *, pushed_once: bool = True) -> list[str]:
         """Everything that was lost, doubled or disordered, in words.
@@ -50,8 +52,13 @@ class Talk:
         messages, wrongs = self.talkers.messages, []
         wrongs += [f"never acknowledged: {text}" for text in unacknowledged(messages)]
         for user, listener in self.talkers.listeners.items():
-            wrongs += [f"heard by {user}: {text}" for text in misheard(messages, listener.heard)]
-            if listener.gaps:
+            heard = listener.heard
+            if listener.gaps and user == self.guest:
+                # After a pause Synapse sends other servers the latest event, and they fetch those
+                # before: a sync has a gap then, and clients read what is in it from the history.
+                heard = [each for room in self.abroad.values() for each in room]
+            wrongs += [f"heard by {user}: {text}" for text in misheard(messages, heard)]
+            if listener.gaps and user != self.guest:
                 wrongs.append(f"heard by {user}: {listener.gaps} gaps")
         read = [heard for room in self.histories.values() for heard in room]
         wrongs += [f"in the room: {text}" for text in misheard(messages, read)]
@@ -131,12 +138,13 @@ class Pair:
             key = secrets.token_hex(8)
             await bob.ask("POST", f"{CLIENT}/pushers/set", self._pusher(key))
             talkers = Talkers((alice, bob, carol, guest), (bob, guest), rooms)
-            talk = Talk(talkers, bob.id, key, {})
+            talk = Talk(talkers, bob.id, key, {}, {}, guest.id)
             box.append(talk)
             begun.set()
             await talkers.run()
             for room in rooms:
                 talk.histories[room] = await history(bob, room)
+                talk.abroad[room] = await history(guest, room)
 
     def _pusher(self, key: str) -> Object:
         return {
