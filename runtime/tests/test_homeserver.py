@@ -38,11 +38,23 @@ def test_every_process_tells_its_state(homeserver: Homeserver) -> None:
             "waiting_for": None,
             "synapse": "1.163.2",
             "replication": {"connected": True, "caught_up": True},
-            "database": {"schema_version": 94, "max_connections": 150},
+            "database": {
+                "schema_version": 94,
+                "compat_version": 84,
+                "image_schema_version": 94,
+                "max_connections": 150,
+            },
             "fences": {},
+            "recorded": {},
             "superseded_by": None,
+            "shard_maps": state["shard_maps"],
+            "started": state["started"],
+            "seconds": state["seconds"],
         }
-        assert process.probe("/live") == (200, {"reason": "the reactor runs"})
+        assert state["shard_maps"].keys() >= {"topology"}
+        assert 0 < state["seconds"]["warm"] <= state["seconds"]["entered"]
+        status, alive = process.probe("/live")
+        assert (status, alive["reason"]) == (200, "the reactor runs")
 
 
 def test_what_the_launcher_writes_is_for_its_user_alone(homeserver: Homeserver) -> None:
