@@ -4,7 +4,7 @@ Pure: what is live plays no part, but for images that were settled when the home
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from homeserver_operator.api.names import POSTGRES_PORT, REDIS_PORT
@@ -42,9 +42,8 @@ class Manifests:
 
     `content` is what pods mount, `network` Services, `policies` what limits connections and
     evictions, `synapse` the Deployments by process name, `edge` what leads traffic in, `reduced`
-    what that cannot do. `edge_at_services` leads to addresses of Services only, for the time in
-    which pods listen but are not ready: controllers pass these over. `follows` names the process of
-    each Service that leads to one revision of one process.
+    what that cannot do, `targets` where it leads. `follows` names the process of each Service that
+    leads to one revision of one process.
     """
 
     account: Object
@@ -56,7 +55,7 @@ class Manifests:
     synapse: Mapping[str, Object]
     autoscalers: tuple[Object, ...]
     edge: tuple[Object, ...]
-    edge_at_services: tuple[Object, ...]
+    targets: tuple[Target, ...]
     reduced: tuple[Reduction, ...]
     fences: Fences
     images: Images
@@ -142,9 +141,7 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
         synapse=synapse,
         autoscalers=tuple(build_autoscalers(spec, topology)),
         edge=tuple(build_edge(spec, everyone)),
-        edge_at_services=tuple(
-            build_edge(spec, tuple(replace(target, single=True) for target in everyone))
-        ),
+        targets=everyone,
         reduced=edge_reductions(spec, everyone),
         fences=fences,
         images=images,

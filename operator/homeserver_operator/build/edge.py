@@ -1,6 +1,7 @@
 """What leads traffic in, in the language of the controller that serves it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from homeserver_operator.api.access import MAX_BODY_SIZE
 from homeserver_operator.api.spec import HomeServer
@@ -23,6 +24,14 @@ def build_edge(server: HomeServer, targets: tuple[Target, ...]) -> Iterator[Obje
             yield from build_http_routes(server, targets, site)
         else:
             yield from build_ingresses(server, INGRESS[server.ingress.controller], targets, site)
+
+
+def build_edge_at_services(server: HomeServer, targets: tuple[Target, ...]) -> Iterator[Object]:
+    """The same, but leading to addresses of Services only.
+
+    For the time in which pods listen but are not ready: controllers pass these over.
+    """
+    return build_edge(server, tuple(replace(target, single=True) for target in targets))
 
 
 def edge_reductions(server: HomeServer, targets: tuple[Target, ...]) -> tuple[Reduction, ...]:

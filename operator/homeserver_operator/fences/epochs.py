@@ -5,9 +5,9 @@ what lives, so that nothing has to be remembered anywhere else. Should that be l
 database knows better, and its word is a higher epoch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from homeserver_operator.api.names import ROLE_LABEL
+from homeserver_operator.api.observed import is_ready, is_synapse
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.fences.claims import Claims
 from homeserver_operator.fences.marks import Fences, Mark, marks_of
@@ -15,16 +15,16 @@ from homeserver_operator.fences.marks import Fences, Mark, marks_of
 
 def settle(claims: Claims, world: World) -> Fences:
     """The epoch of every fence."""
-    marks = {
-        fence: Mark(_epoch(fence, content, world), content)
-        for fence, content in claims.content.items()
-    }
+    known = [marks_of(template) for template in _templates(world)]
+    marks = {}
+    for fence, content in claims.content.items():
+        of_fence = {found[fence] for found in known if fence in found}
+        entered = max(_entered(fence, world), default=0)
+        marks[fence] = Mark(_epoch(content, of_fence, entered), content)
     return Fences(marks, claims.holders)
 
 
-def _epoch(fence: str, content: str, world: World) -> int:
-    known = {mark for template in _templates(world) if (mark := marks_of(template).get(fence))}
-    entered = max(_entered(fence, world), default=0)
+def _epoch(content: str, known: Collection[Mark], entered: int) -> int:
     same = max((mark.epoch for mark in known if mark.content == content), default=0)
     # Going back to what still lives is no change, as long as nobody has gone on without it.
     if same and same >= entered:
@@ -43,9 +43,7 @@ def _templates(world: World) -> Iterator[Object]:
 
 
 def _pods(world: World) -> Iterator[Object]:
-    for pod in world.of_kind("Pod").values():
-        if pod["metadata"].get("labels", {}).get(ROLE_LABEL) in {"main", "worker"}:
-            yield pod
+    return filter(is_synapse, world.of_kind("Pod").values())
 
 
 def _entered(fence: str, world: World) -> Iterator[int]:
@@ -53,20 +51,13 @@ def _entered(fence: str, world: World) -> Iterator[int]:
     for pod in _pods(world):
         mark = marks_of(pod).get(fence)
         state = world.states.get(pod["metadata"]["name"], {})
-        if mark and _ready(pod):
+        if mark and is_ready(pod):
             yield mark.epoch
         yield _number(state.get("fences"), fence)
         yield _number(state.get("recorded"), fence)
         told = state.get("superseded_by")
         if isinstance(told, dict) and told.get("fence") == fence:
             yield _number(told, "epoch")
-
-
-def _ready(pod: Object) -> bool:
-    return any(
-        condition["type"] == "Ready" and condition["status"] == "True"
-        for condition in pod.get("status", {}).get("conditions", ())
-    )
 
 
 def _number(mapping: object, key: str) -> int:

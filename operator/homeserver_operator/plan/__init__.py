@@ -10,9 +10,11 @@ from datetime import datetime
 from homeserver_operator.api.actions import Apply, Delete, Plan, Scale
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import EPOCH_LABEL
+from homeserver_operator.api.observed import controller_of
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
+from homeserver_operator.build.edge import build_edge_at_services
 from homeserver_operator.build.services import at_its_address
 from homeserver_operator.plan import scaling, selection
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
@@ -72,22 +74,25 @@ def _routes(
     if restarts.holds_routes:
         # A Service that is gone was most likely deleted; one that is new leads nowhere yet.
         repairs = (each for each in (*network, *manifests.autoscalers) if _is_repair(each, world))
-        return (*repairs, *_approached(manifests, restarts, world))
+        return (*repairs, *_approached(server, manifests, restarts, world))
     waiting = any(
         service["spec"].get("publishNotReadyAddresses")
         for service in network
         if service["metadata"]["name"] not in manifests.follows
     )
-    edge = manifests.edge_at_services if waiting else manifests.edge
+    edge = build_edge_at_services(server, manifests.targets) if waiting else manifests.edge
     return (*network, *manifests.autoscalers, *edge)
 
 
-def _approached(manifests: Manifests, restarts: Restarts, world: World) -> Iterator[Object]:
+def _approached(
+    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+) -> Iterator[Object]:
     """What leads traffic in before a switch: where routes stay, to Services' addresses already.
 
     Controllers take seconds to learn that, in which old pods still serve.
     """
-    for usual, at_services in zip(manifests.edge, manifests.edge_at_services, strict=True):
+    approach = build_edge_at_services(server, manifests.targets)
+    for usual, at_services in zip(manifests.edge, approach, strict=True):
         if _is_repair(usual, world) or _is_repair(at_services, world):
             yield at_services if restarts.go else usual
 
@@ -163,16 +168,11 @@ def _key(manifest: Object) -> ObjectKey:
     return ObjectKey(manifest["kind"], manifest["metadata"]["name"])
 
 
-def _controller(live: Object) -> str | None:
-    owners = live["metadata"].get("ownerReferences", ())
-    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
-
-
 def _strangers(server: HomeServer, wanted: Iterable[Object], world: World) -> Iterator[ObjectKey]:
     """Labelled as ours, but controlled by another object (a namesake's, or a predecessor's)."""
     for manifest in wanted:
         live = world.children.get(_key(manifest))
-        if live is not None and _controller(live) not in {None, server.uid}:
+        if live is not None and controller_of(live) not in {None, server.uid}:
             yield _key(manifest)
 
 
@@ -217,7 +217,7 @@ def _unwanted(
     order = list(BY_KIND)
     for key in sorted(world.children, key=lambda key: (-order.index(key.kind), key.name)):
         live = world.children[key]
-        if key in keep or not BY_KIND[key.kind].pruned or _controller(live) != server.uid:
+        if key in keep or not BY_KIND[key.kind].pruned or controller_of(live) != server.uid:
             continue
         if "deletionTimestamp" not in live["metadata"]:
             yield Delete(key, live["metadata"]["uid"], "no longer wanted")

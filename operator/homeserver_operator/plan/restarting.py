@@ -1,7 +1,7 @@
 """The restarts of one homeserver, put together: what is due, in which order, and how far it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from homeserver_operator.api.canonical import digest
@@ -144,8 +144,7 @@ def _with_words(restarts: Restarts, manifests: Manifests, world: World) -> Resta
         )
     if not told:
         return restarts
-    values = {**restarts.__dict__, "waves": tuple(told), "phase": _phase(restarts)}
-    return Restarts(**values)
+    return replace(restarts, waves=tuple(told), phase=_phase(restarts))
 
 
 def _restarts(rollout: Rollout) -> bool:

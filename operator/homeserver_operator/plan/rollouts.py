@@ -3,11 +3,12 @@
 Facts only; what follows from them is decided elsewhere.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, ROLE_LABEL
+from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL
+from homeserver_operator.api.observed import controller_of, is_ready, is_synapse
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.fences import Mark, marks_of
@@ -101,58 +102,48 @@ def find_rollouts(
     live = {
         deployment["metadata"]["labels"].get(PROCESS_LABEL, name): deployment
         for name, deployment in sorted(world.of_kind("Deployment").items())
-        if is_synapse(deployment) and _controlled_by(deployment, server.uid)
+        if is_synapse(deployment) and controller_of(deployment) == server.uid
     }
+    pods: dict[str | None, list[Object]] = {}
+    for pod in world.of_kind("Pod").values():
+        pods.setdefault(pod["metadata"].get("labels", {}).get(PROCESS_LABEL), []).append(pod)
     return {
-        process: _rollout(process, synapse.get(process), live.get(process), world)
+        process: _rollout(
+            process, synapse.get(process), live.get(process), world, pods.get(process, [])
+        )
         for process in dict.fromkeys((*synapse, *live))
     }
 
 
-def _rollout(process: str, wanted: Object | None, live: Object | None, world: World) -> Rollout:
+def _rollout(
+    process: str,
+    wanted: Object | None,
+    live: Object | None,
+    world: World,
+    its_pods: Iterable[Object],
+) -> Rollout:
     if live is None:
         return Rollout(process, wanted, None, None, (), ())
-    sets = [rs for rs in world.replica_sets if _controlled_by(rs, live["metadata"]["uid"])]
+    sets = [rs for rs in world.replica_sets if controller_of(rs) == live["metadata"]["uid"]]
     same = [rs for rs in sets if _template(rs) == _template(live)]
     # Of several, the controller takes the oldest.
     current = min(same, key=lambda rs: rs["metadata"].get("creationTimestamp", ""), default=None)
     old = tuple(rs for rs in sets if rs is not current and rs["spec"].get("replicas"))
-    pods = tuple(pods_of(current, world)) if current else ()
-    return Rollout(process, wanted, live, current, old, pods, tuple(_leaving(process, world)))
-
-
-def _leaving(process: str, world: World) -> Iterator[Object]:
-    for pod in world.of_kind("Pod").values():
-        of_process = pod["metadata"].get("labels", {}).get(PROCESS_LABEL) == process
-        if of_process and "deletionTimestamp" in pod["metadata"]:
-            yield pod
-
-
-def pods_of(replica_set: Object, world: World) -> Iterator[Object]:
-    """Its pods that are to stay."""
-    for pod in world.of_kind("Pod").values():
-        owned = _controlled_by(pod, replica_set["metadata"]["uid"])
-        if owned and "deletionTimestamp" not in pod["metadata"]:
-            yield pod
-
-
-def is_synapse(labelled: Object) -> bool:
-    """Whether an object is of a Synapse process, rather than of a store."""
-    return labelled["metadata"].get("labels", {}).get(ROLE_LABEL) in {"main", "worker"}
+    leaving = tuple(pod for pod in its_pods if "deletionTimestamp" in pod["metadata"])
+    pods = tuple(
+        pod
+        for pod in its_pods
+        if current
+        and controller_of(pod) == current["metadata"]["uid"]
+        and "deletionTimestamp" not in pod["metadata"]
+    )
+    return Rollout(process, wanted, live, current, old, pods, leaving)
 
 
 def revision_of(workload: Object) -> str | None:
     """The revision of a Deployment's or ReplicaSet's pods."""
     labels: Mapping[str, str] = workload["spec"]["template"]["metadata"].get("labels", {})
     return labels.get(REVISION_LABEL)
-
-
-def is_ready(pod: Object) -> bool:
-    """Whether the pod is ready."""
-    return any(
-        condition["type"] == "Ready" and condition["status"] == "True"
-        for condition in pod.get("status", {}).get("conditions", ())
-    )
 
 
 def is_warm(pod: Object) -> bool:
@@ -167,8 +158,3 @@ def _template(workload: Object) -> Object:
     metadata = template.get("metadata", {})
     labels = {name: value for name, value in metadata.get("labels", {}).items() if name != _HASH}
     return {"metadata": {**metadata, "labels": labels}, "spec": template["spec"]}
-
-
-def _controlled_by(child: Object, uid: str) -> bool:
-    owners = child["metadata"].get("ownerReferences", ())
-    return any(owner.get("controller") and owner["uid"] == uid for owner in owners)

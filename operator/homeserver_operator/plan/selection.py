@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from homeserver_operator.api.names import EPOCH_LABEL, REVISION_LABEL
+from homeserver_operator.api.observed import is_ready
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.fences import TOPOLOGY, marks_of
-from homeserver_operator.plan.rollouts import Rollout, is_ready, revision_of
+from homeserver_operator.plan.rollouts import Rollout, revision_of
 
 
 def following(service: Object, rollout: Rollout, *, handed_over: bool, world: World) -> Object:

@@ -7,7 +7,7 @@ connection fails requests, and it does so on the busiest day.
 
 from typing import Any, Final
 
-from homeserver_operator.api.names import ROLE_LABEL
+from homeserver_operator.api.observed import is_synapse
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.stores import ExternalPostgres
 from homeserver_operator.api.world import Object, ObjectKey, World
@@ -68,7 +68,7 @@ def _wanted(server: HomeServer, process: Process, world: World) -> int:
 
 def _max_connections(world: World) -> int | None:
     """What the pod that started last was told: it alone may have seen a raised limit."""
-    pods = filter(_is_synapse, world.of_kind("Pod").values())
+    pods = filter(is_synapse, world.of_kind("Pod").values())
     for pod in sorted(pods, key=_started, reverse=True):
         state: Any = world.states.get(pod["metadata"]["name"], {}).get("database")
         limit = state.get("max_connections") if isinstance(state, dict) else None
@@ -76,10 +76,6 @@ def _max_connections(world: World) -> int | None:
         if isinstance(limit, int) and limit > 0:
             return limit
     return None
-
-
-def _is_synapse(pod: Object) -> bool:
-    return pod["metadata"].get("labels", {}).get(ROLE_LABEL) in {"main", "worker"}
 
 
 def _started(pod: Object) -> tuple[str, str]:

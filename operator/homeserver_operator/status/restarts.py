@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from homeserver_operator.api.names import PROCESS_LABEL
+from homeserver_operator.api.observed import is_synapse
 from homeserver_operator.api.restarts import Phase, Wave
 from homeserver_operator.api.world import World
 from homeserver_operator.plan.restarting import Restarts
-from homeserver_operator.plan.rollouts import is_synapse
 from homeserver_operator.status.conditions import Condition
 
 SHARD_MAPS_DIFFER: Final = "ShardMapsDiffer"

@@ -1,0 +1,23 @@
+"""Questions about live objects that every part asks in the same way."""
+
+from homeserver_operator.api.names import ROLE_LABEL
+from homeserver_operator.api.world import Object
+
+
+def is_synapse(labelled: Object) -> bool:
+    """Whether an object is of a Synapse process, rather than of a store."""
+    return labelled["metadata"].get("labels", {}).get(ROLE_LABEL) in {"main", "worker"}
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod is ready."""
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in pod.get("status", {}).get("conditions", ())
+    )
+
+
+def controller_of(child: Object) -> str | None:
+    """The uid of the object's controller, None if it has none."""
+    owners = child["metadata"].get("ownerReferences", ())
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
