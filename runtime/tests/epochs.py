@@ -62,3 +62,15 @@ def drain_seconds(process: RuntimeProcess) -> float:
     match = re.search(r"Drained in ([\d.]+) s", process.log)
     assert match, process.log[-2000:]
     return float(match[1])
+
+
+def main_of_epoch(site: Site, directory: str, epoch: int) -> RuntimeProcess:
+    """A main process with files of its own, as a pod of another revision has them."""
+    (site.directory / directory).mkdir()
+    own = type(site)(
+        directory=site.directory / directory,
+        postgres=site.postgres,
+        redis=site.redis,
+        database=site.database,
+    )
+    return own.write("main", role="main", launcher={"fences": {"topology": epoch}})

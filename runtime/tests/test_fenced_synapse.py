@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.epochs import main_of_epoch
 from tests.processes import ending
 from tests.services import LOOPBACK, wait_until
 
@@ -18,18 +19,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.synapse
 pytest_plugins = ["tests.fixtures"]
-
-
-def main_of_epoch(site: Site, directory: str, epoch: int) -> RuntimeProcess:
-    """A main process with files of its own, as a pod of another revision has them."""
-    (site.directory / directory).mkdir()
-    own = type(site)(
-        directory=site.directory / directory,
-        postgres=site.postgres,
-        redis=site.redis,
-        database=site.database,
-    )
-    return own.write("main", role="main", launcher={"fences": {"topology": epoch}})
 
 
 def phase(process: RuntimeProcess) -> str:

@@ -5,30 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.epochs import main_of_epoch
 from tests.processes import ending
 from tests.services import wait_until
 
 if TYPE_CHECKING:
-    from tests.processes import RuntimeProcess, Site
+    from tests.processes import Site
 
 pytestmark = pytest.mark.synapse
 pytest_plugins = ("tests.fixtures",)
 
 
-def another(site: Site, directory: str, epoch: int) -> RuntimeProcess:
-    """A main process with files of its own, as a pod of another revision has them."""
-    (site.directory / directory).mkdir()
-    own = type(site)(
-        directory=site.directory / directory,
-        postgres=site.postgres,
-        redis=site.redis,
-        database=site.database,
-    )
-    return own.write("main", role="main", launcher={"fences": {"topology": epoch}})
-
-
 def test_an_image_that_is_too_old_is_refused_before_anything_stops_for_it(site: Site) -> None:
-    serves, rolled_back = another(site, "serves", 1), another(site, "rolled-back", 2)
+    serves, rolled_back = main_of_epoch(site, "serves", 1), main_of_epoch(site, "rolled-back", 2)
     with ending(serves, rolled_back):
         serves.start().wait_ready()
         database = serves.probe("/state")[1]["database"]
