@@ -16,7 +16,7 @@ from e2e.tests.switch.making import check, make
 from e2e.tests.switch.observing import observed
 from e2e.tests.switch.topology import STARTS, Pair
 
-pytestmark = [pytest.mark.cluster, pytest.mark.soak]
+pytestmark = pytest.mark.cluster
 
 REVISION = "homeserver-operator.io/revision"
 MORE_PERSISTERS, *_, QUIETER = GROWS
@@ -142,6 +142,7 @@ def test_a_status_that_somebody_removed_is_told_anew_and_restarts_nobody(pair: P
     assert hub.pods() == before
 
 
+@pytest.mark.soak
 def test_a_successor_on_the_same_database_goes_on_after_its_epochs(pair: Pair) -> None:
     """It counts from one again, and means something else by it."""
     hub = pair.hub
