@@ -83,6 +83,13 @@ class Controllers:
         uid = deployment["metadata"]["uid"]
         return [found for found in self.replica_sets.values() if _owner(found) == uid]
 
+    def surge(self, key: ObjectKey, live: Live) -> None:
+        """A Deployment's new pods are made beside the old ones, and have not got warm yet."""
+        before = set(live)
+        self._start(live[key], live)
+        for fresh in set(live) - before:
+            live[fresh]["status"]["containerStatuses"][0]["started"] = False
+
     def _start(self, deployment: dict[str, Any], live: Live) -> None:
         current = self._current(deployment)
         current["spec"]["replicas"] = deployment["spec"]["replicas"]

@@ -58,3 +58,50 @@ def test_pods_that_come_back_to_their_own_epoch_go_on_with_it() -> None:
     before = scenario.body["status"]["epochs"]
     scenario.converge()
     assert scenario.body["status"]["epochs"] == before
+
+
+def test_clients_of_one_process_meet_no_pod_of_a_restart_by_hand_before_it_is_warm() -> None:
+    """`kubectl rollout restart` makes a ReplicaSet of the same revision."""
+    scenario = running(body=usual())
+    main, old = ObjectKey("Deployment", "rosebud-main"), _led_to(scenario)
+    annotations = scenario.cluster.live[main]["spec"]["template"]["metadata"]["annotations"]
+    annotations["kubectl.kubernetes.io/restartedAt"] = "2026-02-03T04:05:06Z"
+    cold = _start(scenario, main)
+    scenario.step()
+    assert _led_to(scenario) == old
+    _warm(scenario, cold)
+    scenario.step()
+    assert _led_to(scenario) == cold
+    scenario.converge()
+    assert _led_to(scenario) == cold
+
+
+def _led_to(scenario: Scenario) -> str:
+    """The one pod of main to which its Services lead."""
+    services = [
+        service["spec"]["selector"]
+        for name, service in scenario.cluster.world.of_kind("Service").items()
+        if name in {"rosebud-main", "rosebud-main-e1"}
+    ]
+    assert len(services) == 2
+    pods = {
+        name
+        for name, pod in scenario.cluster.world.of_kind("Pod").items()
+        for selector in services
+        if selector.items() <= pod["metadata"]["labels"].items()
+    }
+    (pod,) = pods
+    return pod
+
+
+def _start(scenario: Scenario, deployment: ObjectKey) -> str:
+    """The Deployment controller and a kubelet at work, and the launcher still is at its imports."""
+    before = set(scenario.cluster.world.of_kind("Pod"))
+    scenario.cluster.controllers.surge(deployment, scenario.cluster.live)
+    (pod,) = set(scenario.cluster.world.of_kind("Pod")) - before
+    return pod
+
+
+def _warm(scenario: Scenario, pod: str) -> None:
+    status = scenario.cluster.live[ObjectKey("Pod", pod)]["status"]
+    status["containerStatuses"][0]["started"] = True
