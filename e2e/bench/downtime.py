@@ -98,7 +98,6 @@ def _set_up(installation: Installation, server: RunningHomeServer) -> None:
     server.apply(server.resource)
     installation.wait_ready(server.name, seconds=STARTS)
     wait_answering(installation.cluster.ingress, server.host)
-    # It is not seen from outside that a process is missing.
     if (found := Restarts(server).processes()) != PROCESSES:
         raise RigError(f"{RESOURCE.name} makes {found} processes, not {PROCESSES}")
 
@@ -117,7 +116,7 @@ async def _observe(server: RunningHomeServer, rounds: int, report: Report) -> No
         with step("what the machine sustains"):
             await _ramp(traffic, report)
         await _calm(traffic, {})
-        report.quiet = await _quiet(traffic)
+        report.quiet, report.load = await _quiet(traffic), load()
         await _all_rounds(Restarts(server), rounds, traffic, report)
 
 
@@ -182,14 +181,14 @@ async def _one(way: Way, restarts: Restarts, traffic: Traffic, report: Report) -
         await _calm(traffic, usual)
         since = time.monotonic()
         await asyncio.to_thread(way.restart)
-        seconds = time.monotonic() - since
+        seconds, during = time.monotonic() - since, load()
         await asyncio.sleep(AFTER)
         until = time.monotonic()
     await asyncio.to_thread(restarts.wait_alone)
     await traffic.answered(until)
     await _calm(traffic, usual)
     outcomes = traffic.between(since, time.monotonic())
-    seen = Seen(seconds, notice(outcomes, since, until, usual))
+    seen = Seen(seconds, notice(outcomes, since, until, usual), during)
     report.seen.setdefault(way.title, []).append(seen)
     say(f"    begin to end {seconds:.1f} s")
     for name, noticed in seen.noticed.items():

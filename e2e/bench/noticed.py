@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from e2e.bench.table import Measurement
@@ -57,10 +58,11 @@ class Noticed:
 
 @dataclass(frozen=True)
 class Seen:
-    """One restart: how long it took, and what was noticed by route class."""
+    """One restart: how long it took, what was noticed by route class, the load average then."""
 
     seconds: float
     noticed: Mapping[str, Noticed]
+    load: float
 
     @property
     def longest(self) -> float:
@@ -70,10 +72,11 @@ class Seen:
 
 @dataclass
 class Report:
-    """All that was measured; each restart by its title, in order."""
+    """All that was measured; each restart by its title, in order. `load` is the quiet phase's."""
 
     sustained: float = 0.0
     rate: float = 0.0
+    load: float = 0.0
     quiet: Sequence[Outcome] = ()
     seen: dict[str, list[Seen]] = field(default_factory=dict)
 
@@ -154,32 +157,34 @@ def rows(report: Report, aims: Mapping[str, float], beside: tuple[str, str]) -> 
 
 
 def _base(report: Report) -> Iterator[Measurement]:
+    told = partial(Measurement, load=report.load)
     if report.sustained:
-        yield Measurement("sustained by 8 processes", "requests/s", [report.sustained])
-        yield Measurement("load, syncs aside", "requests/s", [report.rate])
+        yield told("sustained by 8 processes", "requests/s", [report.sustained])
+        yield told("load, syncs aside", "requests/s", [report.rate])
     for name in (ONE, GROUP):
         spent = [o.seconds * 1000 for o in report.quiet if CLASSES[o.kind] == name]
         if spent:
-            yield Measurement(f"quiet, {name}: latency", "ms", spent)
+            yield told(f"quiet, {name}: latency", "ms", spent)
 
 
 def _restarts(report: Report, aims: Mapping[str, float]) -> Iterator[Measurement]:
     for title, runs in report.seen.items():
         aim = aims.get(title)
-        yield Measurement(f"{title}: begin to end", "s", [run.seconds for run in runs])
+        told = partial(Measurement, load=runs[-1].load)
+        yield told(f"{title}: begin to end", "s", [run.seconds for run in runs])
         for name in runs[0].noticed:
             noticed = [run.noticed[name] for run in runs]
             what = f"{title}, {name}"
-            yield Measurement(f"{what}: requests", "requests", [one.requests for one in noticed])
+            yield told(f"{what}: requests", "requests", [one.requests for one in noticed])
             failed = [one.failures.total() for one in noticed]
             none = None if aim is None else 0.0
-            yield Measurement(f"{what}: failed", "requests", failed, aim=none)
+            yield told(f"{what}: failed", "requests", failed, aim=none)
             for kind in sorted({kind for one in noticed for kind in one.failures}):
                 counts = [one.failures[kind] for one in noticed]
-                yield Measurement(f"  {title}, {name}: {kind}", "requests", counts)
+                yield told(f"  {title}, {name}: {kind}", "requests", counts)
             longest = [one.longest for one in noticed if one.longest is not None]
             if longest:
-                yield Measurement(f"{what}: longest added", "s", longest, aim=aim)
+                yield told(f"{what}: longest added", "s", longest, aim=aim)
 
 
 def _beside(report: Report, ours: str, naive: str) -> Iterator[Measurement]:
@@ -187,7 +192,7 @@ def _beside(report: Report, ours: str, naive: str) -> Iterator[Measurement]:
     shares = [100 * one.longest / other.longest for one, other in pairs if other.longest > 0]
     if shares:
         what = f"longest added: {ours}, of that of {naive}"
-        yield Measurement(what, "%", shares, aim=20.0)
+        yield Measurement(what, "%", shares, aim=20.0, load=report.seen[ours][-1].load)
 
 
 def _waits(outcomes: Sequence[Outcome]) -> dict[Outcome, float]:

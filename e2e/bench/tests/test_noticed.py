@@ -97,7 +97,7 @@ def test_failures_are_counted_by_kind_and_placed_in_time() -> None:
     assert found.failures == Counter(
         {BAD_GATEWAY: 2, "no answer from the ingress controller (ClientOSError)": 1}
     )
-    assert (found.failed_from, found.failed_until) == (pytest.approx(2.1), pytest.approx(4.1))
+    assert [found.failed_from, found.failed_until] == pytest.approx([2.1, 4.1])
     assert f"2 x {BAD_GATEWAY}" in str(found)
 
 
@@ -155,13 +155,15 @@ def _seen(longest: float, failed: int = 0) -> Seen:
             GROUP: Noticed(90, Counter(), longest / 2),
             POLLS: Noticed(9, Counter(), None),
         },
+        load=longest,
     )
 
 
 def _report() -> Report:
-    quiet = [_good(n, n / 10, kind) for kind in CLASSES for n in range(1, 4)]
+    # Each kind has a median of its own.
+    quiet = [_good(n, USUAL[kind] * n / 2, kind) for kind in CLASSES for n in range(1, 4)]
     seen = {"ours": [_seen(1.0), _seen(2.0, 3), _seen(1.5)], "theirs": [_seen(20.0), _seen(8.0)]}
-    return Report(sustained=32.0, rate=16.0, quiet=quiet, seen=seen)
+    return Report(sustained=32.0, rate=16.0, load=0.5, quiet=quiet, seen=seen)
 
 
 def _row(what: str) -> Measurement:
@@ -191,8 +193,17 @@ def test_the_table_has_a_row_for(what: str, values: list[float], aim: float | No
     assert row.aim == aim
 
 
+def test_each_row_has_the_load_of_its_last_value() -> None:
+    found = rows(_report(), {}, beside=("ours", "theirs"))
+    assert {row.load for row in found if "ours" in row.what} == {1.5}
+    assert {row.load for row in found if row.what.strip().startswith("theirs")} == {8.0}
+    assert {row.load for row in found if "ours" not in row.what and "theirs" not in row.what} == {
+        0.5
+    }
+
+
 def test_usual_is_the_quiet_phases_median_by_kind() -> None:
-    assert _report().usual == pytest.approx(dict.fromkeys(CLASSES, 0.2))
+    assert _report().usual == pytest.approx(USUAL)
 
 
 def test_nothing_measured_is_an_empty_table() -> None:
