@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from homeserver_operator.api.world import Object, World
+from homeserver_operator.build.rendering import rendering_of
 from homeserver_operator.fences import marks_of
 from homeserver_operator.plan.rollouts import Rollout
 from homeserver_operator.render import paths
@@ -26,13 +27,25 @@ def because(rollout: Rollout, contents: Mapping[str, Object], world: World) -> s
     running = rollout.old[0] if rollout.old and not rollout.changed else rollout.live
     before, after = running["spec"]["template"], rollout.wanted["spec"]["template"]
     live_maps = world.of_kind("ConfigMap")
-    found = list(_differences(before, after, live_maps, contents))
+    found = [
+        *_in_rendering(running, rollout.wanted),
+        *_differences(before, after, live_maps, contents),
+    ]
     # For who sees nothing of what the other holders of a fence agree on.
     found = found or list(_in_fences(before, after))
     if not found:
         return "its pods are replaced"
     more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
     return "; ".join(found[:_MOST]) + more
+
+
+def _in_rendering(before: Object, after: Object) -> Iterator[str]:
+    old, new = rendering_of(before), rendering_of(after)
+    if old is None and before["kind"] != "Deployment":
+        # Not every ReplicaSet has its Deployment's annotations.
+        return
+    if old != new:
+        yield f"the operator's rendering moved from {old or 'unknown'} to {new}"
 
 
 def _differences(

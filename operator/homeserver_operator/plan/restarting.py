@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from homeserver_operator.api.canonical import digest
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.api.restarts import Phase, Restart, Wave
 from homeserver_operator.api.spec import HomeServer
@@ -15,7 +14,8 @@ from homeserver_operator.plan import waves
 from homeserver_operator.plan.consent import Consent, consent
 from homeserver_operator.plan.handover import is_committed, is_warm
 from homeserver_operator.plan.reasons import because
-from homeserver_operator.plan.rollouts import Rollout, find_rollouts, revision_of
+from homeserver_operator.plan.release import plan_id
+from homeserver_operator.plan.rollouts import Rollout, find_rollouts
 from homeserver_operator.plan.waves import Switch
 from homeserver_operator.topology import Topology
 
@@ -96,8 +96,7 @@ def find_restarts(
         process for wave in order for process in wave if is_warm(rollouts[process], freed, world)
     )
     main_service = world.children.get(ObjectKey("Service", client_service_name(server, MAIN)))
-    revisions = {name: revision_of(wanted) for name, wanted in manifests.synapse.items()}
-    name = digest(revisions)
+    name = plan_id(manifests)
     committed = switch is not None and is_committed(
         switch, rollouts, manifests.fences, main_service, world
     )
