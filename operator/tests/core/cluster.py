@@ -200,10 +200,22 @@ def managed(value: Any, field: str = "") -> dict[str, Any]:
         return {f"f:{name}": managed(inner, name) for name, inner in value.items()}
     if isinstance(value, list) and (keys := _key(field, value)):
         return {
-            f"k:{json.dumps({key: item[key] for key in keys})}": {".": {}, **managed(item)}
+            f"k:{json.dumps({key: item[key] for key in keys if key in item})}": {
+                ".": {},
+                **managed(item),
+            }
             for item in value
         }
     return {}
+
+
+def owners_of_replicas(deployment: Object) -> set[str]:
+    """The field managers of a Deployment's number of replicas."""
+    return {
+        entry["manager"]
+        for entry in deployment["metadata"].get("managedFields", ())
+        if "f:replicas" in entry["fieldsV1"]["f:spec"]
+    }
 
 
 def owner(uid: str) -> dict[str, Any]:
