@@ -430,6 +430,7 @@ def test_an_upgrade_writes_no_template_of_any_spec(spec: Spec) -> None:
     scenario = told_of(spec).converge()
     with pytest.MonkeyPatch.context() as patched:
         installer(patched)(scenario, 2)
+        assert scenario.decide().plan.empty
         before, lived = scenario.templates(), pods(scenario)
         assert scenario.converge().templates() == before
         assert pods(scenario) == lived

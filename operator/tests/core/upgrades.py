@@ -14,6 +14,7 @@ from tests.core.scenario import Scenario
 from homeserver_operator import render
 from homeserver_operator.build import rendering as counted
 from homeserver_operator.build import stores
+from homeserver_operator.cli import plan
 from homeserver_operator.plan import release
 from homeserver_operator.render.launcher_yaml import render_launcher
 from homeserver_operator.status import release as told
@@ -40,7 +41,7 @@ def installer(monkeypatch: pytest.MonkeyPatch) -> Install:
             found = of_store(name)
             return {**found, "news": str(rendering)} if name == store else found
 
-        for module in (counted, release, told):
+        for module in (counted, release, told, plan):
             monkeypatch.setattr(module, "RENDERING", rendering)
         monkeypatch.setattr(render, "render_launcher", launcher)
         monkeypatch.setattr(stores, "store_files", files)
