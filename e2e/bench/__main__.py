@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from e2e.bench import core, memory, readiness, rig, start, warm, writes
+from e2e.bench import core, downtime, memory, readiness, rig, start, warm, writes
 from e2e.bench.machine import machine, revision
 from e2e.bench.table import Measurement, table
 from e2e.cluster import debian
@@ -50,6 +50,12 @@ def _warm(options: Options) -> Iterator[Measurement]:
     return warm.measure(options.runs)
 
 
+def _downtime(options: Options) -> Iterator[Measurement]:
+    """A full restart of eight processes under load as clients see it, beside other ways."""
+    with rig.running_cluster() as cluster:
+        yield from downtime.measure(cluster, options.rounds)
+
+
 BENCHMARKS: dict[str, Benchmark] = {
     "start": _start,
     "ready": _ready,
@@ -57,6 +63,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": _memory,
     "core": _core,
     "warm": _warm,
+    "downtime": _downtime,
 }
 
 
@@ -83,7 +90,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    described = "".join(f"\n  {name:<8}{run.__doc__}" for name, run in BENCHMARKS.items())
+    described = "".join(f"\n  {name:<9}{run.__doc__}" for name, run in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
         prog="python -m e2e.bench",
         description=f"Measures, prints a table, and leaves nothing behind.\n{described}",
@@ -92,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     # Without a name argparse holds the empty list against the choices.
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*BENCHMARKS, []])
     parser.add_argument("--runs", type=_positive, default=3, help="repetitions (3)")
+    parser.add_argument(
+        "--rounds", type=_positive, default=10, help="with `downtime`: restarts of each kind (10)"
+    )
     parser.add_argument("--cold", action="store_true", help="with `start`: from nothing, too")
     parser.add_argument(
         "--homeservers", type=_positive, default=100, help="with `memory`: how many (100)"

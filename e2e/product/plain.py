@@ -43,7 +43,11 @@ class Plain:
 
     def open(self) -> None:
         """Begin."""
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(WAIT))
+        # Who waits for a connection of their own client's would wait for nobody's server.
+        connector = aiohttp.TCPConnector(limit=0)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=aiohttp.ClientTimeout(WAIT)
+        )
 
     async def close(self) -> None:
         """Give up the connections."""

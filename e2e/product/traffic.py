@@ -1,7 +1,8 @@
 """A steady stream of a few people's requests, and how each of them fared.
 
 An open loop: requests begin when they are due, whether or not earlier ones have been answered, so
-that a pause shows as what it costs. Bounded in number and time; judges nothing.
+that a pause shows as what it costs, and a request's time counts from when it was due. Bounded in
+number and time; judges nothing.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
@@ -20,11 +21,14 @@ from e2e.product.matrix import User
 from e2e.product.plain import Answer
 
 SYNC_MILLISECONDS = 10_000
+TYPING_MILLISECONDS = 1000
+KINDS: Final = ("send", "read", "typing", "rules")
+"""What can be asked at a rate, besides each client's sync."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One request: when it began (monotonic seconds), how long it took, how it ended.
+    """One request: when it was due (monotonic seconds), how long it took from then, how it ended.
 
     `status` is 0 where no answer came; `problem` then says why.
     """
@@ -43,23 +47,28 @@ class Outcome:
 
 @dataclass
 class Traffic:
-    """What `users`, all in `room`, do from `flow` on: send, read, sync.
+    """What `users`, all in `room`, do from `flow` on: the `kinds` in turn, and everybody syncs.
 
-    `acknowledged` are the numbered texts that the server said it has.
+    `per_second` may be changed on the way; so many requests begin, syncs aside. `acknowledged` are
+    the numbered texts that the server said it has.
     """
 
     users: Sequence[User]
     room: str
+    kinds: Sequence[str] = ("send", "read")
+    per_second: float = 1.0
     outcomes: list[Outcome] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     _number: int = 0
+    _under_way: dict[asyncio.Future[None], float] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
     async def flow(self, per_second: float) -> AsyncIterator[Traffic]:
         """Requests flow while the block runs; what is under way when it ends is waited for."""
+        self.per_second = per_second
         ends = asyncio.Event()
         people = [asyncio.create_task(self._follow(user, ends)) for user in self.users]
-        source = asyncio.create_task(self._send_all(per_second, ends))
+        source = asyncio.create_task(self._ask_all(ends))
         try:
             yield self
         finally:
@@ -67,40 +76,54 @@ class Traffic:
             await asyncio.gather(source, *people)
 
     def between(self, since: float, until: float) -> list[Outcome]:
-        """Requests of which a part lies between two moments."""
+        """Requests of which a part lies between two moments, as far as they have ended."""
         return [
             outcome
             for outcome in self.outcomes
             if outcome.began < until and outcome.began + outcome.seconds > since
         ]
 
-    async def _send_all(self, per_second: float, ends: asyncio.Event) -> None:
-        began, due = time.monotonic(), 0
-        under_way: set[asyncio.Task[None]] = set()
-        while not ends.is_set():
-            task = asyncio.create_task(self._step(due))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-            due += 1
-            wait = began + due / per_second - time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ends.wait(), max(wait, 0))
-        await asyncio.gather(*under_way)
+    async def answered(self, moment: float) -> None:
+        """Wait until nothing is under way that began before a moment. Each request is bounded."""
+        while earlier := [end for end, began in self._under_way.items() if began < moment]:
+            await asyncio.wait(earlier)
 
-    async def _step(self, due: int) -> None:
-        user = self.users[due % len(self.users)]
-        if due % 2:
-            await self._timed(
-                "read", lambda: user.call("GET", f"{_room(self.room)}/joined_members")
-            )
-            return
-        self._number += 1
-        text = f"message {self._number}"
-        path = f"{_room(self.room)}/send/m.room.message/t{self._number}-{id(self):x}"
-        body = {"msgtype": "m.text", "body": text}
-        outcome = await self._timed("send", lambda: user.call("PUT", path, body))
-        if not outcome.failed:
-            self.acknowledged.append(text)
+    async def _ask_all(self, ends: asyncio.Event) -> None:
+        due, turn = time.monotonic(), 0
+        tasks: set[asyncio.Task[Outcome]] = set()
+        while not ends.is_set():
+            task = asyncio.create_task(self._ask(turn, due))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            turn += 1
+            due += 1 / self.per_second
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ends.wait(), max(due - time.monotonic(), 0))
+        await asyncio.gather(*tasks)
+
+    async def _ask(self, turn: int, due: float) -> Outcome:
+        # Everybody does everything, although the number of kinds may be that of the users.
+        round_, position = divmod(turn, len(self.kinds))
+        kind, user = self.kinds[position], self.users[(round_ + position) % len(self.users)]
+        method, path, body = self.request(kind, user)
+        outcome = await self._timed(kind, lambda: user.call(method, path, body), due)
+        if kind == "send" and not outcome.failed:
+            self.acknowledged.append(body["body"])
+        return outcome
+
+    def request(self, kind: str, user: User) -> tuple[str, str, Any]:
+        """Method, path and body of the next request of a kind."""
+        room = f"/_matrix/client/v3/rooms/{quote(self.room, safe='')}"
+        if kind == "send":
+            self._number += 1
+            path = f"{room}/send/m.room.message/t{self._number}-{id(self):x}"
+            return "PUT", path, {"msgtype": "m.text", "body": f"message {self._number}"}
+        if kind == "typing":
+            body = {"typing": True, "timeout": TYPING_MILLISECONDS}
+            return "PUT", f"{room}/typing/{quote(user.id, safe='')}", body
+        if kind == "rules":
+            return "GET", "/_matrix/client/v3/pushrules/", None
+        return "GET", f"{room}/joined_members", None
 
     async def _follow(self, user: User, ends: asyncio.Event) -> None:
         """A client that always has a sync under way."""
@@ -116,26 +139,28 @@ class Traffic:
                 found: Answer = answers[0]
                 return found
 
-            outcome = await self._timed("sync", ask)
+            outcome = await self._timed("sync", ask, time.monotonic())
             if outcome.failed:
                 await asyncio.sleep(0.1)
             else:
                 since = answers[0].content["next_batch"]
 
-    async def _timed(self, kind: str, ask: Callable[[], Any]) -> Outcome:
-        began = time.monotonic()
+    async def _timed(
+        self, kind: str, ask: Callable[[], Awaitable[Answer]], began: float
+    ) -> Outcome:
         status, problem = 0, ""
+        end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way[end] = began
         try:
-            answer: Answer = await ask()
+            answer = await ask()
             status = answer.status
             if not 200 <= status < 300:
                 problem = str(answer.content)[:200]
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             problem = f"{type(error).__name__}: {error}"
+        finally:
+            del self._under_way[end]
+            end.set_result(None)
         outcome = Outcome(kind, began, time.monotonic() - began, status, problem)
         self.outcomes.append(outcome)
         return outcome
-
-
-def _room(room: str) -> str:
-    return f"/_matrix/client/v3/rooms/{quote(room, safe='')}"

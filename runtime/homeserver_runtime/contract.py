@@ -76,6 +76,8 @@ class Launch:
     config_from: tuple[Path, ...] = ()
     fences: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Fences that this process must hold to run, with their epochs; none: it just runs."""
+    fence_contents: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """A hash of what the holders of each of these epochs agree on; may be left out."""
     late_seconds: float = 0
     """For how long at most a process that is to stop still accepts clients' connections: whoever
     dials pods by their own addresses learns late that one goes."""
@@ -138,7 +140,7 @@ def read_text(path: Path) -> str:
 
 _KEYS = {
     *("version", "name", "role", "probe_port", "database", "config_from", "well_known_server"),
-    *("fences", "late_seconds"),
+    *("fences", "fence_contents", "late_seconds"),
 }
 
 
@@ -179,6 +181,7 @@ class _Reader:
             password_file=self._file("database.password_file", database.get("password_file")),
             config_from=self._config_from(),
             fences=self._fences(),
+            fence_contents=self._fence_contents(),
             late_seconds=self._late_seconds(),
             well_known_server=self._well_known_server(),
             pod_name=pod_name,
@@ -233,6 +236,18 @@ class _Reader:
             if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 < epoch < 2**31:
                 raise self._refusal(f"fences.{name}", f"must be a positive epoch, not {epoch!r}")
         return {str(name): epoch for name, epoch in fences.items()}
+
+    def _fence_contents(self) -> dict[str, str]:
+        value = self._content.get("fence_contents")
+        contents = {} if value is None else value
+        if not isinstance(contents, dict):
+            raise self._refusal("fence_contents", f"must map fences to hashes, not {value!r}")
+        for name, content in contents.items():
+            if not isinstance(content, str):
+                raise self._refusal(f"fence_contents.{name}", f"must be text, not {content!r}")
+            if name not in self._fences():
+                raise self._refusal(f"fence_contents.{name}", "names none of `fences`")
+        return dict(contents)
 
     def _late_seconds(self) -> float:
         value = self._content.get("late_seconds", 0)

@@ -46,11 +46,16 @@ def enter(config: Any, launch: Launch, state: State, *, ends: Callable[[str], No
         ends: is told why the process must end, should it lose its fences for good.
 
     Raises:
-        SupersededError: if a later epoch has been entered.
+        SupersededError: if a later epoch has been entered, or this one with another content.
 
     """
     fence = Fence(
-        Claim(name=launch.name, epochs=launch.fences, cohort="topology"),
+        Claim(
+            name=launch.name,
+            epochs=launch.fences,
+            contents=launch.fence_contents,
+            cohort="topology",
+        ),
         _connect(config),
         waits_for=lambda what: state.change(waiting_for=what),
         ends=ends,

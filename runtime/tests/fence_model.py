@@ -29,6 +29,8 @@ class Rules:
     """Nobody enters between a connection's look at its lock session and its own locks."""
     epochs_are_recorded: bool = True
     """The highest epoch entered is remembered after all of its processes have died."""
+    contents_are_recorded: bool = True
+    """So is what its processes agreed on."""
     names_are_exclusive: bool = True
     """One process of a name at a time."""
     waiters_wake: bool = True
@@ -36,11 +38,15 @@ class Rules:
 
 
 class Spec(NamedTuple):
-    """A process that may be started: its name, its epoch, and how often it may be."""
+    """A process that may be started: its name, its epoch, and how often it may be.
+
+    `content` is what the processes of its epoch agree on.
+    """
 
     name: str
     epoch: int
     starts: int = 1
+    content: str = ""
 
 
 class Process(NamedTuple):
@@ -64,6 +70,7 @@ class World(NamedTuple):
 
     processes: tuple[Process, ...]
     recorded: int = 0
+    content: str = ""
     faults: int = 0
 
 
@@ -108,8 +115,11 @@ class Machine:
         def step(
             what: str, changed: Process, recorded: int = world.recorded, told: int | None = None
         ) -> Step:
-            text = f"{spec.name}/{spec.epoch} {what}"
-            return Step(text, False, _with(world, index, changed, recorded=recorded), told)
+            text = f"{spec.name}/{spec.epoch}{spec.content} {what}"
+            after = _with(world, index, changed)._replace(recorded=recorded)
+            if recorded > world.recorded:
+                after = after._replace(content=spec.content)
+            return Step(text, False, after, told)
 
         match process.client:
             case "off" if process.starts < spec.starts:
@@ -148,10 +158,11 @@ class Machine:
         live = [other for other, its in enumerate(world.processes) if self.holds(its)]
         recorded = world.recorded if self.rules.epochs_are_recorded else 0
         known = max([recorded, *(self.specs[other].epoch for other in live)])
-        if known > spec.epoch:
+        other_life = recorded == spec.epoch and world.content != spec.content
+        if known > spec.epoch or (other_life and self.rules.contents_are_recorded):
             return step("is superseded", process._replace(client="superseded"), told=known)
         for other in live:
-            name, epoch, _starts = self.specs[other]
+            name, epoch = self.specs[other].name, self.specs[other].epoch
             if epoch != spec.epoch or (self.rules.names_are_exclusive and name == spec.name):
                 return step(
                     f"waits for {name}/{epoch}",
@@ -168,7 +179,7 @@ class Machine:
         process, spec = world.processes[index], self.specs[index]
 
         def fault(what: str, changed: Process) -> Step:
-            after = _with(world, index, changed, faults=world.faults + 1)
+            after = _with(world, index, changed)._replace(faults=world.faults + 1)
             return Step(f"{spec.name}/{spec.epoch} {what}", True, after)
 
         if process.lock_session:
@@ -183,20 +194,9 @@ class Machine:
             yield Step("PostgreSQL restarts", True, after)
 
 
-def _with(
-    world: World,
-    index: int,
-    changed: Process,
-    *,
-    recorded: int | None = None,
-    faults: int | None = None,
-) -> World:
-    processes = (*world.processes[:index], changed, *world.processes[index + 1 :])
-    return World(
-        processes,
-        world.recorded if recorded is None else recorded,
-        world.faults if faults is None else faults,
-    )
+def _with(world: World, index: int, changed: Process) -> World:
+    before, after = world.processes[:index], world.processes[index + 1 :]
+    return world._replace(processes=(*before, changed, *after))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,14 +218,17 @@ class Exploration:
         return told[::-1]
 
     def two_epochs(self) -> list[str] | None:
-        """The story of a world in which queries of two epochs, or of two of a name, can run."""
+        """The story of a world in which queries of two epochs, or of two of a name, can run.
+
+        Two that go by one epoch and do not agree are of two epochs, too.
+        """
         for world in self.steps:
             writing = [
                 spec
                 for spec, process in zip(self.machine.specs, world.processes, strict=True)
                 if self.machine.can_write(process)
             ]
-            if len({spec.epoch for spec in writing}) > 1 or len(
+            if len({(spec.epoch, spec.content) for spec in writing}) > 1 or len(
                 {spec.name for spec in writing}
             ) < len(writing):
                 return self.story(world)

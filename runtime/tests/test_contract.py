@@ -24,6 +24,7 @@ def test_everything_that_the_file_may_say_is_read(tmp_path: Path) -> None:
         "config_from": ["/secrets/a", "/b"],
         "well_known_server": "f.example:443",
         "fences": {"topology": 3, "push": 1},
+        "fence_contents": {"topology": "a7c4"},
         "late_seconds": 2.5,
     }
     launch = read(tmp_path, GOOD | {"database": database} | more)
@@ -36,6 +37,7 @@ def test_everything_that_the_file_may_say_is_read(tmp_path: Path) -> None:
         config_from=(Path("/secrets/a"), Path("/b")),
         well_known_server="f.example:443",
         fences={"topology": 3, "push": 1},
+        fence_contents={"topology": "a7c4"},
         late_seconds=2.5,
     )
 
@@ -88,6 +90,24 @@ def test_a_process_without_a_name_is_called_like_its_pod(tmp_path: Path) -> None
         ),
         pytest.param({"fences": []}, "fences", "map names to epochs", id="fences that are a list"),
         pytest.param({"fences": {"push": 0}}, "fences.push", "a positive epoch", id="no epoch"),
+        pytest.param(
+            {"fence_contents": ["a7c4"]},
+            "fence_contents",
+            "map fences to hashes",
+            id="contents that are a list",
+        ),
+        pytest.param(
+            {"fence_contents": {"topology": 7}},
+            "fence_contents.topology",
+            "must be text",
+            id="a content that is a number",
+        ),
+        pytest.param(
+            {"fence_contents": {"federation": "a7c4"}},
+            "fence_contents.federation",
+            "none of `fences`",
+            id="a content of a fence that is not held",
+        ),
         pytest.param({"doors": []}, "doors", "not a key", id="a key of another version"),
     ],
 )

@@ -14,6 +14,9 @@ TWINS = (Spec("a", 1, 2), Spec("a", 1), Spec("b", 2))
 THREE_EPOCHS = (Spec("a", 1), Spec("a", 2), Spec("a", 3))
 """A switch that was given up for another."""
 
+TWO_LIVES = (Spec("a", 1, 2), Spec("b", 1, content="'"), Spec("b", 2, content="'"))
+"""A homeserver that was made anew on its database, and goes on at the next epoch."""
+
 FAULTS = 2
 
 
@@ -27,6 +30,7 @@ def explored(specs: tuple[Spec, ...], rules: Rules) -> Exploration:
         pytest.param(SWITCH, id="a switch with a restart in it"),
         pytest.param(TWINS, id="two pods of one process"),
         pytest.param(THREE_EPOCHS, id="a switch given up for another"),
+        pytest.param(TWO_LIVES, id="an epoch that an earlier life of the homeserver had"),
     ],
 )
 def test_in_every_order_and_with_any_two_faults(specs: tuple[Spec, ...]) -> None:
@@ -46,6 +50,9 @@ def test_in_every_order_and_with_any_two_faults(specs: tuple[Spec, ...]) -> None
             Rules(admission_is_atomic=False), SWITCH, id="a look before the locks, without the gate"
         ),
         pytest.param(Rules(names_are_exclusive=False), TWINS, id="names that two may have"),
+        pytest.param(
+            Rules(contents_are_recorded=False), TWO_LIVES, id="epochs that tell no two lives apart"
+        ),
     ],
 )
 def test_two_would_write_with(rules: Rules, specs: tuple[Spec, ...]) -> None:

@@ -41,9 +41,12 @@ def enter(own_postgres: Postgres, database: str) -> Iterator[Enter]:
     holders = itertools.count(1)
     with contextlib.ExitStack() as stack:
 
-        def one(name: str, **epochs: int) -> tuple[Any, Answer]:
+        def one(
+            name: str, contents: Mapping[str, str] | None = None, **epochs: int
+        ) -> tuple[Any, Answer]:
             session = stack.enter_context(contextlib.closing(own_postgres.connect(database)))
-            return session, ask(session, ENTER, Claim(name=name, epochs=epochs), next(holders))
+            claim = Claim(name=name, epochs=epochs, contents=contents or {})
+            return session, ask(session, ENTER, claim, next(holders))
 
         yield one
 
@@ -81,6 +84,27 @@ def test_what_was_recorded_is_told_when_all_have_gone(
         lambda: enter("main", topology=3, push=1)[1].recorded == {"topology": 3, "push": 2},
         what="the record",
     )
+
+
+@pytest.mark.parametrize("died", [False, True], ids=["while it lives", "after it has died"])
+def test_an_epoch_that_meant_something_else_is_not_entered(enter: Enter, *, died: bool) -> None:
+    mine, other = {"topology": "mine"}, {"topology": "of a former life"}
+    session, _ = enter("main", other, topology=3)
+    if died:
+        session.close()
+    answer = enter("persister-0", mine, topology=3, push=1)[1]
+    assert (answer.outcome, answer.fence, answer.epoch) == ("superseded", "topology", 3)
+    # Who agrees, and who does not say what it goes by, are welcome.
+    assert enter("sender-0", other, topology=3)[1].outcome == "entered"
+    assert enter("sender-1", topology=3)[1].outcome == "entered"
+
+
+def test_a_later_epoch_may_mean_something_else(enter: Enter) -> None:
+    session, _ = enter("main", {"topology": "of a former life"}, topology=3)
+    session.close()
+    mine = {"topology": "mine"}
+    wait_until(lambda: enter("main", mine, topology=4)[1].outcome == "entered", what="entry")
+    assert enter("persister-0", mine, topology=4)[1].outcome == "entered"
 
 
 def process(

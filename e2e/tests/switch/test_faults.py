@@ -15,7 +15,7 @@ from e2e.tests.switch.changes import GROWS
 from e2e.tests.switch.observing import Observation, observed
 from e2e.tests.switch.topology import STARTS, Pair
 
-pytestmark = [pytest.mark.cluster, pytest.mark.soak]
+pytestmark = pytest.mark.cluster
 
 SWITCH = GROWS[0]
 LAST_EVENT = 70

@@ -11,7 +11,7 @@ from e2e.tests.switch.changes import group
 from e2e.tests.switch.observing import observed
 from e2e.tests.switch.topology import Pair
 
-pytestmark = [pytest.mark.cluster, pytest.mark.soak]
+pytestmark = pytest.mark.cluster
 
 
 def _unpullable(spec: Object) -> None:
@@ -29,12 +29,22 @@ def _nowhere_to_go(spec: Object) -> None:
 @pytest.mark.parametrize(
     ("edit", "reason", "words"),
     [
-        pytest.param(_unpullable, "ImageUnavailable", "no-such-tag", id="a bad image"),
+        pytest.param(
+            _unpullable,
+            "ImageUnavailable",
+            "no-such-tag",
+            id="a bad image",
+            marks=pytest.mark.soak,
+        ),
         pytest.param(
             _refused_by_synapse, "ConfigRejected", "global_factor", id="what Synapse refuses"
         ),
         pytest.param(
-            _nowhere_to_go, "Unschedulable", "persister", id="a new event persister without a node"
+            _nowhere_to_go,
+            "Unschedulable",
+            "persister",
+            id="a new event persister without a node",
+            marks=pytest.mark.soak,
         ),
     ],
 )

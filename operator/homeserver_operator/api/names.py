@@ -38,6 +38,9 @@ RENDERING_ANNOTATION: Final = f"{GROUP}/rendering"
 EPOCH_LABEL: Final = f"{GROUP}/topology-epoch"
 """On pods: the epoch of the fence that all hold; Services select by it."""
 
+TEMPLATE_HASH_LABEL: Final = "pod-template-hash"
+"""On ReplicaSets and their pods, by the Deployment controller."""
+
 APPROVED_PLAN_ANNOTATION: Final = f"{GROUP}/approved-plan"
 """On the HomeServer: the id of the plan whose restarts somebody has approved."""
 

@@ -20,14 +20,15 @@ def settle(claims: Claims, world: World) -> Fences:
     for fence, content in claims.content.items():
         of_fence = {found[fence] for found in known if fence in found}
         entered = max(_entered(fence, world), default=0)
-        marks[fence] = Mark(_epoch(content, of_fence, entered), content)
+        taken = _taken_by_others(fence, content, world)
+        marks[fence] = Mark(_epoch(content, of_fence, entered, taken), content)
     return Fences(marks, claims.holders)
 
 
-def _epoch(content: str, known: Collection[Mark], entered: int) -> int:
+def _epoch(content: str, known: Collection[Mark], entered: int, taken: int) -> int:
     same = max((mark.epoch for mark in known if mark.content == content), default=0)
     # Going back to what still lives is no change, as long as nobody has gone on without it.
-    if same and same >= entered:
+    if same > taken and same >= entered:
         return same
     return max(entered, *(mark.epoch for mark in known), 0) + 1
 
@@ -55,9 +56,30 @@ def _entered(fence: str, world: World) -> Iterator[int]:
             yield mark.epoch
         yield _number(state.get("fences"), fence)
         yield _number(state.get("recorded"), fence)
-        told = state.get("superseded_by")
-        if isinstance(told, dict) and told.get("fence") == fence:
-            yield _number(told, "epoch")
+        yield _superseded_at(fence, pod, world)
+
+
+def _taken_by_others(fence: str, content: str, world: World) -> int:
+    """The highest epoch that the database has of a former life, in which it meant something else.
+
+    As after a resource was deleted and made anew: processes of both lives must not take each
+    other's epoch for theirs.
+    """
+    return max(
+        (
+            mark.epoch
+            for pod in _pods(world)
+            if (mark := marks_of(pod).get(fence))
+            and mark.content == content
+            and _superseded_at(fence, pod, world) == mark.epoch
+        ),
+        default=0,
+    )
+
+
+def _superseded_at(fence: str, pod: Object, world: World) -> int:
+    told = world.states.get(pod["metadata"]["name"], {}).get("superseded_by")
+    return _number(told, "epoch") if isinstance(told, dict) and told.get("fence") == fence else 0
 
 
 def _number(mapping: object, key: str) -> int:

@@ -28,10 +28,6 @@ class Fences:
         """What one process must hold."""
         return {fence: mark for fence, mark in self.marks.items() if process in self.holders[fence]}
 
-    def epochs(self, process: str) -> dict[str, int]:
-        """The epochs that one process must hold."""
-        return {fence: mark.epoch for fence, mark in self.of(process).items()}
-
 
 def annotation(marks: Mapping[str, Mark]) -> dict[str, str]:
     """The annotation of a pod template."""

@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL
+from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL
 from homeserver_operator.api.observed import controller_of, is_ready, is_synapse
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.fences import Mark, marks_of
-
-_HASH = "pod-template-hash"
 
 
 @dataclass(frozen=True)
@@ -161,5 +159,9 @@ def _template(workload: Object) -> Object:
     """The pod template as the Deployment controller compares it."""
     template = workload["spec"]["template"]
     metadata = template.get("metadata", {})
-    labels = {name: value for name, value in metadata.get("labels", {}).items() if name != _HASH}
+    labels = {
+        name: value
+        for name, value in metadata.get("labels", {}).items()
+        if name != TEMPLATE_HASH_LABEL
+    }
     return {"metadata": {**metadata, "labels": labels}, "spec": template["spec"]}

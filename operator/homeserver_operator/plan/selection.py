@@ -1,13 +1,14 @@
 """Which pods Services lead to while old and new ones are there at the same time.
 
-A Service of one process follows the revision that serves, until the new one is warm. Those of
-groups lead to one epoch; in a switch, to pods that only listen yet.
+A Service of one process follows the ReplicaSet that serves, until the new one is warm: by its hash,
+since `kubectl rollout restart` makes a new one of the same revision. Those of groups lead to one
+epoch; in a switch, to pods that only listen yet.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from homeserver_operator.api.names import EPOCH_LABEL, REVISION_LABEL
+from homeserver_operator.api.names import EPOCH_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL
 from homeserver_operator.api.observed import is_ready
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.fences import TOPOLOGY, marks_of
@@ -15,25 +16,45 @@ from homeserver_operator.plan.rollouts import Rollout, revision_of
 
 
 def following(service: Object, rollout: Rollout, *, handed_over: bool, world: World) -> Object:
-    """The Service of one process, at the revision that it should lead to now."""
-    if handed_over or not (outdated := set(_outdated(service, rollout))):
-        return service
+    """The Service of one process, at the ReplicaSet that it should lead to now."""
     live = world.children.get(ObjectKey("Service", service["metadata"]["name"]))
-    present = live["spec"].get("selector", {}).get(REVISION_LABEL) if live else None
-    revision = present if present in outdated else min(outdated)
-    selector = service["spec"]["selector"] | {REVISION_LABEL: revision}
-    return _with_spec(service, selector=selector)
+    present: Mapping[str, str] = live["spec"].get("selector", {}) if live else {}
+    wanted = service["spec"]["selector"]
+    sets = list(_outdated(service, rollout))
+    if not handed_over and sets:
+        fitting = [each for each in sets if _labels(each).items() <= present.items()]
+        return _with_spec(service, selector=wanted | _labels(min(fitting or sets, key=_age)))
+    if rollout.applied and rollout.current:
+        return _with_spec(service, selector=wanted | _labels(rollout.current))
+    if wanted.items() <= present.items():
+        # The same template will be called the same again.
+        return _with_spec(service, selector=wanted | _marks(present))
+    return service
 
 
-def _outdated(service: Object, rollout: Rollout) -> Iterator[str]:
-    """Revisions of old pods to whom this Service may lead: one for replication, of its epoch."""
+def _labels(replica_set: Object) -> dict[str, str]:
+    """What the pods of one ReplicaSet and of no other have."""
+    return _marks(replica_set["spec"]["template"]["metadata"]["labels"])
+
+
+def _marks(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: labels[name] for name in (REVISION_LABEL, TEMPLATE_HASH_LABEL) if name in labels}
+
+
+def _age(replica_set: Object) -> tuple[str, str]:
+    metadata = replica_set["metadata"]
+    return metadata.get("creationTimestamp", ""), metadata["name"]
+
+
+def _outdated(service: Object, rollout: Rollout) -> Iterator[Object]:
+    """ReplicaSets of old pods to whom this Service may lead: one for replication, of its epoch."""
     epoch = service["metadata"]["labels"].get(EPOCH_LABEL)
     sets = [*rollout.old, *([rollout.current] if rollout.current and rollout.changed else [])]
     for replica_set in sets:
         mark = marks_of(replica_set["spec"]["template"]).get(TOPOLOGY)
         of_epoch = epoch is None or (mark and str(mark.epoch) == epoch)
-        if of_epoch and (revision := revision_of(replica_set)):
-            yield revision
+        if of_epoch and revision_of(replica_set):
+            yield replica_set
 
 
 def listening(service: Object, annotations: Mapping[str, str], world: World) -> Object:

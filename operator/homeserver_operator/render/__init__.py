@@ -43,7 +43,7 @@ def _documents(
     return {
         "homeserver.yaml": render_homeserver(server, topology, process, addresses),
         "log.yaml": render_log(process.options.log_level or server.spec.log_level),
-        "launcher.yaml": render_launcher(server, process, fences.epochs(process.name)),
+        "launcher.yaml": render_launcher(server, process, fences.of(process.name)),
     }
 
 

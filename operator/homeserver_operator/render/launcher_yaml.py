@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from homeserver_operator.api.names import MAIN, PROBE_PORT
+from homeserver_operator.fences import Mark
 from homeserver_operator.render import paths
 from homeserver_operator.routes.exposure import delegated_to, synapses_answer
 from homeserver_operator.topology import Process
@@ -16,11 +17,11 @@ LATE_SECONDS = 3
 
 
 def render_launcher(
-    server: ValidHomeServer, process: Process, epochs: Mapping[str, int]
+    server: ValidHomeServer, process: Process, fences: Mapping[str, Mark]
 ) -> dict[str, object]:
     """The launcher's own settings; `name` None tells it to take the pod's name.
 
-    `epochs` are those of the fences that the process must hold.
+    `fences` are those that the process must hold.
     """
     database = server.material[POSTGRES]
     settings: dict[str, object] = {
@@ -28,7 +29,8 @@ def render_launcher(
         "name": MAIN if process.is_main else process.instance,
         "role": "main" if process.is_main else "worker",
         "probe_port": PROBE_PORT,
-        "fences": dict(epochs),
+        "fences": {name: mark.epoch for name, mark in fences.items()},
+        "fence_contents": {name: mark.content for name, mark in fences.items()},
         "database": {
             "username_file": (
                 paths.secret(POSTGRES, "username") if "username" in database else None

@@ -10,10 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.core.fencing import conflict, epochs_of, is_ready, superseded
+from tests.core.fencing import conflict, epochs_of, is_ready, record, superseding
 
 from homeserver_operator.api.canonical import digest
 from homeserver_operator.api.world import Object, ObjectKey
+from homeserver_operator.fences import Mark
 
 HASH = "pod-template-hash"
 
@@ -25,7 +26,7 @@ class Controllers:
 
     def __init__(self) -> None:
         self.replica_sets: dict[str, dict[str, Any]] = {}
-        self.recorded: dict[str, int] = {}
+        self.recorded: dict[str, Mark] = {}
         self._made = itertools.count(1)
 
     def settle(self, live: Live) -> None:
@@ -69,18 +70,25 @@ class Controllers:
     def _state(self, pod: Object) -> dict[str, Any]:
         epochs = epochs_of(pod)
         held = epochs if is_ready(pod) else {}
-        later = {f: self.recorded.get(f, 0) for f, e in epochs.items()
-                 if self.recorded.get(f, 0) > e and not held}  # fmt: skip
+        later = {} if held else superseding(pod, self.recorded)
+        known = {fence: self.recorded[fence].epoch for fence in epochs if fence in self.recorded}
         fence = min(later, default=None)
         return {
             "phase": "serving" if held else "superseded" if later else "warming",
-            "fences": held, "recorded": {fence: self.recorded.get(fence, 0) for fence in epochs},
+            "fences": held, "recorded": known,
             "superseded_by": {"fence": fence, "epoch": later[fence]} if fence else None,
         }  # fmt: skip
 
     def sets_of(self, deployment: Object) -> list[dict[str, Any]]:
         uid = deployment["metadata"]["uid"]
         return [found for found in self.replica_sets.values() if _owner(found) == uid]
+
+    def surge(self, key: ObjectKey, live: Live) -> None:
+        """A Deployment's new pods are made beside the old ones, and have not got warm yet."""
+        before = set(live)
+        self._start(live[key], live)
+        for fresh in set(live) - before:
+            live[fresh]["status"]["containerStatuses"][0]["started"] = False
 
     def _start(self, deployment: dict[str, Any], live: Live) -> None:
         current = self._current(deployment)
@@ -139,13 +147,12 @@ class Controllers:
 
     def _enter(self, live: Live) -> None:
         for pod in [item for item in live.values() if item["kind"] == "Pod"]:
-            epochs = epochs_of(pod)
-            if is_ready(pod) or superseded(pod, self.recorded):
+            if is_ready(pod) or superseding(pod, self.recorded):
                 continue
             if any(conflict(pod, other, live) for other in live.values() if is_ready(other)):
                 continue
             pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
-            self.recorded |= {f: max(e, self.recorded.get(f, 0)) for f, e in epochs.items()}
+            record(pod, self.recorded)
 
     def _roll(self, deployment: dict[str, Any], live: Live) -> None:
         current = self._current(deployment)

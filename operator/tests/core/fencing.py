@@ -1,12 +1,11 @@
 """The launchers' rule, played: who must wait for whom, as pods and their ConfigMaps say."""
 
-import json
 from collections.abc import Mapping
 
 import yaml
 
-from homeserver_operator.api.names import FENCES_ANNOTATION
 from homeserver_operator.api.world import Object, ObjectKey
+from homeserver_operator.fences import Mark, marks_of
 
 
 def is_ready(item: Object) -> bool:
@@ -23,14 +22,28 @@ def conflict(pod: Object, other: Object, live: Mapping[ObjectKey, Object]) -> bo
     return pod is not other and name is not None and name == _name(other, live)
 
 
-def superseded(pod: Object, recorded: Mapping[str, int]) -> bool:
-    """Whether a higher epoch of one of its fences has ever been entered."""
-    return any(recorded.get(fence, 0) > epoch for fence, epoch in epochs_of(pod).items())
+def superseding(pod: Object, recorded: Mapping[str, Mark]) -> dict[str, int]:
+    """Of its fences, those of which a higher epoch was ever entered, or its own with other content.
+
+    With the epoch that was.
+    """
+    return {
+        fence: known.epoch
+        for fence, mark in marks_of(pod).items()
+        if (known := recorded.get(fence))
+        and (known.epoch > mark.epoch or (known.epoch == mark.epoch and known != mark))
+    }
+
+
+def record(pod: Object, recorded: dict[str, Mark]) -> None:
+    """A pod enters."""
+    for fence, mark in marks_of(pod).items():
+        if fence not in recorded or recorded[fence].epoch < mark.epoch:
+            recorded[fence] = mark
 
 
 def epochs_of(pod: Object) -> dict[str, int]:
-    text = pod["metadata"].get("annotations", {}).get(FENCES_ANNOTATION, "{}")
-    return {fence: mark["epoch"] for fence, mark in json.loads(text).items()}
+    return {fence: mark.epoch for fence, mark in marks_of(pod).items()}
 
 
 def _name(pod: Object, live: Mapping[ObjectKey, Object]) -> str | None:

@@ -1,7 +1,11 @@
 """When the old pods of a switch may be let go."""
 
-from tests.core.scenario import running
+import pytest
+from tests.core.scenario import Scenario, running
 from tests.core.worlds import CLIENT, MEDIA, PERSISTER, SENDER, SYNC, USUAL, usual
+
+from homeserver_operator.api.world import ObjectKey
+from homeserver_operator.fences import TOPOLOGY, Mark
 
 MORE_WRITERS = [SYNC, SENDER, {**PERSISTER, "replicas": 2}, CLIENT, MEDIA]
 MORE_SENDERS = [SYNC, {**SENDER, "replicas": 2}, PERSISTER, CLIENT, MEDIA]
@@ -31,3 +35,73 @@ def test_taking_an_edit_back_does_not_let_those_go_who_are_wanted_again() -> Non
     scenario.edit(workers=[*USUAL, NOTIFIER])
     assert not scenario.decide().plan.scales
     scenario.converge()
+
+
+@pytest.mark.parametrize(
+    ("epoch", "begins"),
+    [(1, 2), (7, 8)],
+    ids=["to the same epoch, by which it meant something else", "to a later epoch"],
+)
+def test_a_former_life_that_counted_is_gone_on_from(epoch: int, begins: int) -> None:
+    """The database alone remembers that one; some of its processes might still be there."""
+    scenario = Scenario(body=usual())
+    scenario.cluster.controllers.recorded[TOPOLOGY] = Mark(epoch, "of a former life")
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
+    assert scenario.body["status"]["epochs"][TOPOLOGY] == begins
+
+
+def test_pods_that_come_back_to_their_own_epoch_go_on_with_it() -> None:
+    scenario = running(body=usual())
+    for pod in scenario.cluster.world.of_kind("Pod").values():
+        scenario.cluster.forget(ObjectKey("Pod", pod["metadata"]["name"]))
+    before = scenario.body["status"]["epochs"]
+    scenario.converge()
+    assert scenario.body["status"]["epochs"] == before
+
+
+def test_clients_of_one_process_meet_no_pod_of_a_restart_by_hand_before_it_is_warm() -> None:
+    """`kubectl rollout restart` makes a ReplicaSet of the same revision."""
+    scenario = running(body=usual())
+    main, old = ObjectKey("Deployment", "rosebud-main"), _led_to(scenario)
+    annotations = scenario.cluster.live[main]["spec"]["template"]["metadata"]["annotations"]
+    annotations["kubectl.kubernetes.io/restartedAt"] = "2026-02-03T04:05:06Z"
+    cold = _start(scenario, main)
+    scenario.step()
+    assert _led_to(scenario) == old
+    _warm(scenario, cold)
+    scenario.step()
+    assert _led_to(scenario) == cold
+    scenario.converge()
+    assert _led_to(scenario) == cold
+
+
+def _led_to(scenario: Scenario) -> str:
+    """The one pod of main to which its Services lead."""
+    services = [
+        service["spec"]["selector"]
+        for name, service in scenario.cluster.world.of_kind("Service").items()
+        if name in {"rosebud-main", "rosebud-main-e1"}
+    ]
+    assert len(services) == 2
+    pods = {
+        name
+        for name, pod in scenario.cluster.world.of_kind("Pod").items()
+        for selector in services
+        if selector.items() <= pod["metadata"]["labels"].items()
+    }
+    (pod,) = pods
+    return pod
+
+
+def _start(scenario: Scenario, deployment: ObjectKey) -> str:
+    """The Deployment controller and a kubelet at work, and the launcher still is at its imports."""
+    before = set(scenario.cluster.world.of_kind("Pod"))
+    scenario.cluster.controllers.surge(deployment, scenario.cluster.live)
+    (pod,) = set(scenario.cluster.world.of_kind("Pod")) - before
+    return pod
+
+
+def _warm(scenario: Scenario, pod: str) -> None:
+    status = scenario.cluster.live[ObjectKey("Pod", pod)]["status"]
+    status["containerStatuses"][0]["started"] = True

@@ -16,7 +16,7 @@ from homeserver_operator.api.roles import SINGLE_RUNNER
 from homeserver_operator.api.spec import parse
 from homeserver_operator.api.world import Object
 from homeserver_operator.build import Manifests
-from homeserver_operator.fences import FEDERATION, PUSH, TOPOLOGY
+from homeserver_operator.fences import FEDERATION, PUSH, TOPOLOGY, Mark
 from homeserver_operator.topology import make_topology
 from homeserver_operator.validate.sources import generated_names
 
@@ -118,7 +118,7 @@ def test_a_changed_homeserver_is_the_same_as_a_fresh_one(first: Spec, then: Spec
     """
     changed = scenario(first)
     # As on a database that has been lived with: epochs begin later than those of a new one.
-    changed.cluster.controllers.recorded = dict.fromkeys(FENCES, 4)
+    changed.cluster.controllers.recorded = dict.fromkeys(FENCES, Mark(4, "of a former life"))
     changed.converge()
     before = changed.templates()
     changed.replace(then)
@@ -126,7 +126,7 @@ def test_a_changed_homeserver_is_the_same_as_a_fresh_one(first: Spec, then: Spec
     fresh = scenario(then)
     # Epochs only rise, and names carry them: the same marks lead to the same epochs.
     fresh.cluster.controllers.recorded = {
-        fence: epoch - 1 for fence, epoch in changed.body["status"]["epochs"].items()
+        fence: Mark(epoch - 1, "") for fence, epoch in changed.body["status"]["epochs"].items()
     }
     right = comparable(fresh.converge())
     extra = left.keys() - right.keys()

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from itertools import combinations
 from typing import Any
 
-from tests.core.fencing import conflict, epochs_of, is_ready, superseded
+from tests.core.fencing import conflict, is_ready, record, superseding
 
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.world import Object, ObjectKey
 from homeserver_operator.cluster import ApiError
+from homeserver_operator.fences import Mark
 from homeserver_operator.plan.rollouts import is_warm
 from homeserver_operator.resources import path_of
 from homeserver_operator.transport import Request, Transport
@@ -23,11 +24,11 @@ from homeserver_operator.transport import Request, Transport
 
 @dataclass
 class Kubelet:
-    """`recorded` is the database's word: the highest epoch of each fence ever entered."""
+    """`recorded` is the database's word: the highest epoch of each fence that was ever entered."""
 
     transport: Transport
     namespace: str
-    recorded: dict[str, int] = field(default_factory=dict)
+    recorded: dict[str, Mark] = field(default_factory=dict)
     _maps: dict[ObjectKey, Object] = field(default_factory=dict)
 
     async def look(self, pods: Iterable[Object]) -> set[str]:
@@ -43,8 +44,7 @@ class Kubelet:
             done.add(pod["metadata"]["name"])
             if await self._tell(pod, ready=enters) and enters:
                 running.append(pod)
-                for fence, epoch in epochs_of(pod).items():
-                    self.recorded[fence] = max(epoch, self.recorded.get(fence, 0))
+                record(pod, self.recorded)
         return done
 
     def waits(self, pod: Object) -> bool:
@@ -61,7 +61,7 @@ class Kubelet:
         ]
 
     def _may_enter(self, pod: Object, running: Iterable[Object]) -> bool:
-        if superseded(pod, self.recorded):
+        if superseding(pod, self.recorded):
             return False
         return not any(conflict(pod, other, self._maps) for other in running)
 

@@ -27,6 +27,7 @@ class Launch:
     homeserver: Mapping[str, Any]
     secret: str = ""
     """A digest of the replication secret."""
+    contents: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def instance(self) -> str:
@@ -96,10 +97,14 @@ class Session:
 
 @dataclass
 class Database:
-    """Sessions by number, and the highest epoch of each fence that was ever entered."""
+    """Sessions by number, and the highest epoch of each fence that was ever entered.
+
+    `contents` is what its processes agreed on.
+    """
 
     sessions: dict[int, Session] = field(default_factory=dict)
     recorded: dict[str, int] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
     opened: int = 0
 
     def open(self, pod: str, launch: Launch, *, lock: bool) -> Session:
@@ -113,9 +118,18 @@ class Database:
         live = [each.launch.fences.get(fence, 0) for each in self.sessions.values()]
         return max([self.recorded.get(fence, 0), *live])
 
+    def record(self, launch: Launch) -> None:
+        for fence, epoch in launch.fences.items():
+            if epoch > self.recorded.get(fence, 0):
+                self.recorded[fence] = epoch
+                self.contents[fence] = launch.contents.get(fence, "")
+
     def superseding(self, launch: Launch) -> tuple[str, int] | None:
         for fence, epoch in sorted(launch.fences.items()):
-            if (known := self.known(fence)) > epoch:
+            known, ours = self.known(fence), launch.contents.get(fence)
+            # Nobody enters without being recorded.
+            other = known == epoch and ours and self.contents.get(fence, ours) != ours
+            if known > epoch or other:
                 return fence, known
         return None
 
@@ -194,7 +208,7 @@ class Launcher:
         else:
             self.phase, self.has_run = "entered", True
             self.lock = database.open(self.pod, self.launch, lock=True).number
-            database.recorded |= fences
+            database.record(self.launch)
             self.recorded = dict(fences)
 
     def connect(self, database: Database) -> None:

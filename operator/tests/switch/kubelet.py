@@ -277,6 +277,7 @@ def _launch(objects: Objects, pod: Object) -> Launch:
         fences=launcher.get("fences") or {},
         homeserver=parsed(data["homeserver.yaml"]),
         secret=_replication_secret(objects, pod),
+        contents=launcher.get("fence_contents") or {},
     )
 
 

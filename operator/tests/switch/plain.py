@@ -39,6 +39,7 @@ class Habits:
     """What a good operator does; each False one must be found out."""
 
     raises_epochs: bool = True
+    notes_what_an_epoch_means: bool = True
     waits_until_all_are_warm: bool = True
     flips_first: bool = True
     heeds_what_is_recorded: bool = True
@@ -109,7 +110,7 @@ class _Look:
         return int(live["spec"]["replicas"]) if live else 1
 
     def _epoch(self, fence: str, content: str) -> int:
-        if not self.habits.raises_epochs:
+        if not (self.habits.raises_epochs and self.habits.notes_what_an_epoch_means):
             return 1
         known = {
             (each[fence]["epoch"], each[fence]["content"]) for each in self._seen() if fence in each
@@ -176,6 +177,11 @@ class _Look:
             "name": None if process in spec["readers"] else process,
             "role": "main" if process == "main" else "worker",
             "fences": {name: self.epochs[name] for name in fences},
+            "fence_contents": (
+                {name: self.contents[name] for name in fences}
+                if self.habits.notes_what_an_epoch_means
+                else {}
+            ),
         }
         data = {"launcher.yaml": json.dumps(launcher), "homeserver.yaml": json.dumps(settings)}
         meta = self._meta(f"{NAME}-{process}-{digest(data)}")

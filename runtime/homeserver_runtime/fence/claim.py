@@ -48,6 +48,8 @@ class Claim:
 
     name: str
     epochs: Mapping[str, int]
+    contents: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """A hash of what all holders of a fence's epoch agree on, where there is one."""
     cohort: str = ""
     """The fence whose holders stop together when its epoch rises; they wait for each other while
     they drain."""
@@ -63,7 +65,12 @@ class Claim:
             "name": _key(f"name/{self.name}"),
             "holder": holder,
             "fences": [
-                {"fence": fence, "class": _key(f"fence/{fence}"), "epoch": epoch}
+                {
+                    "fence": fence,
+                    "class": _key(f"fence/{fence}"),
+                    "epoch": epoch,
+                    "content": self.contents.get(fence),
+                }
                 for fence, epoch in sorted(self.epochs.items())
             ],
         }

@@ -40,9 +40,10 @@ _LARGEST_HOLDER = 0x7FFFFFFF
 
 
 class SupersededError(Exception):
-    """A later epoch has been entered: this process must never run.
+    """A later epoch has been entered, or this one by others: this process must never run.
 
-    `fence` and `epoch` name what came later.
+    `fence` and `epoch` name what was entered. It is the process's own epoch if that one's holders
+    agreed on something else, in an earlier life of the homeserver.
     """
 
     def __init__(self, fence: str, epoch: int) -> None:
@@ -113,7 +114,8 @@ class Fence:
         """Returns once all fences are held; signals of Python's are served meanwhile.
 
         Raises:
-            SupersededError: if a later epoch of one of them has ever been entered.
+            SupersededError: if a later epoch of one of them has ever been entered, or the same
+                with another content.
 
         """
         self._thread.start()

@@ -40,13 +40,16 @@ DECLARE
   claim jsonb := current_setting('homeserver.claim')::jsonb;
   wanted jsonb;
   known bigint;
+  agreed text;
   recorded jsonb := '{{}}';
   later text;
   blocker int;
 BEGIN
   PERFORM set_config('synchronous_commit', 'on', true);
   PERFORM pg_advisory_xact_lock({GATE}, 0);
-  CREATE TABLE IF NOT EXISTS homeserver_fences (fence text PRIMARY KEY, epoch bigint NOT NULL);
+  CREATE TABLE IF NOT EXISTS homeserver_fences (
+    fence text PRIMARY KEY, epoch bigint NOT NULL, content text
+  );
   FOR wanted IN SELECT * FROM jsonb_array_elements(claim->'fences') LOOP
     SELECT max(epoch) INTO known FROM (
       SELECT f.epoch FROM homeserver_fences f WHERE f.fence = wanted->>'fence'
@@ -56,7 +59,11 @@ BEGIN
     IF known IS NOT NULL THEN
       recorded := recorded || jsonb_build_object(wanted->>'fence', known);
     END IF;
-    IF later IS NULL AND known > (wanted->>'epoch')::bigint THEN
+    SELECT f.content INTO agreed FROM homeserver_fences f
+      WHERE f.fence = wanted->>'fence' AND f.epoch = (wanted->>'epoch')::bigint;
+    -- One that is not told (null) differs from none.
+    IF later IS NULL
+      AND (known > (wanted->>'epoch')::bigint OR agreed <> wanted->>'content') THEN
       later := wanted->>'fence';
     END IF;
   END LOOP;
@@ -88,9 +95,11 @@ BEGIN
   PERFORM pg_advisory_lock({SESSION}, pg_backend_pid());
   FOR wanted IN SELECT * FROM jsonb_array_elements(claim->'fences') LOOP
     PERFORM pg_advisory_lock_shared((wanted->>'class')::int, (wanted->>'epoch')::int);
-    INSERT INTO homeserver_fences AS its VALUES (wanted->>'fence', (wanted->>'epoch')::bigint)
+    INSERT INTO homeserver_fences AS its
+      VALUES (wanted->>'fence', (wanted->>'epoch')::bigint, wanted->>'content')
       ON CONFLICT ON CONSTRAINT homeserver_fences_pkey
-      DO UPDATE SET epoch = excluded.epoch WHERE its.epoch < excluded.epoch;
+      DO UPDATE SET epoch = excluded.epoch, content = excluded.content
+      WHERE its.epoch < excluded.epoch;
     -- Nothing later was known, so this is the latest now.
     recorded := recorded || jsonb_build_object(wanted->>'fence', (wanted->>'epoch')::bigint);
   END LOOP;
@@ -99,7 +108,8 @@ BEGIN
 END
 $enter$
 """  # noqa: S608 - numbers of this package, nothing of anybody's
-"""All or nothing: entered, or holding nothing and told whom to wait for or what came later. In each
+"""All or nothing: entered, or holding nothing and told whom to wait for, or what came later. The
+same epoch with another content counts as later: it was somebody else's, in a former life. In each
 case it tells the highest epoch that each of the claimed fences ever had."""
 
 ADMIT = f"""

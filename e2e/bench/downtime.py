@@ -1,0 +1,224 @@
+"""A full restart of eight processes as clients see it through the Ingress, beside other ways.
+
+An open loop of requests flows through all of it, at about half of what the machine was seen to
+sustain just before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from e2e.bench.machine import load
+from e2e.bench.noticed import CLASSES, Report, Seen, calm, notice, rows, sustained
+from e2e.bench.restarting import Restarts
+from e2e.bench.rig import installed
+from e2e.bench.table import Measurement
+from e2e.cluster.api import Cluster
+from e2e.cluster.progress import RigError, say, step
+from e2e.product.homeserver import RunningHomeServer
+from e2e.product.http import wait_answering
+from e2e.product.installation import Installation
+from e2e.product.kube import KubectlError, Object
+from e2e.product.matrix import User
+from e2e.product.traffic import KINDS, Outcome, Traffic
+
+RESOURCE: Final = Path(__file__).with_name("downtime.yaml")
+PROCESSES = 8
+USERS = 4
+STARTS = 600
+
+RATES: Final = (4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0)
+"""Requests a second that are tried in turn, until one is too much."""
+
+STEP = 8.0
+QUIET = 30.0
+CALM = 3.0
+CALMS = 20
+ENOUGH = 1080.0
+"""Seconds of rounds after which what the switch is held against is left out."""
+
+AFTER = 2.0
+"""Seconds after a restart's end that count as part of it: controllers learn late of readiness."""
+
+SWITCH = "switch (new epoch)"
+ROLLOUT = "rollout restart"
+NAIVE = "stop all, start all, no operator"
+ALONE = "rollout restart, no operator"
+AIMS: Final = {SWITCH: 3.0}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to restart everybody."""
+
+    title: str
+    restart: Callable[[], None]
+    without_operator: bool = False
+
+
+def measure(cluster: Cluster, rounds: int) -> Iterator[Measurement]:
+    """Measure all ways in turn, `rounds` times.
+
+    Except for what Kubernetes does alone, which does not end: once; and when time is up, the switch
+    alone goes on. What was measured before something failed is told, too.
+    """
+    report = Report()
+    failed: Exception | None = None
+    with installed(cluster, "bench-downtime") as installation:
+        server = RunningHomeServer(installation, resource())
+        try:
+            with step("the homeserver"):
+                _set_up(installation, server)
+            asyncio.run(_observe(server, rounds, report))
+        except (RigError, KubectlError, AssertionError, TimeoutError) as error:
+            with suppress(RigError, KubectlError):
+                say(installation.explain(server.name))
+            failed = error
+    yield from rows(report, AIMS, beside=(SWITCH, NAIVE))
+    if failed:
+        raise failed
+
+
+def resource() -> Object:
+    """The homeserver that is restarted."""
+    document: Object = yaml.safe_load(RESOURCE.read_text())
+    return document
+
+
+def _set_up(installation: Installation, server: RunningHomeServer) -> None:
+    server.apply(server.resource)
+    installation.wait_ready(server.name, seconds=STARTS)
+    wait_answering(installation.cluster.ingress, server.host)
+    if (found := Restarts(server).processes()) != PROCESSES:
+        raise RigError(f"{RESOURCE.name} makes {found} processes, not {PROCESSES}")
+
+
+async def _observe(server: RunningHomeServer, rounds: int, report: Report) -> None:
+    async with AsyncExitStack() as stack:
+        users = [await stack.enter_async_context(_person(server)) for _ in range(USERS)]
+        for user in users:
+            await user.sign_up()
+        room = await users[0].create_room("bench")
+        for user in users[1:]:
+            await user.join(room)
+        traffic = await stack.enter_async_context(Traffic(users, room, KINDS).flow(RATES[0]))
+        # Controllers may not know all of the routes yet.
+        await _calm(traffic, {})
+        with step("what the machine sustains"):
+            await _ramp(traffic, report)
+        await _calm(traffic, {})
+        report.quiet, report.load = await _quiet(traffic), load()
+        await _all_rounds(Restarts(server), rounds, traffic, report)
+
+
+async def _all_rounds(restarts: Restarts, rounds: int, traffic: Traffic, report: Report) -> None:
+    switch = Way(SWITCH, restarts.switch)
+    others = (
+        Way(ROLLOUT, restarts.rollout),
+        Way(NAIVE, restarts.naive, without_operator=True),
+    )
+    began = time.monotonic()
+    for number in range(rounds):
+        enough = number and time.monotonic() - began > ENOUGH
+        for way in (switch, *(() if enough else others)):
+            say(f"  round {number + 1} of {rounds}, {way.title}, load {load():.1f}")
+            await _one(way, restarts, traffic, report)
+    # Last, because what it leaves behind must not be measured with the others.
+    say(f"  once, {ALONE}, load {load():.1f}")
+    await _one(Way(ALONE, restarts.alone, without_operator=True), restarts, traffic, report)
+
+
+async def _ramp(traffic: Traffic, report: Report) -> None:
+    """Find what the machine sustains; leaves the traffic at half of it."""
+    for rate in RATES:
+        traffic.per_second = rate
+        # The first requests of this rate wait behind the last ones of the rate before.
+        await asyncio.sleep(CALM)
+        since = time.monotonic()
+        await asyncio.sleep(STEP)
+        until = time.monotonic()
+        # Enough for those that count as answered soon.
+        await asyncio.sleep(1)
+        begun = [o for o in traffic.between(since, until) if since <= o.began < until]
+        if not sustained(begun, rate, until - since):
+            break
+        report.sustained = rate
+        say(f"  {rate:.0f} requests/s sustained")
+    traffic.per_second = RATES[0]
+    if not report.sustained:
+        raise RigError(f"not even {RATES[0]:.0f} requests a second are answered within a second")
+    await traffic.answered(time.monotonic())
+    report.rate = traffic.per_second = report.sustained / 2
+
+
+async def _quiet(traffic: Traffic) -> list[Outcome]:
+    with step(f"the quiet phase, {traffic.per_second:.0f} requests/s"):
+        since = time.monotonic()
+        await asyncio.sleep(QUIET)
+        until = time.monotonic()
+        await traffic.answered(until)
+    quiet = traffic.between(since, until)
+    if missing := set(CLASSES) - {outcome.kind for outcome in quiet}:
+        raise RigError(f"the quiet phase has no request of {', '.join(sorted(missing))}")
+    if failed := [outcome for outcome in quiet if outcome.failed]:
+        raise RigError(f"{len(failed)} requests failed in the quiet phase: {failed[0]}")
+    return quiet
+
+
+async def _one(way: Way, restarts: Restarts, traffic: Traffic, report: Report) -> None:
+    """Restart once and note what was noticed; all is calm when it returns."""
+    usual = report.usual
+    async with _operator_away(restarts) if way.without_operator else nullcontext():
+        await _calm(traffic, usual)
+        since = time.monotonic()
+        await asyncio.to_thread(way.restart)
+        seconds, during = time.monotonic() - since, load()
+        await asyncio.sleep(AFTER)
+        until = time.monotonic()
+    await asyncio.to_thread(restarts.wait_alone)
+    await traffic.answered(until)
+    await _calm(traffic, usual)
+    outcomes = traffic.between(since, time.monotonic())
+    seen = Seen(seconds, notice(outcomes, since, until, usual), during)
+    report.seen.setdefault(way.title, []).append(seen)
+    say(f"    begin to end {seconds:.1f} s")
+    for name, noticed in seen.noticed.items():
+        say(f"    {name}: {noticed}")
+
+
+@asynccontextmanager
+async def _operator_away(restarts: Restarts) -> AsyncIterator[None]:
+    """Without the operator until the block ends; afterwards it has put right what it found."""
+    await asyncio.to_thread(restarts.stop_operator)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(restarts.start_operator)
+
+
+async def _calm(traffic: Traffic, usual: Mapping[str, float]) -> None:
+    """Wait until requests are answered as usual; says so if they never are."""
+    for _ in range(CALMS):
+        since = time.monotonic()
+        await asyncio.sleep(CALM)
+        if calm(traffic.between(since, time.monotonic()), usual):
+            return
+    say(f"    not as calm as before after {CALMS * CALM:.0f} s")
+
+
+def _person(server: RunningHomeServer) -> User:
+    return User(
+        ingress=server.installation.cluster.ingress,
+        host=server.host,
+        name=f"bench-{secrets.token_hex(4)}",
+        password=secrets.token_urlsafe(16),
+    )

@@ -1,0 +1,214 @@
+"""What clients noticed of a restart: from recorded requests to the rows of the table.
+
+Pure: knows neither cluster nor clock. A failed request counts with the time until the next of its
+kind that succeeded, which is what a client waits for who tries again at once: else an outage that
+is refused quickly would pass for a short one.
+"""
+
+from __future__ import annotations
+
+import statistics
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from e2e.bench.table import Measurement
+from e2e.product.traffic import Outcome
+
+ONE, GROUP, POLLS = "one process, Service's address", "group, pods' addresses", "group, long polls"
+CLASSES: Final[Mapping[str, str]] = {
+    "rules": ONE,
+    "typing": ONE,
+    "read": GROUP,
+    "send": GROUP,
+    "sync": POLLS,
+}
+"""How the Ingress reaches who answers each kind of request."""
+
+SLOW: Final = 1.0
+KEPT_UP: Final = 0.95
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """What clients of one route class noticed of one restart.
+
+    `longest` is None where answers take as long as there is no news. `failed_from` and
+    `failed_until` are seconds from when the restart began.
+    """
+
+    requests: int
+    failures: Counter[str]
+    longest: float | None
+    failed_from: float = 0.0
+    failed_until: float = 0.0
+
+    def __str__(self) -> str:
+        told = f"{self.requests} requests"
+        if self.longest is not None:
+            told += f", longest {self.longest:+.2f} s"
+        if not self.failures:
+            return f"{told}, none failed"
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.failures.items()))
+        return f"{told}, failed {self.failed_from:.1f} s to {self.failed_until:.1f} s: {kinds}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One restart: how long it took, what was noticed by route class, the load average then."""
+
+    seconds: float
+    noticed: Mapping[str, Noticed]
+    load: float
+
+    @property
+    def longest(self) -> float:
+        """The longest that was added to any request."""
+        return max(each.longest for each in self.noticed.values() if each.longest is not None)
+
+
+@dataclass
+class Report:
+    """All that was measured; each restart by its title, in order. `load` is the quiet phase's."""
+
+    sustained: float = 0.0
+    rate: float = 0.0
+    load: float = 0.0
+    quiet: Sequence[Outcome] = ()
+    seen: dict[str, list[Seen]] = field(default_factory=dict)
+
+    @property
+    def usual(self) -> Mapping[str, float]:
+        """The quiet phase's median seconds by kind."""
+        kinds = {outcome.kind for outcome in self.quiet}
+        return {
+            kind: statistics.median(o.seconds for o in self.quiet if o.kind == kind)
+            for kind in kinds
+        }
+
+
+def notice(
+    outcomes: Sequence[Outcome], since: float, until: float, usual: Mapping[str, float]
+) -> dict[str, Noticed]:
+    """What was noticed between two moments by route class.
+
+    `outcomes` may go on beyond `until`, so that there is a success after the last failure.
+    """
+    waits = _waits(outcomes)
+    during = [o for o in outcomes if o.began < until and o.began + o.seconds > since]
+    found: dict[str, Noticed] = {}
+    for name in dict.fromkeys(CLASSES.values()):
+        mine = [outcome for outcome in during if CLASSES[outcome.kind] == name]
+        failed = [outcome for outcome in mine if outcome.failed]
+        ends = [outcome.began + outcome.seconds - since for outcome in failed]
+        found[name] = Noticed(
+            requests=len(mine),
+            failures=Counter(failure(outcome) for outcome in failed),
+            longest=None
+            if name == POLLS
+            else max((waits[outcome] - usual[outcome.kind] for outcome in mine), default=0.0),
+            failed_from=min(ends, default=0.0),
+            failed_until=max(ends, default=0.0),
+        )
+    return found
+
+
+def failure(outcome: Outcome) -> str:
+    """How a request failed, and by whom: Synapse's own errors are Matrix', a controller's not."""
+    if not outcome.status:
+        return f"no answer from the ingress controller ({outcome.problem.partition(':')[0]})"
+    by = "Synapse" if "errcode" in outcome.problem else "the ingress controller"
+    return f"{outcome.status} by {by}"
+
+
+def sustained(outcomes: Iterable[Outcome], rate: float, seconds: float) -> bool:
+    """Whether so many requests a second were answered, nearly all soon and none with a failure."""
+    paced = [outcome for outcome in outcomes if CLASSES[outcome.kind] != POLLS]
+    if any(outcome.failed for outcome in paced):
+        return False
+    soon = sum(outcome.seconds <= SLOW for outcome in paced)
+    return soon >= KEPT_UP * rate * seconds
+
+
+def calm(outcomes: Iterable[Outcome], usual: Mapping[str, float]) -> bool:
+    """Whether nothing failed, and requests took about as long as usual, where that is known."""
+    seconds: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        if outcome.failed:
+            return False
+        if CLASSES[outcome.kind] != POLLS:
+            seconds.setdefault(outcome.kind, []).append(outcome.seconds)
+    return bool(seconds) and all(
+        statistics.median(spent) <= max(2 * usual.get(kind, 0.0), SLOW / 2)
+        for kind, spent in seconds.items()
+    )
+
+
+def rows(report: Report, aims: Mapping[str, float], beside: tuple[str, str]) -> list[Measurement]:
+    """The table: load and quiet phase, then each restart.
+
+    `aims` are seconds by title; no request may fail there. The first of `beside` shall add at most
+    a fifth of what the second adds.
+    """
+    return [*_base(report), *_restarts(report, aims), *_beside(report, *beside)]
+
+
+def _base(report: Report) -> Iterator[Measurement]:
+    told = partial(Measurement, load=report.load)
+    if report.sustained:
+        yield told("sustained by 8 processes", "requests/s", [report.sustained])
+        yield told("load, syncs aside", "requests/s", [report.rate])
+    for name in (ONE, GROUP):
+        spent = [o.seconds * 1000 for o in report.quiet if CLASSES[o.kind] == name]
+        if spent:
+            yield told(f"quiet, {name}: latency", "ms", spent)
+
+
+def _restarts(report: Report, aims: Mapping[str, float]) -> Iterator[Measurement]:
+    for title, runs in report.seen.items():
+        aim = aims.get(title)
+        told = partial(Measurement, load=runs[-1].load)
+        yield told(f"{title}: begin to end", "s", [run.seconds for run in runs])
+        for name in runs[0].noticed:
+            noticed = [run.noticed[name] for run in runs]
+            what = f"{title}, {name}"
+            yield told(f"{what}: requests", "requests", [one.requests for one in noticed])
+            failed = [one.failures.total() for one in noticed]
+            none = None if aim is None else 0.0
+            yield told(f"{what}: failed", "requests", failed, aim=none)
+            for kind in sorted({kind for one in noticed for kind in one.failures}):
+                counts = [one.failures[kind] for one in noticed]
+                yield told(f"  {title}, {name}: {kind}", "requests", counts)
+            longest = [one.longest for one in noticed if one.longest is not None]
+            if longest:
+                yield told(f"{what}: longest added", "s", longest, aim=aim)
+
+
+def _beside(report: Report, ours: str, naive: str) -> Iterator[Measurement]:
+    pairs = zip(report.seen.get(ours, ()), report.seen.get(naive, ()), strict=False)
+    shares = [100 * one.longest / other.longest for one, other in pairs if other.longest > 0]
+    if shares:
+        what = f"longest added: {ours}, of that of {naive}"
+        yield Measurement(what, "%", shares, aim=20.0, load=report.seen[ours][-1].load)
+
+
+def _waits(outcomes: Sequence[Outcome]) -> dict[Outcome, float]:
+    """How long whoever asked had to wait for a success; without one, until the record's end."""
+    last = max((o.began + o.seconds for o in outcomes), default=0.0)
+    waits: dict[Outcome, float] = {}
+    for kind in {outcome.kind for outcome in outcomes}:
+        mine = [outcome for outcome in outcomes if outcome.kind == kind]
+        good = sorted((o.began, o.began + o.seconds) for o in mine if not o.failed)
+        # The earliest end of all successes from each on.
+        earliest = [last]
+        for _, end in reversed(good):
+            earliest.append(min(end, earliest[-1]))
+        earliest.reverse()
+        begins = [began for began, _ in good]
+        for outcome in mine:
+            after = earliest[bisect_left(begins, outcome.began)] - outcome.began
+            waits[outcome] = after if outcome.failed else outcome.seconds
+    return waits
