@@ -20,6 +20,7 @@ from homeserver_operator.api.actions import Plan
 from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION, RENDERING_ANNOTATION
 from homeserver_operator.api.restarts import Wave
 from homeserver_operator.api.world import ObjectKey
+from homeserver_operator.fences import Mark
 
 LOUD = [SYNC, SENDER, PERSISTER, {**CLIENT, "logLevel": "DEBUG"}, MEDIA]
 """An edit that concerns one process."""
@@ -211,6 +212,11 @@ def rotated(scenario: Scenario) -> None:
     scenario.cluster.references[key] = {"password": b"another"}
 
 
+def overtaken(scenario: Scenario) -> None:
+    """As after a restore: nobody who lives may enter again."""
+    scenario.cluster.controllers.recorded["topology"] = Mark(7, "another")
+
+
 LOUDLY: dict[str, Callable[[Scenario], None]] = {
     "the log level of one": lambda scenario: scenario.edit(workers=LOUD),
     "another group": lambda scenario: scenario.edit(
@@ -226,9 +232,7 @@ LOUDLY: dict[str, Callable[[Scenario], None]] = {
     "a Deployment is gone, and nobody knows its template": lambda scenario: scenario.cluster.forget(
         ObjectKey("Deployment", "rosebud-client")
     ),
-    "the database has seen a later epoch": lambda scenario: (
-        scenario.cluster.controllers.recorded.update(topology=7)
-    ),
+    "the database has seen a later epoch": overtaken,
 }
 
 

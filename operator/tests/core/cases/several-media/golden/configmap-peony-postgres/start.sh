@@ -13,6 +13,9 @@ if [ ! -s "$data/PG_VERSION" ]; then
   echo 'host all all all scram-sha-256' >> "$data.new/pg_hba.conf"
   mv "$data.new" "$data"
 fi
+# Left behind by one that was killed: it names a process of a container that is gone, and one of
+# this container may have its number. Nobody else has the volume (one pod, Recreate, ReadWriteOnce).
+rm -f "$data/postmaster.pid"
 # At every start, so that a changed Secret takes effect.
 password=$(sed "s/'/''/g" /secrets/postgres/password)
 printf "ALTER ROLE synapse PASSWORD '%s';\n\n" "$password" | single "$data" postgres
