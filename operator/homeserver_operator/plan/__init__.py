@@ -145,6 +145,9 @@ def _surge(deployment: Object) -> object:
 
 def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Iterator[Scale]:
     """Who is let go, and how many there are of those whose new revision has to wait."""
+    if restarts.relocation.processes and restarts.go:
+        yield from restarts.relocation.stops()
+        return
     members = restarts.switch.members if restarts.switch else ()
     named = {process.name for process in topology.processes if process.named}
     for process, rollout in restarts.rollouts.items():
