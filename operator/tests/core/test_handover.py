@@ -1,6 +1,9 @@
 """When the old pods of a switch may be let go."""
 
+from typing import Any
+
 import pytest
+from tests.core.cluster import copied
 from tests.core.scenario import Scenario, running
 from tests.core.worlds import CLIENT, MEDIA, PERSISTER, SENDER, SYNC, USUAL, usual
 
@@ -9,6 +12,8 @@ from homeserver_operator.fences import TOPOLOGY, Mark
 
 MORE_WRITERS = [SYNC, SENDER, {**PERSISTER, "replicas": 2}, CLIENT, MEDIA]
 MORE_SENDERS = [SYNC, {**SENDER, "replicas": 2}, PERSISTER, CLIENT, MEDIA]
+
+MORE_OF_BOTH = [SYNC, {**SENDER, "replicas": 2}, {**PERSISTER, "replicas": 3}, CLIENT, MEDIA]
 
 NOTIFIER = {"name": "notifier", "runs": ["appservices"]}
 
@@ -58,6 +63,33 @@ def test_pods_that_come_back_to_their_own_epoch_go_on_with_it() -> None:
     before = scenario.body["status"]["epochs"]
     scenario.converge()
     assert scenario.body["status"]["epochs"] == before
+
+
+def test_an_edit_while_new_pods_take_over_waits_until_they_serve() -> None:
+    """A Deployment's controller would take them away as unready ones; the old ones end already."""
+    scenario = running(body=usual())
+    serving = _pods(scenario)
+    scenario.edit(workers=MORE_WRITERS)
+    scenario.step()
+    scenario.cluster.settle()
+    scenario.step()
+    ending = serving.keys() - _pods(scenario).keys()
+    for name in ending:
+        metadata = {**serving[name]["metadata"], "deletionTimestamp": scenario.now}
+        scenario.cluster.live[ObjectKey("Pod", name)] = {**serving[name], "metadata": metadata}
+    scenario.edit(workers=MORE_OF_BOTH)
+    assert ending
+    assert not {
+        each.key for each in scenario.decide().plan.applies if each.key.kind == "Deployment"
+    }
+    for name in ending:
+        scenario.cluster.forget(ObjectKey("Pod", name))
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
+
+
+def _pods(scenario: Scenario) -> dict[str, Any]:
+    return copied(scenario.cluster.world.of_kind("Pod"))
 
 
 def test_clients_of_one_process_meet_no_pod_of_a_restart_by_hand_before_it_is_warm() -> None:
