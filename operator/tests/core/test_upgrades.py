@@ -381,6 +381,20 @@ def test_halfway_to_one_release_another_takes_over(install: Install, others: int
     assert images(scenario) == {"runtime.invalid/synapse:9"}
 
 
+def test_halfway_without_a_status_it_goes_on(install: Install) -> None:
+    """With the image that all have: only the templates tell."""
+    scenario = upgraded(install, image=DEFAULTS.image)
+    scenario.edit(workers=LOUD)
+    plan = scenario.decide().plan
+    synapse = [each for each in plan.applies if each.key.kind in {"ConfigMap", "Deployment"}]
+    scenario.cluster.execute(Plan(applies=tuple(synapse)))
+    assert renderings(scenario) == {1, 2}
+    scenario.edit(workers=USUAL)
+    del scenario.body["status"]
+    scenario.converge()
+    assert renderings(scenario) == {2}
+
+
 def test_a_paused_homeserver_that_goes_on_restarts_nothing_unasked(install: Install) -> None:
     scenario = running(body=usual())
     scenario.edit(paused=True)
