@@ -274,8 +274,10 @@ def test_who_names_an_image_waits_for_nothing_but_the_rendering(install: Install
     scenario.edit(image="theirs.invalid/synapse:1")
     scenario.converge()
     install(scenario, 1)
-    scenario.converge()
+    scenario.edit(logLevel="ERROR")
+    scenario.step()
     assert scenario.condition("UpToDate")["status"] == "True"
+    scenario.converge()
     install(scenario, 2)
     scenario.converge()
     assert "spec.image stays theirs.invalid/synapse:1" in scenario.condition("UpToDate")["message"]
@@ -393,6 +395,26 @@ def test_halfway_without_a_status_it_goes_on(install: Install) -> None:
     del scenario.body["status"]
     scenario.converge()
     assert renderings(scenario) == {2}
+
+
+def test_halfway_to_an_approved_image_an_edit_comes_with_it(install: Install) -> None:
+    scenario = upgraded(install, 1)
+    approve(scenario)
+    half = [each for each in scenario.decide().plan.applies if each.key.name != "rosebud-main"]
+    scenario.cluster.execute(Plan(applies=tuple(half)))
+    assert images(scenario) == {DEFAULTS.image, NEXT_IMAGE}
+    scenario.edit(workers=LOUD)
+    scenario.converge()
+    assert images(scenario) == {NEXT_IMAGE}
+
+
+def test_a_deployment_that_has_lost_its_annotation_moves_nobody(install: Install) -> None:
+    scenario = upgraded(install)
+    lived = pods(scenario)
+    live = scenario.cluster.live[ObjectKey("Deployment", "rosebud-sync")]
+    del live["metadata"]["annotations"][RENDERING_ANNOTATION]
+    scenario.converge()
+    assert pods(scenario) == lived
 
 
 def test_a_paused_homeserver_that_goes_on_restarts_nothing_unasked(install: Install) -> None:
