@@ -114,6 +114,7 @@ def test_an_upgrade_restarts_nothing(install: Install, rendering: int, how: dict
     assert pods(scenario) == lived
     assert scenario.condition("Ready")["status"] == "True"
     assert "plan" not in scenario.body["status"]
+    assert scenario.body["status"]["image"] == DEFAULTS.image
     waits = scenario.condition("UpToDate")
     assert (waits["status"], waits["reason"]) == ("False", "UpgradeWaits")
     plan = scenario.body["status"]["release"]["plan"]
@@ -324,6 +325,20 @@ def test_an_edit_that_the_operator_before_did_not_finish_moves_all(install: Inst
     install(scenario, 2)
     scenario.converge()
     assert renderings(scenario) == {2}
+
+
+def test_epochs_that_do_not_go_together_are_not_held(install: Install) -> None:
+    """Somebody died between two templates, and nobody knows of what else it had in mind."""
+    scenario = running(body=usual())
+    scenario.edit(workers=[SYNC, SENDER, {**PERSISTER, "replicas": 2}, CLIENT, MEDIA])
+    plan = scenario.decide().plan
+    half = [each for each in plan.applies if each.key.name != "rosebud-main"]
+    scenario.cluster.execute(Plan(applies=tuple(half)))
+    del scenario.body["status"]
+    install(scenario, 2)
+    scenario.converge()
+    assert renderings(scenario) == {2}
+    assert scenario.condition("Ready")["status"] == "True"
 
 
 def test_a_restart_that_the_operator_before_has_begun_is_finished(install: Install) -> None:
