@@ -11,15 +11,17 @@ from homeserver_operator.api.actions import Event, Generate, Plan
 from homeserver_operator.api.restarts import Wave
 from homeserver_operator.api.spec import HomeServer, parse
 from homeserver_operator.api.world import Defaults, Object, ObjectKey, World
-from homeserver_operator.build import build
-from homeserver_operator.build.images import settle_images
+from homeserver_operator.build import Manifests, build
+from homeserver_operator.build.images import Images, settle_images, with_newest
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.fences import make_claims, settle
 from homeserver_operator.plan import Outlook, make_plan
+from homeserver_operator.plan.held import hold
+from homeserver_operator.plan.release import Release, Standing, find_release
 from homeserver_operator.status import APPLY_FAILED, Findings, make_status, transitions
 from homeserver_operator.status.conditions import READY
-from homeserver_operator.topology import make_topology
-from homeserver_operator.validate import Rejected, reference_keys, validate
+from homeserver_operator.topology import Topology, make_topology
+from homeserver_operator.validate import Rejected, ValidHomeServer, reference_keys, validate
 from homeserver_operator.validate.sources import Source, sources_of
 
 
@@ -71,16 +73,40 @@ def decide(body: Object, world: World, defaults: Defaults, now: str) -> Decision
     if isinstance(valid, Rejected):
         return Decision(Plan(), valid.retry_after, Findings(rejected=valid))
     topology = make_topology(server)
-    images = settle_images(server, world, defaults)
-    fences = settle(make_claims(valid, topology, images.synapse), world)
-    manifests = build(valid, topology, images, fences)
+    release, manifests = _released(body, valid, topology, world, defaults)
     moment = datetime.fromisoformat(now)
     outlook = make_plan(server, topology, manifests, world, moment)
     plan = Plan() if server.paused else outlook.plan
     findings = Findings(
-        topology=topology, manifests=manifests, outlook=outlook, strangers=outlook.strangers
+        topology=topology,
+        manifests=manifests,
+        release=release,
+        outlook=outlook,
+        strangers=outlook.strangers,
     )
     return Decision(plan, _recheck(server, outlook, moment), findings)
+
+
+def _released(
+    body: Object, valid: ValidHomeServer, topology: Topology, world: World, defaults: Defaults
+) -> tuple[Release, Manifests]:
+    """How what runs stands to this operator, and what is wanted with regard to that."""
+
+    def built(images: Images) -> Manifests:
+        fences = settle(make_claims(valid, topology, images.synapse), world)
+        return build(valid, topology, images, fences)
+
+    server = valid.spec
+    images = settle_images(server, world, defaults)
+    newest = built(with_newest(images, server, defaults))
+    release = find_release(server, newest, world, body.get("status", {}), defaults.image)
+    match release.standing:
+        case Standing.HELD:
+            return release, hold(server, topology, newest, images, world)
+        case Standing.BEHIND:
+            return release, built(images)
+        case _:
+            return release, newest
 
 
 def preview(body: Object, world: World, defaults: Defaults) -> tuple[Wave, ...]:
@@ -141,6 +167,7 @@ def report(
         rejected=found.rejected,
         topology=found.topology,
         manifests=found.manifests,
+        release=found.release,
         outlook=found.outlook,
         strangers=found.strangers + strangers,
         failure=failure or _standing_failure(body, decision),

@@ -32,6 +32,9 @@ APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 FENCES_ANNOTATION: Final = f"{GROUP}/fences"
 """On pod templates: the epoch of each fence that the process must hold, and what it stands for."""
 
+RENDERING_ANNOTATION: Final = f"{GROUP}/rendering"
+"""On Deployments, not on their templates: by which rendering of ours the template was made."""
+
 EPOCH_LABEL: Final = f"{GROUP}/topology-epoch"
 """On pods: the epoch of the fence that all hold; Services select by it."""
 
@@ -57,5 +60,5 @@ MAIN: Final = "main"
 MASTER: Final = "master"
 """Synapse's own name of the main process wherever instances are listed."""
 
-CRD_REVISION: Final = 3
+CRD_REVISION: Final = 4
 """Revision of the CRD's schema that this operator was built for; an older CRD is refused."""

@@ -4,7 +4,7 @@ Pure: what is live plays no part, but for images that were settled when the home
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from homeserver_operator.api.names import POSTGRES_PORT, REDIS_PORT
@@ -21,7 +21,9 @@ from homeserver_operator.build.images import Images, with_defaults
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.build.network_policies import build_network_policies
 from homeserver_operator.build.pods import Mounts, process_template
+from homeserver_operator.build.rendering import with_rendering
 from homeserver_operator.build.services import (
+    Services,
     build_services,
     build_store_service,
     replication_service_name,
@@ -112,13 +114,13 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
     }
     everyone = targets(server, topology)
     synapse = _synapse(spec, topology, images, mounts=mounts, everyone=everyone, fences=fences)
-    services = build_services(spec, topology, everyone, epoch, synapse)
+    services = build_network(spec, topology, everyone, epoch, synapse)
     return Manifests(
         account=_service_account(spec),
         content=(*copies.values(), *config_maps.values(), *store_maps.values()),
         volumes=tuple(_volumes(spec)),
         stores=tuple(
-            with_defaults(
+            _recorded(
                 stores.build_store(
                     spec,
                     store,
@@ -133,10 +135,7 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
             )
             for store, resources in managed.items()
         ),
-        network=(
-            *(build_store_service(spec, store, _PORTS[store]) for store in managed),
-            *services.objects,
-        ),
+        network=services.objects,
         policies=(*build_network_policies(spec, topology), *build_budgets(spec, topology)),
         synapse=synapse,
         autoscalers=tuple(build_autoscalers(spec, topology)),
@@ -149,7 +148,27 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
     )
 
 
+def build_network(
+    server: HomeServer,
+    topology: Topology,
+    everyone: tuple[Target, ...],
+    epoch: int,
+    synapse: Mapping[str, Object],
+) -> Services:
+    """All Services, which lead to the revisions of the Deployments that are given."""
+    services = build_services(server, topology, everyone, epoch, synapse)
+    of_stores = (
+        build_store_service(server, store, _PORTS[store]) for store in _managed_stores(server)
+    )
+    return replace(services, objects=(*of_stores, *services.objects))
+
+
 _PORTS = {stores.POSTGRES: POSTGRES_PORT, stores.REDIS: REDIS_PORT}
+
+
+def _recorded(deployment: dict[str, Any], images: Images) -> dict[str, Any]:
+    """With what must be known of it once the operator is another one."""
+    return with_rendering(with_defaults(deployment, images))
 
 
 def _synapse(
@@ -163,7 +182,7 @@ def _synapse(
 ) -> dict[str, Object]:
     shared = shared_claims(everyone)
     return {
-        process.name: with_defaults(
+        process.name: _recorded(
             build_deployment(
                 spec,
                 process,

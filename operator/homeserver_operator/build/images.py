@@ -2,20 +2,23 @@
 
 The operator's defaults move with the operator; a homeserver that names none keeps those of its
 first reconcile, so that upgrading the operator restarts nothing. The memory is in annotations on
-the Deployments.
+the Deployments. Synapse's may move on with the rendering (`plan.release`), those of the stores only
+by the spec: a newer PostgreSQL does not read the data of an older one.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from homeserver_operator.api.names import GROUP, ROLE_LABEL
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
-from homeserver_operator.api.world import Defaults, World
+from homeserver_operator.api.world import Defaults, Object, World
 
 _IMAGE = f"{GROUP}/default-image"
 _PULL_POLICY = f"{GROUP}/default-image-pull-policy"
+MEMORY = frozenset({_IMAGE, _PULL_POLICY})
+"""Names of the annotations."""
 _SYNAPSE = ("main", "worker")
 
 
@@ -54,6 +57,21 @@ def settle_images(server: HomeServer, world: World, defaults: Defaults) -> Image
         defaults=known,
         default_pull_policy=known_policy,
     )
+
+
+def with_newest(images: Images, server: HomeServer, defaults: Defaults) -> Images:
+    """The same with the operator's present default for Synapse."""
+    return replace(
+        images,
+        synapse=server.image or defaults.image,
+        defaults={**images.defaults, "synapse": defaults.image},
+    )
+
+
+def default_image_of(deployment: Object) -> str | None:
+    """The default image that a live Deployment was last made with."""
+    found: str | None = deployment["metadata"].get("annotations", {}).get(_IMAGE)
+    return found
 
 
 def with_defaults(deployment: dict[str, Any], images: Images) -> dict[str, Any]:

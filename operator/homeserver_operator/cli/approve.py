@@ -1,5 +1,7 @@
 """`kubectl homeserver approve`: writes the id of the plan that is held on its HomeServer.
 
+That is the plan of an edit, or else that of an upgrade of the operator.
+
 Only the plan that was shown is approved: the write is refused by the API server if anything of the
 HomeServer has changed since it was read, and an approval of another plan is worth nothing.
 """
@@ -18,6 +20,7 @@ from homeserver_operator.cli.access import Access, connect
 from homeserver_operator.cli.output import CliError, document, say
 from homeserver_operator.cli.waves import as_document, from_status, lines
 from homeserver_operator.plan.consent import consent
+from homeserver_operator.status.conditions import UP_TO_DATE
 from homeserver_operator.transport import ApiError
 
 _ATTEMPTS: Final = 5
@@ -42,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output != "table":
         say(document({"plan": plan["id"], "waves": as_document(waves)}, options.output))
         return 0
-    say("\n".join(lines(waves)))
+    say("\n".join(lines(waves)) if waves else plan["because"])
     rest = consent(approval.policy, plan["id"], plan["id"], datetime.now(UTC))
     then = "" if rest.granted else f"; {rest.because}"
     say(f"\nplan {plan['id']} {'was approved already' if approval.given else 'is approved'}{then}")
@@ -82,6 +85,9 @@ def waiting(body: Object, wanted: str | None) -> Approval:
             f"the operator has not looked at the latest change of HomeServer {name} yet: try again "
             "in a moment"
         )
+    policy = parse_restart_policy(body["spec"].get("restartPolicy", {}))
+    upgrade = _upgrade(status)
+    plan = plan or upgrade
     if not plan:
         raise CliError(f"nothing to approve: HomeServer {name} has no restarts planned")
     if wanted and plan["id"] != wanted:
@@ -91,11 +97,17 @@ def waiting(body: Object, wanted: str | None) -> Approval:
         )
     if plan["phase"] != Phase.HELD:
         raise CliError(f"nothing to approve: plan {plan['id']} is {plan['phase']} already")
-    policy = parse_restart_policy(body["spec"].get("restartPolicy", {}))
-    if policy.approval != MANUAL:
+    if policy.approval != MANUAL and plan is not upgrade:
         raise CliError(
             f"plan {plan['id']} needs no approval, because spec.restartPolicy.approval is not "
             f"{MANUAL}; it is held: {plan.get('because', 'no reason is given')}"
         )
     given = metadata.get("annotations", {}).get(APPROVED_PLAN_ANNOTATION) == plan["id"]
     return Approval(plan, given, policy)
+
+
+def _upgrade(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The plan of an upgrade of the operator that waits, in the form of a plan that is held."""
+    found = status.get("release", {}).get("plan")
+    told = {each["type"]: each for each in status.get("conditions", ())}.get(UP_TO_DATE, {})
+    return {"id": found, "phase": Phase.HELD, "because": told.get("message")} if found else None

@@ -46,8 +46,9 @@ def parser() -> argparse.ArgumentParser:
 def _approve(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Prints what the plan restarts that a HomeServer with spec.restartPolicy.approval: Manual "
-        "holds back, and why, and approves it. An edit that changes the plan needs a new approval. "
-        "Nothing but an annotation of the HomeServer is written."
+        "holds back, or that an upgrade of the operator waits with, and why, and approves it. An "
+        "edit that changes the plan needs a new approval. Nothing but an annotation of the "
+        "HomeServer is written."
     )
     command.add_argument("name", metavar="NAME", help="a HomeServer of the cluster")
     command.add_argument(
@@ -59,12 +60,13 @@ def _approve(command: argparse.ArgumentParser) -> None:
 def _plan(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Prints which processes a HomeServer in a file would restart if it were applied, in which "
-        "order and why. It reads the cluster and writes nothing. Exit status 1 if the operator "
-        "would refuse the HomeServer."
+        "order and why; or, of one in the cluster, which restart when what waits is approved, such "
+        "as an upgrade of the operator. It reads the cluster and writes nothing. Exit status 1 if "
+        "the operator would refuse the HomeServer."
     )
-    command.add_argument(
-        "-f", "--filename", metavar="FILE", required=True, help="a HomeServer (- is stdin)"
-    )
+    which = command.add_mutually_exclusive_group(required=True)
+    which.add_argument("name", nargs="?", metavar="NAME", help="a HomeServer of the cluster")
+    which.add_argument("-f", "--filename", metavar="FILE", help="a HomeServer (- is stdin)")
     _common(command)
 
 

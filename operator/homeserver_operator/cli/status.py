@@ -13,7 +13,7 @@ from homeserver_operator.cli.output import document, say, table
 from homeserver_operator.cli.waves import from_status, lines
 from homeserver_operator.cluster import ApiError
 from homeserver_operator.plan.trouble import trouble
-from homeserver_operator.status.conditions import READY
+from homeserver_operator.status.conditions import READY, UP_TO_DATE
 
 _WIDTH: Final = 100
 
@@ -99,7 +99,7 @@ def _page(found: Document) -> Iterator[str]:
     rows = [(each["type"], each["status"], each["reason"]) for each in found["conditions"]]
     yield table(("CONDITION", "STATUS", "REASON"), rows)
     for each in found["conditions"]:
-        if each["type"] == READY and each["status"] != "True":
+        if each["type"] in {READY, UP_TO_DATE} and each["status"] != "True":
             yield ""
             yield textwrap.fill(each["message"], _WIDTH, break_on_hyphens=False)
     if found["plan"]:

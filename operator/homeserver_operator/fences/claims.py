@@ -11,7 +11,7 @@ from typing import Any, Final
 from homeserver_operator.api.canonical import digest, keyed_digest
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.api.roles import FEDERATION_SENDER, PUSHER, SINGLE_RUNNER
-from homeserver_operator.api.stores import ExternalRedis
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.topology import Process, Topology
 from homeserver_operator.validate import ValidHomeServer
 from homeserver_operator.validate.sources import COPY_NAMES, REPLICATION, TOKEN_FILE
@@ -53,7 +53,7 @@ def _with_main(topology: Topology, duty: str) -> frozenset[str]:
 
 def _agreed_by_all(server: ValidHomeServer, topology: Topology, image: str) -> Mapping[str, Any]:
     key = server.material[COPY_NAMES][TOKEN_FILE]
-    redis = server.spec.redis
+    redis, postgres = server.spec.redis, server.spec.postgres.server
     return {
         # Versions do not promise to understand each other's replication.
         "image": image,
@@ -63,6 +63,10 @@ def _agreed_by_all(server: ValidHomeServer, topology: Topology, image: str) -> M
         # Two Redis servers are two homeservers that do not hear from each other.
         "redis": [redis.host, redis.port, redis.database]
         if isinstance(redis, ExternalRedis)
+        else [],
+        # Who is on another database has other fences, too (`plan.relocation`).
+        "postgres": [postgres.host, postgres.port, postgres.database]
+        if isinstance(postgres, ExternalPostgres)
         else [],
     }
 

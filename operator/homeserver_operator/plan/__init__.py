@@ -22,6 +22,7 @@ from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.mounted import mounted_content
 from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import reowned
+from homeserver_operator.plan.rollouts import revision_of
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate.sources import generated_names
 
@@ -56,7 +57,8 @@ def _applies(
 ) -> Iterator[Apply]:
     """In an order in which nothing starts before what it needs, and routes come last."""
     yield from _differences((manifests.account, *manifests.content, *manifests.volumes), world)
-    yield from _differences((*manifests.policies, *manifests.stores), world)
+    stores = (each for each in manifests.stores if restarts.go or not _replaces_pods(each, world))
+    yield from _differences((*manifests.policies, *stores), world)
     routes = _routes(server, manifests, restarts, world)
     services = tuple(manifest for manifest in routes if manifest["kind"] == "Service")
     yield from _differences(services, world)
@@ -143,6 +145,9 @@ def _surge(deployment: Object) -> object:
 
 def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Iterator[Scale]:
     """Who is let go, and how many there are of those whose new revision has to wait."""
+    if restarts.relocation.processes and restarts.go:
+        yield from restarts.relocation.stops()
+        return
     members = restarts.switch.members if restarts.switch else ()
     named = {process.name for process in topology.processes if process.named}
     for process, rollout in restarts.rollouts.items():
@@ -155,6 +160,11 @@ def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Ite
             wanted = manifests.synapse[process]["spec"].get("replicas")
             if wanted is not None and wanted != rollout.live["spec"].get("replicas", 1):
                 yield scale(rollout.live, wanted, "spec.replicas is not as wanted")
+
+
+def _replaces_pods(manifest: Object, world: World) -> bool:
+    live = world.children.get(_key(manifest))
+    return live is not None and revision_of(live) != revision_of(manifest)
 
 
 def _is_repair(manifest: Object, world: World) -> bool:

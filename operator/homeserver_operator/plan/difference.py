@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from homeserver_operator.api.canonical import digest
-from homeserver_operator.api.names import APPLIED_ANNOTATION
+from homeserver_operator.api.names import APPLIED_ANNOTATION, REVISION_LABEL
 from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object
 
@@ -28,8 +28,20 @@ _QUANTITIES: Final = frozenset({"requests", "limits", "target"})
 def stamp(manifest: Object) -> Object:
     """The object with the hash of itself, which tells a change of mind from drift."""
     metadata = manifest["metadata"]
-    annotations = {**metadata.get("annotations", {}), APPLIED_ANNOTATION: digest(manifest)}
+    text = digest(_summed_up(manifest))
+    annotations = {**metadata.get("annotations", {}), APPLIED_ANNOTATION: text}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _summed_up(manifest: Object) -> Object:
+    """The object with the revision of a pod template, its hash, in place of the template.
+
+    A template that is read back from what lives comes in the API server's words.
+    """
+    if "template" not in manifest.get("spec", {}):
+        return manifest
+    revision = manifest["spec"]["template"]["metadata"]["labels"][REVISION_LABEL]
+    return {**manifest, "spec": {**manifest["spec"], "template": revision}}
 
 
 def stamped_alike(stamped: Object, live: Object) -> bool:

@@ -7,11 +7,13 @@ from homeserver_operator.api.world import Object, ObjectKey, World
 
 def mounted_content(world: World) -> frozenset[ObjectKey]:
     """Content named by live Deployments, by ReplicaSets that still have pods, and by pods."""
-    return frozenset(
-        key
-        for pod_spec in _pod_specs(world)
-        for key in (*_volumes(pod_spec), *_environment(pod_spec))
-    )
+    return frozenset(key for pod_spec in _pod_specs(world) for key in content_of(pod_spec))
+
+
+def content_of(pod_spec: Object) -> Iterator[ObjectKey]:
+    """What one pod names."""
+    yield from _volumes(pod_spec)
+    yield from _environment(pod_spec)
 
 
 def _pod_specs(world: World) -> Iterator[Object]:

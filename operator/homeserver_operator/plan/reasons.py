@@ -4,15 +4,13 @@ Only words. That it restarts follows from its bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-import yaml
-
 from homeserver_operator.api.world import Object, World
+from homeserver_operator.build.rendering import rendering_of
 from homeserver_operator.fences import marks_of
+from homeserver_operator.plan.files import database_of, files_of
 from homeserver_operator.plan.rollouts import Rollout
-from homeserver_operator.render import paths
 
 _MOST = 4
 
@@ -26,7 +24,10 @@ def because(rollout: Rollout, contents: Mapping[str, Object], world: World) -> s
     running = rollout.old[0] if rollout.old and not rollout.changed else rollout.live
     before, after = running["spec"]["template"], rollout.wanted["spec"]["template"]
     live_maps = world.of_kind("ConfigMap")
-    found = list(_differences(before, after, live_maps, contents))
+    found = [
+        *_in_rendering(running, rollout.wanted),
+        *_differences(before, after, live_maps, contents),
+    ]
     # For who sees nothing of what the other holders of a fence agree on.
     found = found or list(_in_fences(before, after))
     if not found:
@@ -35,15 +36,22 @@ def because(rollout: Rollout, contents: Mapping[str, Object], world: World) -> s
     return "; ".join(found[:_MOST]) + more
 
 
+def _in_rendering(before: Object, after: Object) -> Iterator[str]:
+    old, new = rendering_of(before), rendering_of(after)
+    if old is None and before["kind"] != "Deployment":
+        # Not every ReplicaSet has its Deployment's annotations.
+        return
+    if old != new:
+        yield f"the operator's rendering moved from {old or 'unknown'} to {new}"
+
+
 def _differences(
     before: Object, after: Object, live_maps: Mapping[str, Object], contents: Mapping[str, Object]
 ) -> Iterator[str]:
     old, new = before["spec"]["containers"][0], after["spec"]["containers"][0]
     if old.get("image") != new.get("image"):
         yield f"image changed: {old.get('image')} becomes {new.get('image')}"
-    yield from _in_files(
-        live_maps.get(_config_map(before) or ""), contents.get(_config_map(after) or "")
-    )
+    yield from _in_files(files_of(before, live_maps), files_of(after, contents))
     yield from _in_secrets(before, after)
     if (old.get("resources") or {}) != (new.get("resources") or {}):
         yield "resources changed"
@@ -52,10 +60,11 @@ def _differences(
             yield f"{field} changed"
 
 
-def _in_files(before: Object | None, after: Object | None) -> Iterator[str]:
-    if not before or not after:
+def _in_files(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Iterator[str]:
+    if old is None or new is None:
         return
-    old, new = _documents(before), _documents(after)
+    if database_of(old) != database_of(new):
+        yield "another database: every process stops before the first one starts"
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) == new.get(name):
             continue
@@ -113,25 +122,9 @@ def _in_fences(before: Object, after: Object) -> Iterator[str]:
             yield f"epoch {new[fence].epoch} of {fence}"
 
 
-def _config_map(template: Object) -> str | None:
-    for volume in template["spec"].get("volumes", ()):
-        if "configMap" in volume and volume["name"] == paths.PROCESS_VOLUME:
-            return str(volume["configMap"].get("name"))
-    return None
-
-
 def _secrets(template: Object) -> dict[str, str]:
     return {
         volume["name"]: volume["secret"].get("secretName", "")
         for volume in template["spec"].get("volumes", ())
         if "secret" in volume
     }
-
-
-def _documents(config_map: Object) -> dict[str, Any]:
-    return {name: _parsed(text) for name, text in config_map.get("data", {}).items()}
-
-
-@lru_cache(maxsize=128)
-def _parsed(text: str) -> Any:
-    return yaml.load(text, Loader=yaml.CSafeLoader)

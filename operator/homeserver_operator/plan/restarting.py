@@ -4,18 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from homeserver_operator.api.canonical import digest
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.api.restarts import Phase, Restart, Wave
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.api.world import ObjectKey, World
+from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.build.services import client_service_name
 from homeserver_operator.plan import waves
 from homeserver_operator.plan.consent import Consent, consent
 from homeserver_operator.plan.handover import is_committed, is_warm
 from homeserver_operator.plan.reasons import because
-from homeserver_operator.plan.rollouts import Rollout, find_rollouts, revision_of
+from homeserver_operator.plan.release import plan_id
+from homeserver_operator.plan.relocation import Relocation, find_relocation
+from homeserver_operator.plan.rollouts import Rollout, find_rollouts
 from homeserver_operator.plan.waves import Switch
 from homeserver_operator.topology import Topology
 
@@ -26,6 +27,7 @@ class Restarts:
 
     `id` names the revisions that are wanted, for an approval. `order` holds process names wave by
     wave, `consent` the word on whether anything may start. `committed`: the switch must go on.
+    `relocation` is who has to stop before anybody starts.
     """
 
     id: str
@@ -37,11 +39,12 @@ class Restarts:
     phase: Phase | None
     waves: tuple[Wave, ...]
     warm: frozenset[str]
+    relocation: Relocation = field(default_factory=Relocation)
 
     @property
     def go(self) -> bool:
         """Whether processes that run may be changed."""
-        return self.consent.granted or self.committed
+        return self.consent.granted or self.committed or self.relocation.begun
 
     @property
     def holds_routes(self) -> bool:
@@ -68,6 +71,8 @@ class Restarts:
     def may_start(self, process: str) -> bool:
         """Whether a process may get its new revision now."""
         rollout = self.rollouts[process]
+        if self.relocation.processes:
+            return False
         if self.finishing and (rollout.changed or rollout.live is None):
             return False
         if not rollout.changed:
@@ -96,8 +101,7 @@ def find_restarts(
         process for wave in order for process in wave if is_warm(rollouts[process], freed, world)
     )
     main_service = world.children.get(ObjectKey("Service", client_service_name(server, MAIN)))
-    revisions = {name: revision_of(wanted) for name, wanted in manifests.synapse.items()}
-    name = digest(revisions)
+    name = plan_id(manifests)
     committed = switch is not None and is_committed(
         switch, rollouts, manifests.fences, main_service, world
     )
@@ -121,13 +125,18 @@ def find_restarts(
         phase=None,
         waves=(),
         warm=warm,
+        relocation=find_relocation(rollouts, _contents(manifests), world),
     )
     return _with_words(restarts, manifests, world)
 
 
+def _contents(manifests: Manifests) -> dict[str, Object]:
+    return {item["metadata"]["name"]: item for item in manifests.content}
+
+
 def _with_words(restarts: Restarts, manifests: Manifests, world: World) -> Restarts:
     """With reasons and phase, where anything restarts at all."""
-    contents = {item["metadata"]["name"]: item for item in manifests.content}
+    contents = _contents(manifests)
     told = []
     for index, wave in enumerate(restarts.order):
         processes = [p for p in wave if _restarts(restarts.rollouts[p])]
@@ -156,6 +165,8 @@ def _phase(restarts: Restarts) -> Phase:
     first = [restarts.rollouts[process] for process in restarts.order[0]]
     if not restarts.go:
         return Phase.HELD
+    if restarts.relocation.processes:
+        return Phase.SWITCHING
     if any(rollout.changed for rollout in first) or not restarts.warm.issuperset(restarts.order[0]):
         return Phase.SWITCHING if restarts.committed else Phase.WARMING
     if any(rollout.old for rollout in first):

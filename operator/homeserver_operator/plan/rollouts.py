@@ -93,15 +93,20 @@ class Rollout:
         return not self.old and bool(finished or self.ready >= self.replicas)
 
 
-def find_rollouts(
-    server: HomeServer, synapse: Mapping[str, Object], world: World
-) -> dict[str, Rollout]:
-    """By process: those that are wanted, in their order, then those that are to go."""
-    live = {
+def live_deployments(server: HomeServer, world: World) -> dict[str, Object]:
+    """Our Deployments of Synapse processes, by process."""
+    return {
         deployment["metadata"]["labels"].get(PROCESS_LABEL, name): deployment
         for name, deployment in sorted(world.of_kind("Deployment").items())
         if is_synapse(deployment) and controller_of(deployment) == server.uid
     }
+
+
+def find_rollouts(
+    server: HomeServer, synapse: Mapping[str, Object], world: World
+) -> dict[str, Rollout]:
+    """By process: those that are wanted, in their order, then those that are to go."""
+    live = live_deployments(server, world)
     pods: dict[str | None, list[Object]] = {}
     for pod in world.of_kind("Pod").values():
         pods.setdefault(pod["metadata"].get("labels", {}).get(PROCESS_LABEL), []).append(pod)

@@ -27,6 +27,7 @@ from homeserver_operator.status.conditions import (
 )
 from homeserver_operator.status.connections import connection_budget
 from homeserver_operator.status.obstacles import APPLY_FAILED, Findings, Obstacle, find_obstacle
+from homeserver_operator.status.release import release_status, up_to_date
 from homeserver_operator.status.restarts import restarts_status, shard_maps_differ
 from homeserver_operator.status.workloads import Progress, progress
 from homeserver_operator.validate.sources import sources_of
@@ -54,7 +55,7 @@ def make_status(
         # What runs was left alone, and so is what was said of it.
         kept = (
             *("image", "version", "workers", "groups", "generatedSecrets", "serverName"),
-            *("plan", "epochs", "processes", "lastSwitch"),
+            *("plan", "epochs", "processes", "lastSwitch", "release"),
         )
         return status | {name: live_status[name] for name in kept if name in live_status}
     status |= {
@@ -66,6 +67,8 @@ def make_status(
         "generatedSecrets": sorted(_generated(server)),
         "epochs": {fence: mark.epoch for fence, mark in findings.manifests.fences.marks.items()},
     }
+    if findings.release:
+        status |= release_status(findings.release)
     if findings.outlook:
         status |= restarts_status(
             findings.outlook.restarts, live_status, world, ready=obstacle is None, now=now
@@ -134,6 +137,8 @@ def _conditions(
             "the database is a single pod without backups, meant for evaluation: "
             "set spec.postgres.host for production",
         )
+    if findings.manifests and findings.release:
+        yield up_to_date(server, findings.release, findings.manifests)
     if findings.manifests and findings.manifests.reduced:
         yield _routing_reduced(server, findings.manifests.reduced)
 

@@ -9,6 +9,7 @@ from homeserver_operator.api.world import ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.plan import Outlook
 from homeserver_operator.plan.consent import Consent
+from homeserver_operator.plan.release import Release
 from homeserver_operator.status.workloads import Progress, troubles
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate import Rejected
@@ -26,6 +27,7 @@ class Findings:
     rejected: Rejected | None = None
     topology: Topology | None = None
     manifests: Manifests | None = None
+    release: Release | None = None
     outlook: Outlook | None = None
     strangers: tuple[ObjectKey, ...] = ()
     failure: str | None = None

@@ -77,6 +77,11 @@ def _wave(wave: Wave) -> dict[str, Any]:
 def _because(restarts: Restarts) -> str:
     if restarts.phase is Phase.HELD:
         return restarts.consent.because
+    if leaving := restarts.relocation.processes:
+        return (
+            f"waiting for {', '.join(leaving)} to end: on another database nobody would wait for "
+            "them, so they stop before anything starts"
+        )
     first = restarts.order[0]
     cold = [process for process in first if process not in restarts.warm]
     if restarts.phase is Phase.WARMING and cold:

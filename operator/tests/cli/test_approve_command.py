@@ -151,6 +151,36 @@ async def test_a_plan_that_changes_meanwhile_is_not_approved(
     assert APPROVED_PLAN_ANNOTATION not in annotations(api)
 
 
+UPGRADE = {
+    "release": {"rendering": 2, "image": "synapse:8", "plan": "abcdef0123"},
+    "conditions": [{"type": "UpToDate", "status": "False", "message": "an upgrade waits"}],
+}
+
+
+@pytest.mark.parametrize("approval", ["Automatic", "Manual"])
+async def test_it_approves_an_upgrade_that_waits_whatever_the_policy(
+    api: FakeApi, kubeconfig: Path, capsys: pytest.CaptureFixture[str], approval: str
+) -> None:
+    await put(api, None, approval=approval)
+    found = api.find("HomeServer", NAME)
+    assert found is not None
+    found["status"] |= UPGRADE
+    assert await approve(kubeconfig) == 0
+    assert capsys.readouterr().out == "an upgrade waits\n\nplan abcdef0123 is approved\n"
+    assert annotations(api)[APPROVED_PLAN_ANNOTATION] == "abcdef0123"
+
+
+async def test_the_plan_of_an_edit_goes_before_that_of_an_upgrade(
+    api: FakeApi, kubeconfig: Path
+) -> None:
+    await put(api)
+    found = api.find("HomeServer", NAME)
+    assert found is not None
+    found["status"] |= UPGRADE
+    assert await approve(kubeconfig) == 0
+    assert annotations(api)[APPROVED_PLAN_ANNOTATION] == PLAN["id"]
+
+
 REFUSALS: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "nothing is planned": ({"plan": None}, [], "has no restarts planned"),
     "the plan is under way": (

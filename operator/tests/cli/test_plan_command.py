@@ -10,6 +10,7 @@ import pytest
 import yaml
 from tests.core import case
 from tests.core.scenario import Scenario, running
+from tests.core.upgrades import NEXT_IMAGE, installer
 from tests.core.worlds import ALL, PERSISTER, SENDER, SYNC, USUAL, usual
 from tests.shell.fake_api import FakeApi
 
@@ -41,7 +42,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 @pytest.fixture
 async def live(api: FakeApi) -> Scenario:
     """A homeserver that runs, all of it in the API server."""
-    scenario = running(body=usual())
+    return await put(api, running(body=usual()))
+
+
+async def put(api: FakeApi, scenario: Scenario) -> Scenario:
     await api.put(scenario.body)
     for found in (*scenario.cluster.live.values(), *scenario.cluster.world.replica_sets):
         await api.put({**found, "metadata": {**found["metadata"], "namespace": "meadow"}})
@@ -187,3 +191,57 @@ async def test_another_server_name(
 ) -> None:
     assert await plan(kubeconfig, written(tmp_path, serverName="other.example")) == 2
     assert "spec.serverName of HomeServer rosebud cannot be changed" in capsys.readouterr().err
+
+
+@pytest.fixture
+async def upgraded(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Scenario:
+    """One that an operator of another release holds."""
+    scenario = running(body=usual())
+    installer(monkeypatch)(scenario, 2)
+    return await put(api, scenario.converge())
+
+
+async def test_what_an_upgrade_that_waits_would_restart(
+    api: FakeApi, upgraded: Scenario, kubeconfig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["plan", NAME, "-o", "json", "--kubeconfig", str(kubeconfig)]
+    assert await asyncio.to_thread(main, arguments) == 0
+    (wave,) = json.loads(capsys.readouterr().out)["waves"]
+    assert {each["process"] for each in wave["restarts"]} == ALL
+    for each in wave["restarts"]:
+        assert "rendering moved from 1 to 2; image changed: " in each["because"]
+        assert f"becomes {NEXT_IMAGE}" in each["because"]
+    assert api.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "restarts"),
+    [({}, set()), ({"ingress": {"className": "outer"}}, set()), ({"logLevel": "DEBUG"}, ALL)],
+    ids=["no edit restarts nothing", "nor one of no process", "any other comes with the upgrade"],
+)
+async def test_while_an_upgrade_waits(
+    upgraded: Scenario,
+    kubeconfig: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    spec: dict[str, Any],
+    restarts: set[str],
+) -> None:
+    assert await plan(kubeconfig, written(tmp_path, **spec), "-o", "json") == 0
+    waves = json.loads(capsys.readouterr().out)["waves"]
+    assert {each["process"] for wave in waves for each in wave["restarts"]} == restarts
+
+
+async def test_a_plugin_of_another_release_says_so(
+    live: Scenario,
+    kubeconfig: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("homeserver_operator.cli.plan.RENDERING", 5)
+    assert await plan(kubeconfig, written(tmp_path)) == 2
+    assert "of another release (rendering 1) than this plugin (rendering 5)" in (
+        capsys.readouterr().err
+    )

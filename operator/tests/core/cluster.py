@@ -49,10 +49,14 @@ class FakeCluster:
         # Copied, so that a core that changes what it was given would be found out.
         children = {key: copied(live) for key, live in self.live.items()}
         for key, managers in self._scalers.items():
+            template = self._ours[key]["spec"]["template"] if key in self._ours else {}
             children[key]["metadata"]["managedFields"] = [
                 {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
                 for manager in sorted(managers)
-            ]
+            ] + [
+                {"manager": FIELD_MANAGER, "operation": "Apply",
+                 "fieldsV1": {"f:spec": {"f:template": managed(template)}}}
+            ]  # fmt: skip
         return World(
             children=children,
             references=dict(self.references),
@@ -187,6 +191,30 @@ def processes(world: World) -> set[str]:
         live["metadata"]["labels"][PROCESS_LABEL]
         for live in world.of_kind("Deployment").values()
         if live["metadata"]["labels"][ROLE_LABEL] in {"main", "worker"}
+    }
+
+
+def managed(value: Any, field: str = "") -> dict[str, Any]:
+    """A value of ours as a set of fields, as server-side apply records it."""
+    if isinstance(value, Mapping) and field not in _ATOMIC:
+        return {f"f:{name}": managed(inner, name) for name, inner in value.items()}
+    if isinstance(value, list) and (keys := _key(field, value)):
+        return {
+            f"k:{json.dumps({key: item[key] for key in keys if key in item})}": {
+                ".": {},
+                **managed(item),
+            }
+            for item in value
+        }
+    return {}
+
+
+def owners_of_replicas(deployment: Object) -> set[str]:
+    """The field managers of a Deployment's number of replicas."""
+    return {
+        entry["manager"]
+        for entry in deployment["metadata"].get("managedFields", ())
+        if "f:replicas" in entry["fieldsV1"]["f:spec"]
     }
 
 

@@ -117,6 +117,7 @@ class Controllers:
                 "name": name, "uid": f"rs-{number}", "resourceVersion": f"rs{number}",
                 "creationTimestamp": f"2026-01-01T00:00:{number:06}Z",
                 "labels": fresh["metadata"]["labels"],
+                "annotations": dict(deployment["metadata"].get("annotations", {})),
                 "ownerReferences": [_reference(deployment)],
             },
             "spec": {"replicas": 0, "template": fresh},

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.core import case, strategies
+from tests.core.cluster import owners_of_replicas
 from tests.core.scenario import Scenario
 from tests.core.strategies import USERS_SECRETS, Spec, resource
 
@@ -148,7 +149,8 @@ def comparable(told: Scenario) -> dict[str, Any]:
             continue
         assert isinstance(found, dict)
         found.pop("status", None)
-        owners = [entry["manager"] for entry in found["metadata"].pop("managedFields", ())]
+        owners = owners_of_replicas(found)
+        found["metadata"].pop("managedFields", None)
         if key.kind == "Deployment" and FIELD_MANAGER not in owners:
             del found["spec"]["replicas"]
         for field in ("uid", "generation", "resourceVersion", "creationTimestamp"):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.core.cluster import owners_of_replicas
 from tests.core.scenario import Scenario, running
 from tests.core.worlds import SYNC, usual
 
@@ -39,8 +40,7 @@ def replicas(scenario: Scenario) -> int:
 
 
 def owners(scenario: Scenario) -> set[str]:
-    fields = scenario.cluster.world.children[KEY]["metadata"]["managedFields"]
-    return {entry["manager"] for entry in fields}
+    return owners_of_replicas(scenario.cluster.world.children[KEY])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Field managers and defaults of a real API server: what handing over replicas stands on."""
+"""Field managers and defaults of a real API server.
+
+Handing over replicas stands on them, and leaving alone what another operator has rendered.
+"""
 
 import json
 import time
@@ -6,11 +9,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from tests.core import case
 from tests.core.test_network_policies import CASE, gated
+from tests.core.upgrades import installer
 from tests.kill.mortal import MortalTransport
 
 from crds.tests.kubectl import Kubectl
@@ -24,6 +29,7 @@ from homeserver_operator.api.world import Key
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.plan.difference import first_difference
+from homeserver_operator.plan.owned import owned_template
 from homeserver_operator.reconcile import Reconciler
 from homeserver_operator.states import States
 from homeserver_operator.transport import Transport
@@ -226,6 +232,30 @@ async def test_each_object_is_written_once(stage: Stage, name: str) -> None:
 
 def _lasts(kind: str) -> bool:
     return kind not in {"Event", "HomeServer"}
+
+
+@pytest.mark.parametrize("name", ["autoscaling", "stream-writers"])
+async def test_after_an_upgrade_that_is_held_nothing_is_written(
+    stage: Stage, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a template we own what we have applied, and nothing that others have added."""
+    stage.submit("elm", dict(case.load(name).body["spec"]))
+    await stage.settle()
+    found = await stage.reconcile.cluster.list(BY_KIND["Deployment"], stage.namespace, labels="")
+    for live in found:
+        template, whole = owned_template(live), live["spec"]["template"]
+        assert first_difference(template, whole) is None
+        assert template["metadata"]["labels"] == whole["metadata"]["labels"]
+        theirs = {"dnsPolicy", "restartPolicy", "schedulerName", "serviceAccount"}
+        assert whole["spec"].keys() - template["spec"].keys() == theirs
+        (ours,), (container,) = template["spec"]["containers"], whole["spec"]["containers"]
+        assert container.keys() - ours.keys() <= {"resources", "terminationMessagePath"}
+        for field in ("env", "ports", "volumeMounts"):
+            assert len(ours.get(field, ())) == len(container.get(field, ())), field
+
+    installer(monkeypatch)(SimpleNamespace(), 2)
+    _server, plan = await stage.planned()
+    assert plan.empty
 
 
 async def test_a_policy_for_outgoing_connections_reads_back_as_it_was_written(

@@ -1,0 +1,78 @@
+"""Another database: everything stops before anything starts.
+
+Fences are locks in the database, so processes of two databases would not wait for each other: two
+main processes would be one server to the rest of the world. Nothing warms up beside the old ones.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from homeserver_operator.api.actions import Scale
+from homeserver_operator.api.names import MAIN, PROCESS_LABEL
+from homeserver_operator.api.observed import is_synapse
+from homeserver_operator.api.world import Object, World
+from homeserver_operator.plan.files import database_of, files_of
+from homeserver_operator.plan.handover import scale
+from homeserver_operator.plan.rollouts import Rollout
+
+_ENDED = frozenset({"Succeeded", "Failed"})
+_REASON = "it uses another database than the one that is wanted"
+
+
+@dataclass(frozen=True)
+class Relocation:
+    """What still is to leave another database.
+
+    `workloads` are Deployments and ReplicaSets that have or would start pods on it, `processes`
+    those of which anything is left. `begun`: some have stopped for it already.
+    """
+
+    workloads: tuple[Object, ...] = field(default=(), repr=False)
+    processes: tuple[str, ...] = ()
+    begun: bool = False
+
+    def stops(self) -> Iterator[Scale]:
+        """What ends those who are left."""
+        for workload in self.workloads:
+            if workload["spec"].get("replicas", 1):
+                yield scale(workload, 0, _REASON)
+
+
+def find_relocation(
+    rollouts: Mapping[str, Rollout], contents: Mapping[str, Object], world: World
+) -> Relocation:
+    """`contents` are the ConfigMaps that are wanted, by name."""
+    main = rollouts[MAIN].wanted
+    maps = {**world.of_kind("ConfigMap"), **contents}
+    wanted = database_of(files_of(main["spec"]["template"], maps)) if main else None
+
+    def elsewhere(template: Object) -> bool:
+        return database_of(files_of(template, maps)) not in {None, wanted}
+
+    of_others = [
+        (process, workload)
+        for process, rollout in rollouts.items()
+        for workload in (rollout.live, *rollout.old)
+        if workload is not None and elsewhere(workload["spec"]["template"])
+    ]
+    left = {process for process, workload in of_others if workload["spec"].get("replicas", 1)}
+    left |= {
+        pod["metadata"]["labels"][PROCESS_LABEL]
+        for pod in world.of_kind("Pod").values()
+        if is_synapse(pod) and pod.get("status", {}).get("phase") not in _ENDED and elsewhere(pod)
+    }
+    if wanted is None or not left:
+        return Relocation()
+    return Relocation(
+        tuple(workload for _process, workload in of_others),
+        tuple(process for process in rollouts if process in left),
+        begun=any(map(_has_stopped, rollouts.values())),
+    )
+
+
+def _has_stopped(rollout: Rollout) -> bool:
+    """Whether there is nobody of a process although somebody is wanted."""
+    if rollout.wanted is None or rollout.live is None:
+        return False
+    wanted, live = (each["spec"].get("replicas") for each in (rollout.wanted, rollout.live))
+    return bool(wanted) and live == 0
