@@ -54,5 +54,5 @@ MAIN: Final = "main"
 MASTER: Final = "master"
 """Synapse's own name of the main process wherever instances are listed."""
 
-CRD_REVISION: Final = 3
+CRD_REVISION: Final = 4
 """Revision of the CRD's schema that this operator was built for; an older CRD is refused."""
