@@ -65,7 +65,8 @@ def _global() -> Iterator[str]:
     yield f"stats socket {ADMIN_SOCKET} mode 600 level admin expose-fd listeners"
     # Maps are found beside this file, of whichever revision it is.
     yield "default-path config"
-    yield "maxconn 10000"
+    # Two files each.
+    yield "maxconn 8000"
     yield "nbthread 2"
     # What fits is sent again if an answer is lost, and bounds URL and headers together.
     yield "tune.bufsize 32768"
