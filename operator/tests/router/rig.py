@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from homeserver_operator.render.router.haproxy_cfg import NOBODY, RUN
+from homeserver_operator.render.router.haproxy_cfg import RUN
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 10
@@ -198,7 +198,7 @@ def filled(config: str, port: int, members: Callable[[str], int]) -> tuple[str, 
     for line in config.splitlines():
         if head := re.fullmatch(r"backend (\S+)", line):
             backend, number = head[1], number + 1
-        slot = re.fullmatch(rf"  server s(\d+) {NOBODY}:\d+ (.*)disabled", line)
+        slot = re.fullmatch(r"  server s(\d+) \S+:\d+ (.*?)(?:disabled|init-addr \S+)", line)
         if slot and int(slot[1]) <= members(backend):
             address = f"127.60.{number}.{slot[1]}"
             addresses[address] = backend
