@@ -68,7 +68,7 @@ def _closed(server: HomeServer) -> Iterator[str]:
     """What never reaches a process: other paths than those that are open, and bodies too large."""
     heads = " ".join(f"{prefix}/" for prefix in open_prefixes(server))
     yield answer(404, "M_UNRECOGNIZED", "Unrecognized request") + (
-        f" unless {{ path -m beg {heads} }} !METH_CONNECT"
+        f" unless {{ path -m beg {heads} }}"
     )
     # Synapse matches the path alone.
     yield "http-request set-uri %[pathq] unless { url -m beg / }"
