@@ -328,6 +328,8 @@ def test_metrics_tell_each_route_class(it: Proxy) -> None:
         text = answer.read().decode()
     found = re.findall(r'haproxy_backend_http_requests_total\{proxy="sync"\} (\d+)', text)
     assert int(found[0]) >= 1
+    servers_told = set(re.findall(r'server_status\{proxy="sync",server="(\w+)"', text))
+    assert servers_told == {"s1"}, "of slots without a pod there is nothing to tell"
     assert it.ask("GET", "/metrics").status == 404
 
 

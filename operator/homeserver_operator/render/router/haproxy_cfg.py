@@ -101,6 +101,8 @@ def _defaults(router: Router) -> Iterator[str]:
 def _metrics() -> Iterator[str]:
     yield f'bind "${{ROUTER_ADDRESS}}:{ROUTER_METRICS_PORT}"'
     yield "no log"
+    # Slots without a pod would be most of it.
+    yield "http-request set-query no-maint if { path /metrics } !{ query -m found }"
     yield "http-request use-service prometheus-exporter if { path /metrics }"
     yield "http-request deny deny_status 404"
 
