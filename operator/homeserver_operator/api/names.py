@@ -53,6 +53,9 @@ METRICS_PORT: Final = 9000
 PROBE_PORT: Final = 8080
 POSTGRES_PORT: Final = 5432
 REDIS_PORT: Final = 6379
+ROUTER_PORT: Final = 8080
+ROUTER_METRICS_PORT: Final = 8405
+ROUTER_AGENT_PORT: Final = 8406
 
 MAIN: Final = "main"
 """Name of the main process in the instance map, in our names and for people."""
