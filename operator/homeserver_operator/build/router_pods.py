@@ -43,6 +43,7 @@ def router_pod_spec(
         resources=scheduling.resources or _MAY_USE,
         mounts=[run],
         command=_command("haproxy"),
+        env=[_ADDRESS],
         ports=[_port("http", ROUTER_PORT), _port("metrics", ROUTER_METRICS_PORT)],
         # It listens as soon as the agent has brought what it is to run by, however long that takes.
         startupProbe=_listens("http", period=1, failures=600),
@@ -60,6 +61,8 @@ def router_pod_spec(
             {"name": "HOMESERVER_NAME", "value": server.key.name},
             _field("HOMESERVER_NAMESPACE", "metadata.namespace"),
             _field("POD_NAME", "metadata.name"),
+            # It has HAProxy check what that is to run by.
+            _ADDRESS,
         ],
         ports=[_port("agent", ROUTER_AGENT_PORT)],
         readinessProbe=_answers("/ready", period=2, failures=2),
@@ -101,6 +104,10 @@ def _port(name: str, number: int) -> dict[str, Any]:
 
 def _field(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+_ADDRESS: Final = _field("ROUTER_ADDRESS", "status.podIP")
+"""Where HAProxy listens: so it is of whichever family the cluster's addresses are."""
 
 
 def _listens(port: str, *, period: int, failures: int) -> dict[str, Any]:
