@@ -313,6 +313,24 @@ def test_traffic_does_not_go_over_while_processes_switch(before: dict[str, Any] 
     assert past_router(scenario.cluster.world) != past
 
 
+def test_traffic_does_not_go_over_before_a_switch_is_over() -> None:
+    """Not even when it is under way, and the router is ready."""
+    scenario = running(body=body())
+    past = past_router(scenario.cluster.world)
+    scenario.edit(router={}, workers=[*USUAL, TYPING])
+    switching = []
+    for _ in range(ROUNDS):
+        decision, _told = scenario.step()
+        outlook = decision.findings.outlook
+        assert outlook is not None
+        if outlook.restarts.switch:
+            switching.append(outlook.restarts.holds_routes)
+            assert past_router(scenario.cluster.world) >= past
+        scenario.cluster.settle()
+    assert switching == [True, False]
+    assert not past_router(scenario.cluster.world)
+
+
 def test_the_slots_are_the_agents() -> None:
     scenario = routed()
     scenario.cluster.live[SLOTS]["data"] = {"sync": "taken"}
