@@ -9,7 +9,7 @@ from homeserver_operator.api.groups import Scheduling, parse_scheduling
 
 @dataclass(frozen=True)
 class Limit:
-    """How many requests one source or user may make in a period; what is beyond is refused."""
+    """How many requests one source or token may make in a period; what is beyond is refused."""
 
     requests: int
     period_seconds: int = 60
@@ -19,7 +19,7 @@ class Limit:
 class Limits:
     """What the router refuses before Synapse sees it. None: nothing.
 
-    Logins and registrations count by source address, initial syncs by user.
+    Logins and registrations count by source address, initial syncs by access token.
     """
 
     login: Limit | None = None

@@ -1,4 +1,4 @@
-"""How a homeserver's routes look from outside: what its Ingress can tell apart, and what not.
+"""How a homeserver's routes look from outside: what its way in can tell apart, and what not.
 
 The one place of the plugin that knows how targets are made and what a dialect leaves out.
 """
@@ -14,6 +14,7 @@ from homeserver_operator.cli.output import CliError
 from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.routes import Target, targets
 from homeserver_operator.routes.dialects import CAPABILITIES
+from homeserver_operator.routes.exposure import open_prefixes
 from homeserver_operator.routes.reduction import Capabilities, reduce_targets, reductions
 from homeserver_operator.routes.table import Route
 from homeserver_operator.topology import Process, Topology, make_topology
@@ -32,14 +33,26 @@ class Edge:
     def told(self) -> tuple[Target, ...]:
         """Without the rows whose conditions the Ingress cannot tell: their wide rows have all.
 
-        What goes to main needs no words in an Ingress, but is told here all the same.
+        What goes to main needs no words in an Ingress, but is told here all the same. The router
+        tells everything.
         """
+        if self.server.router:
+            return self.wanted
         return tuple(
             dataclasses.replace(told, routes=(*told.routes, *_wide(told, wanted)))
             for told, wanted in zip(
                 reduce_targets(self.wanted, self._can), self.wanted, strict=True
             )
         )
+
+    def lets_in(self, path: str) -> bool:
+        """Whether a path leads anywhere at all."""
+        return path.startswith(tuple(f"{prefix}/" for prefix in open_prefixes(self.server)))
+
+    def hash_by(self, target: Target) -> str | None:
+        """What requests are spread by: the table's word, or what the Ingress has in its place."""
+        key = None if target.single else target.route_class.hash_by
+        return key if key is None or self.server.router else self._can.hash_by.get(key)
 
     @property
     def host(self) -> str:
@@ -59,7 +72,7 @@ class Edge:
 
     def untold(self, target: Target) -> tuple[str, ...]:
         """What the Ingress cannot say of a target, one phrase each."""
-        if target.is_main:
+        if target.is_main or self.server.router:
             return ()
         return tuple(reduction.what for reduction in reductions((target,), self._can))
 

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from homeserver_operator.cli.output import CliError
 from homeserver_operator.routes import Target
 from homeserver_operator.routes.table import Route
+
+_SECRETS: Final = frozenset({"access_token", "loginToken", "token", "client_secret", "code"})
+"""Parameters of queries."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,12 @@ class Request:
 
     def __str__(self) -> str:
         return f"{self.method} {self.target}"
+
+    @property
+    def shown(self) -> str:
+        """The same for people's terminals: without the values that let their holder in."""
+        query = tuple((name, "..." if name in _SECRETS else value) for name, value in self.query)
+        return str(replace(self, query=query))
 
     @property
     def target(self) -> str:

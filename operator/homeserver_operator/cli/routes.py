@@ -8,6 +8,7 @@ from typing import Any
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.cli import source
 from homeserver_operator.cli.edge import Edge, make_edge
+from homeserver_operator.cli.keys import again, key_of
 from homeserver_operator.cli.output import document, say, table
 from homeserver_operator.cli.requests import Request, describe, find, parse_request
 from homeserver_operator.routes import Target
@@ -47,16 +48,29 @@ def routes(edge: Edge) -> list[dict[str, Any]]:
 
 def trace(edge: Edge, request: Request) -> dict[str, Any]:
     """Where one request goes, by which row, and why."""
+    if not edge.lets_in(request.path):
+        return {
+            "request": request.shown,
+            "row": None,
+            "class": None,
+            "groups": [],
+            "service": None,
+            "why": "it is not open to the world, so it is answered with 404",
+        }
     wanted, told = find(edge.wanted, request), find(edge.told, request)
     target = told[0] if told else None
     entry: dict[str, Any] = {
-        "request": str(request),
+        "request": request.shown,
         "row": describe(told[1]) if told else None,
         "class": target.route_class.name if target else MAIN,
         "groups": list(target.groups) if target else [MAIN],
         "service": edge.service(target),
         "why": _reason(edge, target),
     }
+    if target and (key := key_of(edge, target, request)):
+        entry["hashedBy"] = key
+    if edge.server.router:
+        entry["again"] = again(told[1] if told else None, request)
     if wanted and (told is None or wanted[1] != told[1]):
         entry["notSaid"] = (
             f"the Ingress cannot tell {describe(wanted[1])}, which would lead to "
@@ -141,9 +155,10 @@ def _notes(found: list[dict[str, Any]]) -> Iterator[str]:
 def _lines(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "request", entry["request"]
     yield "row", entry["row"] or "none"
-    yield "class", entry["class"]
-    yield "groups", ", ".join(entry["groups"])
-    yield "service", entry["service"]
+    yield "class", entry["class"] or "none"
+    yield "groups", ", ".join(entry["groups"]) or "none"
+    yield "service", entry["service"] or "none"
     yield "why", entry["why"]
-    if "notSaid" in entry:
-        yield "but", entry["notSaid"]
+    for name, word in (("hashedBy", "hashed by"), ("again", "again"), ("notSaid", "but")):
+        if name in entry:
+            yield word, entry[name]

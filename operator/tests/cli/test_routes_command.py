@@ -134,6 +134,76 @@ def test_a_request_in_words(file: str, capsys: pytest.CaptureFixture[str]) -> No
     ]
 
 
+SYT = "syt_YWxpY2U_secretsecretsecret_0a1b2c"
+
+
+@pytest.mark.parametrize(
+    ("request_", "key", "again"),
+    [
+        ("GET /_matrix/client/v3/sync?since=s1",
+         "user, if the access token in the header names one, or else the whole token", True),
+        (f"GET /_matrix/client/v3/sync?access_token={SYT}",
+         "user, whom the access token in the URL names", True),
+        ("GET /_matrix/client/v3/sync?access_token=mat_secretsecret",
+         "the access token in the URL, which names no user", True),
+        ("GET /_matrix/client/v3/sync?access_token=secret&user_id=%40irc_a%3Ax",
+         "user @irc_a:x, for whom an application service speaks", True),
+        ("PUT /_matrix/client/v3/rooms/%21r%3Ax/send/m.x/1", "room !r:x", True),
+        ("POST /_matrix/client/v3/rooms/%21r%3Ax/send/m.x", "room !r:x", False),
+        ("GET /_matrix/client/versions", None, True),
+        ("PUT /_matrix/client/v3/rooms/!r:x/typing/@u:x", None, True),
+        ("POST /_matrix/client/v3/logout", None, False),
+    ],
+    ids=["a token elsewhere", "a token of Synapse's", "an opaque token", "an application service",
+         "a transaction of a room", "no transaction", "nothing", "one process", "in no row"],
+)  # fmt: skip
+def test_what_the_router_does_with_a_request(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    request_: str,
+    key: str | None,
+    again: bool,
+) -> None:
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(yaml.safe_dump(homeserver(router={})))
+    for output in ("json", "table"):
+        assert main(["routes", "-f", str(path), "--try", request_, "-o", output]) == 0
+        text = capsys.readouterr().out
+        assert "secret" not in text
+        if output == "json":
+            found = json.loads(text)
+            assert found.get("hashedBy") == key
+            assert ("only" not in found["again"]) is again
+            assert "notSaid" not in found
+
+
+def test_the_router_says_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(yaml.safe_dump(homeserver(router={})))
+    main(["routes", "-f", str(path), "-o", "json"])
+    assert {phrase for entry in entries(capsys).values() for phrase in entry["notSaid"]} == set()
+
+
+def test_what_the_ingress_has_in_a_users_place(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["routes", "-f", file, "--try", "GET /_matrix/client/v3/sync?since=s", "-o", "json"])
+    assert json.loads(capsys.readouterr().out)["hashedBy"] == "access token"
+
+
+@pytest.mark.parametrize("path", ["/_synapse/admin/v1/users", "/_synapse/replication/x", "/health"])
+@pytest.mark.parametrize("spec", [{}, {"router": {}}], ids=["Ingress", "router"])
+def test_what_is_not_open_goes_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spec: dict[str, Any], path: str
+) -> None:
+    file = tmp_path / "homeserver.yaml"
+    file.write_text(yaml.safe_dump(homeserver(**spec)))
+    assert main(["routes", "-f", str(file), "--try", f"GET {path}"]) == 0
+    told = capsys.readouterr().out
+    assert "groups    none" in told
+    assert "404" in told
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

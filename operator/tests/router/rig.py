@@ -4,6 +4,7 @@ Each slot that is filled has an address of its own, so an answer tells which ser
 Slots are filled as the agent fills them, in the file.
 """
 
+import csv
 import http.client
 import json
 import re
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from homeserver_operator.render.router.haproxy_cfg import NOBODY, RUN
+from homeserver_operator.render.router.haproxy_cfg import RUN
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 10
@@ -51,6 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
         if server.lose and server.lose(len(server.requests)):
             self.close_connection = True
             return
+        time.sleep(server.delay)
         body = json.dumps({**self.headers, ":path": self.path}).encode()
         self.send_response(200)
         self.send_header("X-Server", self.connection.getsockname()[0])
@@ -77,6 +79,8 @@ class Servers(socketserver.ThreadingTCPServer):
         self.requests: list[str] = []
         self.lose: Callable[[int], bool] | None = None
         """Which requests are read and never answered, by their number."""
+        self.delay = 0.0
+        """Seconds until a request is answered."""
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -144,23 +148,47 @@ class Proxy:
     def raw(self, data: bytes) -> bytes:
         """What comes back for some bytes, until HAProxy closes or says no more."""
         with socket.create_connection((LOOPBACK, self.port), timeout=PATIENCE) as client:
-            client.sendall(data)
-            client.shutdown(socket.SHUT_WR)
             found = b""
+            # It may close before it has read everything.
+            with suppress(OSError):
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
             with suppress(OSError):
                 while chunk := client.recv(65536):
                     found += chunk
             return found
 
+    def admin(self, command: str) -> str:
+        """What HAProxy answers to a command of the agent's."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(self.log.parent / "admin.sock"))
+            client.sendall(f"{command}\n".encode())
+            found = b""
+            while chunk := client.recv(65536):
+                found += chunk
+            return found.decode()
+
+    def retries(self, backend: str) -> int:
+        """How often connecting was tried again."""
+        lines = self.admin("show stat").removeprefix("# ").splitlines()
+        rows = csv.DictReader(lines)
+        (found,) = (r["wretr"] for r in rows if (r["pxname"], r["svname"]) == (backend, "BACKEND"))
+        return int(found)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds."""
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
     def lines(self, count: int) -> list[str]:
         """The access log, once it has so many lines."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            found = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
-            if len(found) >= count:
-                return found
-            time.sleep(0.02)
-        raise AssertionError(f"fewer than {count} lines: {self.log.read_text()}")
+        self.until(lambda: len(self._logged()) >= count)
+        return self._logged()
+
+    def _logged(self) -> list[str]:
+        return [line for line in self.log.read_text().splitlines() if line.startswith("{")]
 
 
 def filled(config: str, port: int, members: Callable[[str], int]) -> tuple[str, dict[str, str]]:
@@ -170,7 +198,7 @@ def filled(config: str, port: int, members: Callable[[str], int]) -> tuple[str, 
     for line in config.splitlines():
         if head := re.fullmatch(r"backend (\S+)", line):
             backend, number = head[1], number + 1
-        slot = re.fullmatch(rf"  server s(\d+) {NOBODY}:\d+ (.*)disabled", line)
+        slot = re.fullmatch(r"  server s(\d+) \S+:\d+ (.*?)(?:disabled|init-addr \S+)", line)
         if slot and int(slot[1]) <= members(backend):
             address = f"127.60.{number}.{slot[1]}"
             addresses[address] = backend
@@ -204,7 +232,7 @@ def proxy(
             [program, "-db", "-f", directory / "haproxy.cfg"], stdout=output, stderr=output
         )
     try:
-        _until_listening(front, process, log)
+        _until_listening(front, directory / "admin.sock", process, log)
         yield Proxy(front, metrics, log, process, addresses)
         assert process.poll() is None, f"HAProxy ended: {log.read_text()[-2000:]}"
     finally:
@@ -218,11 +246,13 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _until_listening(port: int, admin: Path, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         assert process.poll() is None, f"HAProxy does not start: {log.read_text()}"
+        # The second listens from the start, under another name.
         with suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
-            return
+            if admin.exists():
+                return
         time.sleep(0.02)
     raise AssertionError("HAProxy does not listen")

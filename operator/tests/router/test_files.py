@@ -41,7 +41,8 @@ def test_every_haproxy_takes_them(name: str, programs: list[Path], tmp_path: Pat
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        assert "WARNING" not in done.stderr
+        warnings = [line for line in done.stderr.splitlines() if "WARNING" in line]
+        assert [each for each in warnings if "could not resolve address 'mas'" not in each] == []
 
 
 @of_every_sample

@@ -9,7 +9,7 @@ from typing import Final
 
 from homeserver_operator.routes.classes import HashKey
 
-_ROOM: Final = "^/_matrix/client/.*?/(rooms|join|knock|profile)/([^/]+).*$"
+ROOM: Final = "^/_matrix/client/.*?/(rooms|join|knock|profile)/([^/]+).*$"
 """The first such segment: later ones may be chosen by users."""
 
 _ORIGIN: Final = '^x-matrix .*?origin="?([^", ]+).*$'
@@ -34,8 +34,8 @@ def key_rules(keys: frozenset[HashKey]) -> Iterator[str]:
     if "user" in keys:
         yield from _user()
     if "room" in keys:
-        by_room = f"{{ var(txn.by) -m str room }} {{ path -m reg '{_ROOM}' }}"
-        yield from _key("room", f"""'path,regsub("{_ROOM}","\\2"),url_dec'""", by_room)
+        by_room = f"{{ var(txn.by) -m str room }} {{ path -m reg '{ROOM}' }}"
+        yield from _key("room", f"""'path,regsub("{ROOM}","\\2"),url_dec'""", by_room)
     if "origin" in keys:
         by_origin = (
             f"{{ var(txn.by) -m str origin }} {{ req.fhdr(authorization) -m reg -i '{_ORIGIN}' }}"

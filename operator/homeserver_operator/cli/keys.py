@@ -1,0 +1,48 @@
+"""What decides between the processes of a class for one request, and what is done if it fails.
+
+In words for people: it must never print a token.
+"""
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+from homeserver_operator.cli.edge import Edge
+from homeserver_operator.cli.requests import Request
+from homeserver_operator.render.router.keys import ROOM
+from homeserver_operator.routes import Target
+from homeserver_operator.routes.table import Route
+
+_SYNAPSES: Final = re.compile("syt_[^_]+_")
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def key_of(edge: Edge, target: Target, request: Request) -> str | None:
+    """By what the request's process is chosen; None if nothing is hashed."""
+    key = edge.hash_by(target)
+    if edge.server.router is None or key is None:
+        return key
+    if key == "room":
+        found = re.search(ROOM, request.path)
+        return f"room {unquote(found[2])}" if found else "source address"
+    if key == "origin":
+        return "the server that the header names as origin, or else the source address"
+    return _user(dict(request.query))
+
+
+def _user(query: dict[str, str]) -> str:
+    token = query.get("access_token")
+    if token and _SYNAPSES.match(token):
+        return "user, whom the access token in the URL names"
+    if user := query.get("user_id"):
+        return f"user {user}, for whom an application service speaks"
+    if token:
+        return "the access token in the URL, which names no user"
+    return "user, if the access token in the header names one, or else the whole token"
+
+
+def again(route: Route | None, request: Request) -> str:
+    """Whether the router sends the request again."""
+    if request.method in _SAFE or (route and request.method in route.replay):
+        return "it is sent again if its answer is lost"
+    return "it is sent again only if no process has had it"
