@@ -17,11 +17,12 @@ from homeserver_operator.build import Manifests
 from homeserver_operator.build.services import at_its_address
 from homeserver_operator.plan import scaling, selection
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
-from homeserver_operator.plan.entry import Entry, access_now, find_entry, still_needed
+from homeserver_operator.plan.entry import Entry, find_entry, still_needed
 from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.mounted import mounted_content
 from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import reowned
+from homeserver_operator.plan.router_config import access_now, told_now
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate.sources import generated_names
 
@@ -119,6 +120,8 @@ def _network(
             )
         elif EPOCH_LABEL in service["spec"]["selector"]:
             yield selection.listening(service, at_its_address(server), world)
+        elif manifests.router and service is manifests.router.service and not restarts.switch:
+            yield told_now(server, service, manifests, world)
         else:
             yield service
 

@@ -4,21 +4,19 @@ A router takes over once it is ready, and goes once nothing leads to it any more
 from what lives, so an operator may die between any two writes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from homeserver_operator.api.kinds import BY_KIND
-from homeserver_operator.api.names import ROLE_LABEL, ROUTER, ROUTER_CONFIG_ANNOTATION
 from homeserver_operator.api.observed import controller_of
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.build.edge import build_edge, build_edge_at_services, leads_to
-from homeserver_operator.build.router_access import build_role, router_name
+from homeserver_operator.build.router_access import router_name
+from homeserver_operator.plan.router_config import is_routers, live_config
 from homeserver_operator.routes import Target
-
-_COMPONENT = "app.kubernetes.io/component"
 
 
 @dataclass(frozen=True)
@@ -71,30 +69,6 @@ def _is_ready(server: HomeServer, world: World) -> bool:
     return bool(live.get("status", {}).get("readyReplicas", 0) >= max(wanted - 1, 1))
 
 
-def access_now(server: HomeServer, manifests: Manifests, world: World) -> Iterator[Object]:
-    """Accounts and rights; a pod may read what it is told to run by now, not only what it will be.
-
-    Until its Service names the next configuration a new pod starts with the one before.
-    """
-    before = _live_config(server, world)
-    for manifest in manifests.access:
-        if manifest["kind"] == "Role" and manifests.router and before:
-            names = sorted({manifests.router.config, before})
-            yield build_role(server, *names)
-        else:
-            yield manifest
-
-
-def _live_config(server: HomeServer, world: World) -> str | None:
-    """The ConfigMap that the router's Service names, if it is one that we made for this."""
-    service = world.children.get(ObjectKey("Service", router_name(server)))
-    annotations: Mapping[str, str] = service["metadata"].get("annotations", {}) if service else {}
-    name = annotations.get(ROUTER_CONFIG_ANNOTATION, "")
-    found = world.children.get(ObjectKey("ConfigMap", name))
-    ours = found is not None and _is_routers(found) and controller_of(found) == server.uid
-    return name if ours else None
-
-
 def still_needed(server: HomeServer, world: World, *, edge_settled: bool) -> Iterator[ObjectKey]:
     """What the router's pods use although the spec no longer asks for it.
 
@@ -102,16 +76,11 @@ def still_needed(server: HomeServer, world: World, *, edge_settled: bool) -> Ite
     until its last pod has ended: that goes on accepting until controllers have learned.
     """
     if server.router:
-        if config := _live_config(server, world):
+        if config := live_config(server, world):
             yield ObjectKey("ConfigMap", config)
         return
-    mine = {key: child for key, child in world.children.items() if _is_routers(child)}
+    mine = {key: child for key, child in world.children.items() if is_routers(child)}
     running = {key for key in mine if key.kind in {"Deployment", "Pod"}}
     for key in mine:
         if not edge_settled or (running and key not in running):
             yield key
-
-
-def _is_routers(child: Object) -> bool:
-    labels: Mapping[str, str] = child["metadata"].get("labels", {})
-    return labels.get(ROLE_LABEL) == ROUTER or labels.get(_COMPONENT) == ROUTER

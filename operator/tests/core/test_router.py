@@ -9,7 +9,7 @@ from tests.core.fencing import is_ready
 from tests.core.scenario import ROUNDS, Scenario, running
 from tests.core.worlds import USUAL, usual
 
-from homeserver_operator.api.actions import Plan
+from homeserver_operator.api.actions import Apply, Delete, Plan, Reown, Scale
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import (
     EPOCH_LABEL,
@@ -92,10 +92,15 @@ def unanswered(world: World) -> Iterator[str]:
 def each_write(plan: Plan) -> Iterator[Plan]:
     for stage in plan.stages:
         for step in stage:
-            field = {"Apply": "applies", "Scale": "scales", "Delete": "deletes"}[
-                type(step).__name__
-            ]
-            yield Plan(**{field: (step,)})
+            match step:
+                case Apply():
+                    yield Plan(applies=(step,))
+                case Scale():
+                    yield Plan(scales=(step,))
+                case Delete():
+                    yield Plan(deletes=(step,))
+                case Reown():
+                    yield Plan(reowns=(step,))
 
 
 def converge_watched(scenario: Scenario) -> None:
@@ -237,7 +242,7 @@ def test_what_a_routers_pods_need_outlives_them() -> None:
 def test_another_configuration_is_followed_without_a_restart() -> None:
     scenario = routed()
     before, pods = config_of(scenario.cluster.world), scenario.templates()["rosebud-router"]
-    scenario.edit(workers=[*USUAL, LOGIN])
+    scenario.edit(router={"holdSeconds": 7})
     scenario.step()
     after = config_of(scenario.cluster.world)
     assert after != before
@@ -299,7 +304,7 @@ def test_with_a_switch_the_router_is_told_before_old_processes_go() -> None:
 
 @pytest.mark.parametrize("before", [None, {}], ids=["comes", "goes"])
 def test_traffic_does_not_go_over_while_processes_switch(before: dict[str, Any] | None) -> None:
-    scenario = running(body=body(**({} if before is None else {"router": before})))
+    scenario = running(body=body()) if before is None else routed()
     past = past_router(scenario.cluster.world)
     scenario.edit(router={} if before is None else None, workers=[*USUAL, TYPING],
                   restartPolicy={"approval": "Manual"})  # fmt: skip
@@ -404,3 +409,47 @@ def test_what_is_wrong_with_a_pod_of_the_router_is_told() -> None:
     ready = scenario.condition("Ready")
     assert ready["reason"] == "ImageUnavailable"
     assert "past the router" in ready["message"]
+
+
+def test_a_new_class_is_led_to_a_group_only_when_somebody_is_there() -> None:
+    """A pod may take minutes to come; until then whoever had the class answers."""
+    scenario = routed()
+    before = config_of(scenario.cluster.world)
+    scenario.edit(workers=[*USUAL, LOGIN])
+    for _ in range(3):
+        scenario.step()
+        assert config_of(scenario.cluster.world) == before
+        assert readable(scenario.cluster.world) >= {before}
+    assert scenario.condition("Ready")["message"] == "waiting for front (0/1) to be ready"
+    scenario.cluster.settle()
+    scenario.step()
+    assert config_of(scenario.cluster.world) != before
+    scenario.converge()
+
+
+@pytest.mark.parametrize("replicas", [0, None])
+def test_nobody_waits_for_a_group_that_has_no_pods(replicas: int | None) -> None:
+    """Who scales it up later has it answered then."""
+    group = {**LOGIN, "replicas": replicas}
+    scenario = routed(workers=[*USUAL, {**LOGIN, "serves": ["encryption"]}])
+    if replicas is None:
+        del group["replicas"]
+        scenario.edit(workers=[*USUAL, {**group, "serves": ["encryption"]}])
+        scenario.converge()
+        scenario.cluster.scale("rosebud-front", 0)
+        scenario.cluster.settle()
+        scenario.converge()
+    before = config_of(scenario.cluster.world)
+    scenario.edit(workers=[*USUAL, {**group, "serves": ["encryption", "login"]}])
+    scenario.step()
+    assert config_of(scenario.cluster.world) != before
+
+
+def test_an_edit_of_the_router_alone_waits_for_nobody() -> None:
+    scenario = routed()
+    before = config_of(scenario.cluster.world)
+    for pod in [key for key in scenario.cluster.live if key.kind == "Pod"]:
+        del scenario.cluster.live[pod]
+    scenario.edit(router={"holdSeconds": 7})
+    scenario.step()
+    assert config_of(scenario.cluster.world) != before
