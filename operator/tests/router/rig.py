@@ -149,11 +149,12 @@ class Proxy:
         """What comes back for some bytes, until HAProxy closes or says no more."""
         with socket.create_connection((LOOPBACK, self.port), timeout=PATIENCE) as client:
             found = b""
-            # It may close before it has read everything.
+            # It may close before it has read everything; and who says that there is nothing more
+            # to come before there is an answer, has gone for HAProxy.
             with suppress(OSError):
                 client.sendall(data)
+                found = client.recv(65536)
                 client.shutdown(socket.SHUT_WR)
-            with suppress(OSError):
                 while chunk := client.recv(65536):
                     found += chunk
             return found

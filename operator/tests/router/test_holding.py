@@ -145,6 +145,18 @@ def test_an_answer_may_take_longer_than_a_client_may_be_silent(
         assert it.ask("POST", LOGIN, body=b"{}").status == 200
 
 
+@pytest.mark.parametrize("path", [SYNC, VERSIONS], ids=["hashed", "not hashed"])
+def test_one_of_several_that_is_gone_fails_nobody(program: Path, tmp_path: Path, path: str) -> None:
+    """In the time until the agent has heard of it."""
+    with servers() as found, router(program, tmp_path, found.port) as it:
+        for backend in ("sync", "client"):
+            it.admin(f"set server {backend}/s1 addr 127.0.0.66 port {free_port()}")
+        headers = [{"Authorization": f"Bearer token{n}"} for n in range(12)]
+        assert {it.ask("GET", path, each).status for each in headers} == {200}
+        # Some have found nobody at first.
+        assert it.retries("sync") + it.retries("client") > 0
+
+
 def test_an_empty_slot_is_filled_at_run_time(program: Path, tmp_path: Path) -> None:
     with servers() as found, router(program, tmp_path, found.port, members=0, holdSeconds=1) as it:
         assert it.ask("GET", SYNC).status == 503

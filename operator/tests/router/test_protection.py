@@ -30,7 +30,15 @@ def running(
     found = sample("everything")
     body = {**found.body, "spec": {**found.body["spec"], "ingress": {"maxBodySize": "100k"}}}
     written = files(type(found)(found.name, with_router(body, trustedProxies=2), found.users))
-    with servers() as behind, proxy(program, written, directory, behind.port) as it:
+
+    def impatient(config: str) -> str:
+        # What is never finished is answered soon.
+        return config.replace("timeout http-request 30s", "timeout http-request 300ms")
+
+    with (
+        servers() as behind,
+        proxy(program, written, directory, behind.port, change=impatient) as it,
+    ):
         yield it, behind
 
 
@@ -128,6 +136,32 @@ def test_what_is_no_request_reaches_nobody(running: tuple[Proxy, Servers], data:
     assert re.match(rb"HTTP/1.1 4\d\d |$", it.raw(data))
     assert len(behind.requests) == before
     assert it.ask("GET", "/_matrix/client/versions").status == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"GET /_matrix/x HT", id="headers"),
+        pytest.param(
+            b"POST /_matrix/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", id="body"
+        ),
+    ],
+)
+def test_what_does_not_arrive_in_time_reaches_nobody(
+    running: tuple[Proxy, Servers], data: bytes
+) -> None:
+    it, behind = running
+    before = len(behind.requests)
+    answer = it.raw(data)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert len(behind.requests) == before
+
+
+def test_what_is_sent_byte_by_byte_for_such_tests_does_arrive(
+    running: tuple[Proxy, Servers],
+) -> None:
+    it, _behind = running
+    assert it.raw(b"GET /_matrix/x HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
 def test_two_ways_to_tell_a_length_are_one_request(running: tuple[Proxy, Servers]) -> None:

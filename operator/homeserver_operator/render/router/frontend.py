@@ -10,7 +10,7 @@ from homeserver_operator.api.names import MAIN, ROUTER_PORT
 from homeserver_operator.api.router import Router
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.render.router.answers import answer
-from homeserver_operator.render.router.keys import key_rules, token_rules
+from homeserver_operator.render.router.keys import key_rules
 from homeserver_operator.render.router.limits import limit_rules
 from homeserver_operator.render.router.log import LOG_FORMAT, log_rules
 from homeserver_operator.render.router.maps import Stage
@@ -28,8 +28,6 @@ def frontend_rules(server: HomeServer, router: Router, stages: tuple[Stage, ...]
     yield from _closed(server)
     for stage in stages:
         yield _stage(stage)
-    yield "http-request set-var(txn.class) var(txn.row),field(1,:)"
-    yield "http-request set-var(txn.again) var(txn.row),field(2,:)"
     yield "http-request set-var(txn.by) var(txn.row),field(3,:)"
     yield from _again()
     keys = frozenset(
@@ -38,11 +36,9 @@ def frontend_rules(server: HomeServer, router: Router, stages: tuple[Stage, ...]
         for target, _row in stage.rows
         if (key := target.route_class.hash_by) and not target.single
     )
-    if "user" in keys or router.limits.initial_sync:
-        yield from token_rules()
     yield from key_rules(keys)
     yield from limit_rules(router.limits)
-    yield "use_backend %[var(txn.class)]"
+    yield "use_backend %[var(txn.row),field(1,:)]"
 
 
 def _source(trusted: int) -> Iterator[str]:
@@ -116,6 +112,6 @@ def _again() -> Iterator[str]:
     for method in ("PUT", "POST", "DELETE"):
         yield (
             f"http-request set-var(txn.safe) bool(true) if METH_{method} "
-            f"{{ var(txn.again) -m sub {method} }}"
+            f"{{ var(txn.row),field(2,:) -m sub {method} }}"
         )
     yield "http-request disable-l7-retry unless { var(txn.safe) -m bool }"

@@ -17,10 +17,11 @@ _ORIGIN: Final = '^x-matrix .*?origin="?([^", ]+).*$'
 _BEARER: Final = "req.fhdr(authorization) -m beg -i 'bearer '"
 
 
-def token_rules() -> Iterator[str]:
+def token_rules(condition: str) -> Iterator[str]:
     """Find the access token, in the header or in the URL; it stays in memory."""
-    yield "http-request set-var(txn.token) urlp(access_token),url_dec(1)"
-    yield f"http-request set-var(txn.token) req.fhdr(authorization),word(2,' ') if {{ {_BEARER} }}"
+    url, header = "urlp(access_token),url_dec(1)", "req.fhdr(authorization),word(2,' ')"
+    yield f"http-request set-var(txn.token) {url} if {condition}"
+    yield f"http-request set-var(txn.token) {header} if {condition} {{ {_BEARER} }}"
 
 
 def key_rules(keys: frozenset[HashKey]) -> Iterator[str]:
@@ -34,7 +35,8 @@ def key_rules(keys: frozenset[HashKey]) -> Iterator[str]:
     if "user" in keys:
         yield from _user()
     if "room" in keys:
-        by_room = f"{{ var(txn.by) -m str room }} {{ path -m reg '{ROOM}' }}"
+        # Looking for words costs less than the pattern, which then need not be tried twice.
+        by_room = "{ var(txn.by) -m str room } { path -m sub /rooms/ /join/ /knock/ /profile/ }"
         yield from _key("room", f"""'path,regsub("{ROOM}","\\2"),url_dec'""", by_room)
     if "origin" in keys:
         by_origin = (
@@ -47,6 +49,7 @@ def key_rules(keys: frozenset[HashKey]) -> Iterator[str]:
 
 def _user() -> Iterator[str]:
     yield "acl by_user var(txn.by) -m str user"
+    yield from token_rules("by_user")
     # Of tokens that say nothing (of the Matrix Authentication Service, guests, application
     # services) each is a key of its own, but who speaks for one of its users names that user.
     yield from _key("token", "var(txn.token)", "by_user { var(txn.token) -m len gt 0 }")

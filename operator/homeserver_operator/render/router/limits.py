@@ -9,6 +9,7 @@ from typing import Final
 
 from homeserver_operator.api.router import Limit, Limits
 from homeserver_operator.render.router.answers import answer
+from homeserver_operator.render.router.keys import token_rules
 
 LOGIN: Final = "/_matrix/client/(api/v1|r0|v3|unstable)/login"
 REGISTER: Final = "/_matrix/client/(r0|v3|unstable)/register"
@@ -45,7 +46,9 @@ def limit_rules(limits: Limits) -> Iterator[str]:
             condition = f"METH_POST {{ path -m reg ^{pattern}$ }}"
             yield from _rules(number, name, _SOURCE, limit, condition)
     if limit := limits.initial_sync:
-        condition = "{ var(txn.class) -m str initial-sync } { var(txn.token) -m len gt 0 }"
+        first = "{ var(txn.row),field(1,:) -m str initial-sync }"
+        yield from token_rules(first)
+        condition = f"{first} {{ var(txn.token) -m len gt 0 }}"
         yield from _rules(2, "initial-sync", _TOKEN, limit, condition)
 
 

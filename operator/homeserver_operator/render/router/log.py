@@ -12,12 +12,17 @@ _LONGEST_PATH: Final = 1024
 _SECRET: Final = "/(rendezvous|delayed_events|registration_tokens)/[^/]+"  # noqa: S105 - a pattern
 _TOKEN: Final = "(sy[tlr]|m[ac][tr])_[^/]+"  # noqa: S105 - a pattern
 
+_SUSPECT: Final = (
+    "/rendezvous/ /delayed_events/ /registration_tokens/ syt_ syl_ syr_ mat_ mar_ mct_ mcr_"
+)
+"""Words without which there is nothing to leave out: looking for them costs less than patterns."""
+
 _FIELDS: Final = (
     ("time", "%Ts.%ms"),
     ("source", '"%[var(txn.source)]"'),
-    ("method", '"%[var(txn.method)]"'),
+    ("method", '"%HM"'),
     ("path", '"%[var(txn.path)]"'),
-    ("class", '"%[var(txn.class)]"'),
+    ("class", '"%[var(txn.row),field(1,:)]"'),
     ("groups", '"%[var(txn.groups)]"'),
     ("pod", '"%[var(txn.pod)]"'),
     ("server", '"%b/%s"'),
@@ -41,6 +46,10 @@ LOG_FORMAT: Final = "{" + ",".join(f'"{name}":{value}' for name, value in _FIELD
 
 def log_rules() -> Iterator[str]:
     """Keep what the log says of the request."""
-    yield "http-request set-var(txn.method) method,json(utf8s)"
+    path = f"path,bytes(0,{_LONGEST_PATH})"
+    yield f"http-request set-var(txn.path) {path},json(utf8s)"
     masked = f'regsub("{_SECRET}","/\\1/-",g),regsub("{_TOKEN}","-",g)'
-    yield (f"http-request set-var(txn.path) 'path,bytes(0,{_LONGEST_PATH}),{masked},json(utf8s)'")
+    yield (
+        f"http-request set-var(txn.path) '{path},{masked},json(utf8s)' "
+        f"if {{ path -m sub {_SUSPECT} }}"
+    )
