@@ -49,7 +49,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- else if $images.registry -}}
 {{- printf "%s/%s:%s" $images.registry $image.repository ($image.tag | default .root.Chart.AppVersion) -}}
 {{- else -}}
-{{- fail (printf "\n\nimages.registry: not set, so there is no image for the %s. No public registry holds the images of this project yet: build and push them, then install with\n  --set images.registry=<registry>/<path>\nor name both images in full:\n  --set images.operator.image=<image> --set images.runtime.image=<image>\n" .name) -}}
+{{- fail (printf "\n\nimages.registry: not set, so there is no image for the %s. No public registry holds the images of this project yet: build and push them, then install with\n  --set images.registry=<registry>/<path>\nor name each image in full:\n  --set images.operator.image=<image> --set images.runtime.image=<image> --set images.router.image=<image>\n" .name) -}}
 {{- end -}}
 {{- end -}}
 

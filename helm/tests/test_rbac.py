@@ -7,6 +7,8 @@ import pytest
 from helm.tests.chart import NAMESPACE, RELEASE, Helm, Object, of_kind, one
 from homeserver_operator.api import names
 from homeserver_operator.api.kinds import BY_KIND, MANAGED_KINDS, REPLICA_SET, ManagedKind
+from homeserver_operator.api.spec import parse
+from homeserver_operator.build.router_access import build_role
 from homeserver_operator.resources import CRD, EVENT, LEASE
 
 pytestmark = pytest.mark.apiserver
@@ -48,6 +50,17 @@ def needed() -> Iterator[Grant]:
     for kind in (BY_KIND["Deployment"], REPLICA_SET):
         yield group(kind), f"{kind.plural}/scale", "patch"
     yield group(EVENT), EVENT.plural, "create"
+    # The router's agent asks for these; who grants a right must have it.
+    yield from (("discovery.k8s.io", "endpointslices", verb) for verb in ("get", "list", "watch"))
+
+
+def test_the_operator_may_do_what_it_grants_to_the_router(helm: Helm) -> None:
+    """Else the API server refuses the Role."""
+    (role,) = (
+        role for role in of_kind(helm.template(), "Role") if role["metadata"]["name"] == NAME
+    )
+    server = parse({"metadata": {"namespace": "a", "name": "b"}, "spec": {"serverName": "c"}})
+    assert set(grants(build_role(server, "d"))) <= set(grants(role))
 
 
 @pytest.mark.parametrize(

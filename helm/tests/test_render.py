@@ -75,11 +75,13 @@ def test_bad_values_are_refused_by_name(helm: Helm, values: Object, says: str) -
 
 
 @pytest.mark.parametrize(
-    "missing", ["operator", "runtime"], ids=lambda image: f"without an image of the {image}"
+    "missing",
+    ["operator", "runtime", "router"],
+    ids=lambda image: f"without an image of the {image}",
 )
 def test_images_must_be_given_and_the_refusal_says_how(helm: Helm, missing: str) -> None:
-    (given,) = {"operator", "runtime"} - {missing}
-    done = helm.try_template(None, f"images.{given}.image=example.org/given:1")
+    given = {"operator", "runtime", "router"} - {missing}
+    done = helm.try_template(None, *(f"images.{each}.image=example.org/given:1" for each in given))
     assert done.returncode != 0
     assert f"images.registry: not set, so there is no image for the {missing}" in done.stderr
     assert "--set images.registry=" in done.stderr
@@ -93,13 +95,16 @@ def test_images_come_from_the_registry_or_are_named_in_full(helm: Helm) -> None:
     assert container(objects)["image"] == f"{registry}/homeserver-operator:{version}"
     env = environment(objects)
     assert env["SYNAPSE_IMAGE"] == f"{registry}/homeserver-runtime:{version}"
+    assert env["ROUTER_IMAGE"] == f"{registry}/homeserver-router:{version}"
     assert env["POSTGRES_IMAGE"].startswith("postgres:")
     assert env["REDIS_IMAGE"].startswith("redis:")
 
     digest = f"example.org/operator@sha256:{64 * 'a'}"
-    objects = helm.template(None, f"images.operator.image={digest}", "images.runtime.image=r:1")
+    others = ("images.runtime.image=r:1", "images.router.image=h:1")
+    objects = helm.template(None, f"images.operator.image={digest}", *others)
     assert container(objects)["image"] == digest
     assert environment(objects)["SYNAPSE_IMAGE"] == "r:1"
+    assert environment(objects)["ROUTER_IMAGE"] == "h:1"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +124,7 @@ def test_the_operator_reads_the_settings_that_the_chart_gives(helm: Helm) -> Non
     values = {
         "images": {
             **{name: {"image": f"{name}:1"} for name in ("operator", "runtime", "postgres")},
-            "redis": {"image": "redis:1"},
+            **{name: {"image": f"{name}:1"} for name in ("redis", "router")},
             "pullPolicy": "Always",
         },
         "watchNamespaces": ["a", "b"],
@@ -136,6 +141,7 @@ def test_the_operator_reads_the_settings_that_the_chart_gives(helm: Helm) -> Non
             image="runtime:1",
             postgres_image="postgres:1",
             redis_image="redis:1",
+            router_image="router:1",
             image_pull_policy="Always",
         ),
         namespace=NAMESPACE,

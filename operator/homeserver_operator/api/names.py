@@ -47,6 +47,9 @@ APPROVED_PLAN_ANNOTATION: Final = f"{GROUP}/approved-plan"
 CRD_REVISION_ANNOTATION: Final = f"{GROUP}/crd-revision"
 """On the CRD: a number that rises with every change of its schema."""
 
+ROUTER_CONFIG_ANNOTATION: Final = f"{GROUP}/router-config"
+"""On the router's Service: the ConfigMap that its pods are to run by."""
+
 HTTP_PORT: Final = 8008
 REPLICATION_PORT: Final = 9093
 METRICS_PORT: Final = 9000
@@ -59,6 +62,9 @@ ROUTER_AGENT_PORT: Final = 8406
 
 MAIN: Final = "main"
 """Name of the main process in the instance map, in our names and for people."""
+
+ROUTER: Final = "router"
+"""Process, role and component of the router."""
 
 MASTER: Final = "master"
 """Synapse's own name of the main process wherever instances are listed."""

@@ -22,6 +22,7 @@ from homeserver_operator.build.meta import object_meta
 from homeserver_operator.build.network_policies import build_network_policies
 from homeserver_operator.build.pods import Mounts, process_template
 from homeserver_operator.build.rendering import with_rendering
+from homeserver_operator.build.router import RouterObjects, build_router
 from homeserver_operator.build.services import (
     Services,
     build_services,
@@ -32,6 +33,7 @@ from homeserver_operator.build.volumes import build_claim
 from homeserver_operator.fences import TOPOLOGY, Fences
 from homeserver_operator.render import render
 from homeserver_operator.render.paths import Addresses
+from homeserver_operator.render.router import render_router
 from homeserver_operator.routes import Target, shared_claims, targets
 from homeserver_operator.routes.reduction import Reduction
 from homeserver_operator.topology import Topology
@@ -42,16 +44,17 @@ from homeserver_operator.validate import ValidHomeServer
 class Manifests:
     """Every object that a homeserver wants, in the order in which they are applied.
 
-    `content` is what pods mount, `network` Services, `policies` what limits connections and
-    evictions, `synapse` the Deployments by process name, `edge` what leads traffic in, `reduced`
-    what that cannot do, `targets` where it leads. `follows` names the process of each Service that
-    leads to one revision of one process.
+    `access` is what pods are to the API server, `content` what they mount, `network` Services,
+    `policies` what limits connections and evictions, `synapse` the Deployments by process name,
+    `edge` what leads traffic in, `reduced` what that cannot do, `targets` where it leads. `follows`
+    names the process of each Service that leads to one revision of one process.
     """
 
-    account: Object
+    access: tuple[Object, ...]
     content: tuple[Object, ...]
     volumes: tuple[Object, ...]
     stores: tuple[Object, ...]
+    router: RouterObjects | None
     network: tuple[Object, ...]
     policies: tuple[Object, ...]
     synapse: Mapping[str, Object]
@@ -65,7 +68,12 @@ class Manifests:
 
     def all(self) -> tuple[Object, ...]:
         """Content before what mounts it, stores before Synapse, routes last."""
-        return (self.account, *self.content, *self.volumes, *self.serving())
+        return (*self.access, *self.content, *self.volumes, *self.serving())
+
+    @property
+    def routing(self) -> tuple[Object, ...]:
+        """The router's Deployment, if there is to be one."""
+        return (self.router.deployment,) if self.router else ()
 
     def serving(self) -> tuple[Object, ...]:
         """What serves and leads to it."""
@@ -73,6 +81,7 @@ class Manifests:
             *self.network,
             *self.policies,
             *self.stores,
+            *self.routing,
             *self.synapse.values(),
             *self.autoscalers,
             *self.edge,
@@ -115,9 +124,15 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
     everyone = targets(server, topology)
     synapse = _synapse(spec, topology, images, mounts=mounts, everyone=everyone, fences=fences)
     services = build_network(spec, topology, everyone, epoch, synapse)
+    router = _router(server, topology, everyone, images)
     return Manifests(
-        account=_service_account(spec),
-        content=(*copies.values(), *config_maps.values(), *store_maps.values()),
+        access=(_service_account(spec), *(router.access if router else ())),
+        content=(
+            *copies.values(),
+            *config_maps.values(),
+            *store_maps.values(),
+            *(router.content if router else ()),
+        ),
         volumes=tuple(_volumes(spec)),
         stores=tuple(
             _recorded(
@@ -135,8 +150,13 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
             )
             for store, resources in managed.items()
         ),
-        network=services.objects,
-        policies=(*build_network_policies(spec, topology), *build_budgets(spec, topology)),
+        router=router,
+        network=(*services.objects, *((router.service,) if router else ())),
+        policies=(
+            *build_network_policies(spec, topology),
+            *build_budgets(spec, topology),
+            *(router.budgets if router else ()),
+        ),
         synapse=synapse,
         autoscalers=tuple(build_autoscalers(spec, topology)),
         edge=tuple(build_edge(spec, everyone)),
@@ -201,6 +221,22 @@ def _synapse(
         )
         for process in topology.processes
     }
+
+
+def _router(
+    server: ValidHomeServer, topology: Topology, everyone: tuple[Target, ...], images: Images
+) -> RouterObjects | None:
+    spec = server.spec
+    if spec.router is None:
+        return None
+    built = build_router(
+        spec,
+        spec.router,
+        render_router(server, topology, everyone),
+        image=images.router,
+        pull_policy=images.pull_policy,
+    )
+    return replace(built, deployment=_recorded(dict(built.deployment), images))
 
 
 def _managed_stores(spec: HomeServer) -> dict[str, Mapping[str, Any]]:

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _defaults(body: Object) -> Defaults:
     image = _release(body).get("image", _UNKNOWN)
-    return Defaults(image=image, postgres_image=_UNKNOWN, redis_image=_UNKNOWN)
+    return Defaults(image, *[_UNKNOWN] * 3)
 
 
 def _release(body: Object) -> Mapping[str, Any]:

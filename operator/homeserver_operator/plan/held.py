@@ -28,9 +28,9 @@ def hold(
     """
     live = live_deployments(server, world)
     synapse = {name: _held(wanted, live[name]) for name, wanted in newest.synapse.items()}
-    stores = tuple(
-        _held(wanted, there) if (there := world.children.get(_key(wanted))) else wanted
-        for wanted in newest.stores
+    stores = tuple(_held_if_there(wanted, world) for wanted in newest.stores)
+    router = newest.router and replace(
+        newest.router, deployment=_held_if_there(newest.router.deployment, world)
     )
     fences = _fences(synapse)
     epoch = fences.marks[TOPOLOGY].epoch
@@ -46,16 +46,24 @@ def hold(
         for deployment in (*synapse.values(), *stores)
         for key in content_of(deployment["spec"]["template"]["spec"])
     }
+    # Read through the API, and mounted nowhere.
+    routers = {_key(each) for each in (router.content if router else ())}
     return replace(
         newest,
-        content=tuple(each for each in newest.content if _key(each) in mounted),
+        content=tuple(each for each in newest.content if _key(each) in mounted | routers),
         stores=stores,
-        network=tuple(network),
+        router=router,
+        network=(*network, *((router.service,) if router else ())),
         synapse=synapse,
         fences=fences,
         images=images,
         follows=services.follows,
     )
+
+
+def _held_if_there(wanted: Object, world: World) -> Object:
+    live = world.children.get(_key(wanted))
+    return _held(wanted, live) if live else wanted
 
 
 def _held(wanted: Object, live: Object) -> Object:

@@ -82,12 +82,12 @@ def find_release(
     images = set() if server.image else {default_image_of(each) for each in live.values()} - {None}
     if not live or (renderings == {str(RENDERING)} and images <= {image}):
         return Release(Standing.CURRENT)
-    of_stores = {
+    beside = {
         name: there
-        for name, each in _stores(newest).items()
+        for name, each in _beside(newest).items()
         if (there := world.children.get(_key(each)))
     }
-    revisions, wanted = _revisions(live | of_stores), _revisions(_workloads(newest))
+    revisions, wanted = _revisions(live | beside), _revisions(_workloads(newest))
     restarts = tuple(name for name in wanted if revisions.get(name, wanted[name]) != wanted[name])
     missing = newest.synapse.keys() - live.keys()
     if not restarts and not missing:
@@ -144,11 +144,13 @@ def _agree(live: Mapping[str, Object]) -> bool:
 
 
 def _workloads(manifests: Manifests) -> dict[str, Object]:
-    return {**manifests.synapse, **_stores(manifests)}
+    return {**manifests.synapse, **_beside(manifests)}
 
 
-def _stores(manifests: Manifests) -> dict[str, Object]:
-    return {each["metadata"]["labels"][ROLE_LABEL]: each for each in manifests.stores}
+def _beside(manifests: Manifests) -> dict[str, Object]:
+    """What runs beside Synapse: stores, and the router."""
+    beside = (*manifests.stores, *manifests.routing)
+    return {each["metadata"]["labels"][ROLE_LABEL]: each for each in beside}
 
 
 def _key(manifest: Object) -> ObjectKey:

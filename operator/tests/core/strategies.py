@@ -96,6 +96,7 @@ def specs(draw: st.DrawFn, server_name: str = "wood.example") -> Spec:
             {"controller": "haproxy-ingress", "maxBodySize": "0"},
             {"controller": "gateway-api", "gateway": {"name": "outer"}},
         ],
+        "router": [{}, {"replicas": 1, "image": "own:1", "holdSeconds": 5}],
         "networkPolicy": [{"enabled": False}, {"clientsFrom": [{"podSelector": {}}]}],
         "main": [{"logLevel": "WARNING"}, {"resources": {"requests": {"memory": "1024Mi"}}}],
         "postgres": [{"host": "pg", "credentials": {"secretName": "login"}},

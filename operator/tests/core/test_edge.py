@@ -8,11 +8,12 @@ from tests.core import case, dialects
 from tests.core.deciding import targets_of
 from tests.core.dialects import HOST, client_services
 from tests.core.matchers.nginx import NginxMatcher
-from tests.core.requests import Request
+from tests.core.requests import Request, corpus
 from tests.core.worlds import EVERY_CLASS, usual
 
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.references import ForeignService
+from homeserver_operator.api.router import Router
 from homeserver_operator.api.spec import parse
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.edge import build_edge, edge_reductions
@@ -154,6 +155,87 @@ def test_with_a_certificate_traefik_speaks_tls_alone(controller: str) -> None:
             assert annotations(each)[f"{TRAEFIK}router.tls"] == "true"
         else:
             assert each["spec"]["tls"] == {"secretName": "one"}
+
+
+def with_router(controller: str, **ingress: Any) -> list[Object]:
+    server = dataclasses.replace(dialects.server(controller, **ingress), router=Router())
+    return list(build_edge(server, EVERYONE))
+
+
+CLOSED = (
+    "/",
+    "/health",
+    "/metrics",
+    "/_synapse/replication/x",
+    "/_synapse/metrics",
+    "/_matrixes/x",
+)
+
+
+@pytest.mark.parametrize("name", dialects.READERS)
+def test_all_that_is_open_leads_to_the_router_and_nothing_else(name: str) -> None:
+    reader = dialects.READERS[name]
+    found = with_router(reader.controller)
+    matcher = reader.matcher(found, HOST)
+    assert {matcher.service_of(request) for request in corpus(EVERYONE)} == {"maple-router"}
+    # Traefik's prefixes end within a segment; the router answers 404 to these itself.
+    closed = CLOSED[:-1] if reader.controller == "traefik" else CLOSED
+    assert {matcher.service_of(Request(path)) for path in closed} == {None}
+
+
+@pytest.mark.parametrize("name", dialects.READERS)
+def test_everything_leads_somewhere_while_classes_go_one_by_one(name: str) -> None:
+    """Each object changes in a write of its own: those of the classes come and go beside main's."""
+    reader = dialects.READERS[name]
+    before = build_edge(dialects.server(reader.controller), EVERYONE)
+    by_name = {each["metadata"]["name"]: each for each in before}
+    by_name |= {each["metadata"]["name"]: each for each in with_router(reader.controller)}
+    requests = corpus(EVERYONE)[::7]
+    while len(by_name) > 1:
+        matcher = reader.matcher(by_name.values(), HOST)
+        assert None not in {matcher.service_of(request) for request in requests}
+        # As many as make the test short.
+        for gone in [each for each in by_name if each != "maple-main"][:4]:
+            del by_name[gone]
+
+
+@pytest.mark.parametrize(
+    ("controller", "annotation", "value"),
+    [
+        ("ingress-nginx", f"{NGINX}proxy-read-timeout", "625"),
+        ("ingress-nginx", f"{NGINX}proxy-body-size", "50m"),
+        ("ingress-nginx", f"{NGINX}use-regex", None),
+        ("ingress-nginx", f"{NGINX}service-upstream", None),
+        ("haproxy-ingress", f"{HAPROXY}timeout-server", "625s"),
+        ("haproxy-ingress", f"{HAPROXY}path-type", None),
+        ("traefik", f"{TRAEFIK}router.priority", "1000"),
+        ("traefik", f"{TRAEFIK}router.pathmatcher", None),
+    ],
+)
+def test_before_the_router_an_object_has_the_annotation(
+    controller: str, annotation: str, value: str | None
+) -> None:
+    """The longest answer, and before it as long as a request may be held."""
+    (found,) = with_router(controller)
+    assert annotations(found).get(annotation) == value
+
+
+@every_controller
+def test_before_the_router_pods_are_dialled_because_it_has_several(controller: str) -> None:
+    (found,) = with_router(controller)
+    assert "nativeLB" not in str(found)
+
+
+@every_controller
+def test_the_certificate_of_a_host_stays_with_its_object(controller: str) -> None:
+    """Made anew under another name, cert-manager would take it for somebody else's."""
+    tls: dict[str, Any] = {} if controller == "gateway-api" else {"tls": {"secretName": "one"}}
+    before = edge(controller, **tls)["maple-main"]
+    (found,) = with_router(controller, **tls)
+    assert found["metadata"]["name"] == "maple-main"
+    assert found["spec"].get("tls") == before["spec"].get("tls")
+    entry_point = f"{TRAEFIK}router.tls"
+    assert annotations(found).get(entry_point) == annotations(before).get(entry_point)
 
 
 WELL_KNOWN = ("/.well-known/matrix/client", "/.well-known/matrix/server")

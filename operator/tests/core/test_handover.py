@@ -89,7 +89,8 @@ def test_an_edit_while_new_pods_take_over_waits_until_they_serve() -> None:
 
 
 def _pods(scenario: Scenario) -> dict[str, Any]:
-    return copied(scenario.cluster.world.of_kind("Pod"))
+    found: dict[str, Any] = copied(scenario.cluster.world.of_kind("Pod"))
+    return found
 
 
 def test_clients_of_one_process_meet_no_pod_of_a_restart_by_hand_before_it_is_warm() -> None:

@@ -4,7 +4,13 @@ import pytest
 from tests.core import case
 from tests.core.inventory import homeserver_yaml, listeners, of_kind, selected
 
-from homeserver_operator.api.names import HTTP_PORT, REPLICATION_PORT
+from homeserver_operator.api.names import (
+    HTTP_PORT,
+    REPLICATION_PORT,
+    ROLE_LABEL,
+    ROUTER,
+    ROUTER_PORT,
+)
 from homeserver_operator.api.world import Object
 
 every_case = pytest.mark.parametrize("name", case.names())
@@ -53,7 +59,8 @@ def test_traffic_is_led_to_clients_ports_only(name: str) -> None:
                 continue
             service = services[backend]
             (port,) = service["spec"]["ports"]
-            assert port["port"] == number == HTTP_PORT
+            of_router = service["metadata"]["labels"].get(ROLE_LABEL) == ROUTER
+            assert port["port"] == number == (ROUTER_PORT if of_router else HTTP_PORT)
             assert port["targetPort"] == "http"
             assert selected(name, service)
 

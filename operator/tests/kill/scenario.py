@@ -49,8 +49,15 @@ def _autoscale(spec: Spec) -> None:
     client["autoscale"] = {"minReplicas": 2, "maxReplicas": 4, "cpuUtilization": 70}
 
 
+def _route(spec: Spec) -> None:
+    """Traffic goes over to a router, which needs rights of its own."""
+    spec["router"] = {}
+
+
 CREATE = Scenario("create", None, _example())
 EDIT = Scenario("edit", _example(), _example(_edit))
 REMOVE_GROUP = Scenario("remove", _example(), _example(_remove_media))
 AUTOSCALE = Scenario("autoscale", _example(), _example(_autoscale))
-SCENARIOS = (CREATE, EDIT, REMOVE_GROUP, AUTOSCALE)
+ROUTER_COMES = Scenario("route", _example(), _example(_route))
+ROUTER_GOES = Scenario("unroute", _example(_route), _example())
+SCENARIOS = (CREATE, EDIT, REMOVE_GROUP, AUTOSCALE, ROUTER_COMES, ROUTER_GOES)

@@ -1,5 +1,6 @@
 """The operator with exactly the settings and the rights that the chart gives it."""
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,12 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 def control_plane() -> Iterator[ControlPlane]:
     with ControlPlane() as running:
         yield running
+
+
+def routers(kubectl: Kubectl, namespace: str) -> list[Any]:
+    """Bindings of the router's Role, the last to come of what needs rights, and the last to go."""
+    found: list[Any] = kubectl.get("rolebindings", f"--namespace={namespace}")["items"]
+    return [each for each in found if each["metadata"]["name"] == "alpha-router"]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +79,14 @@ def test_what_the_chart_grants_and_sets_is_enough(
         for namespace in namespaces:
             create(kubectl, namespace)
             until(partial(observed, kubectl, namespace))
+            # What it grants to a router, it must have itself, and take away again.
+            for router, there in (({}, True), (None, False)):
+                edit = json.dumps({"spec": {"router": router}})
+                kubectl.run(
+                    *("patch", "homeserver", "alpha", f"--namespace={namespace}"),
+                    *("--type=merge", f"--patch={edit}"),
+                )
+                until(lambda: bool(routers(kubectl, namespace)) is there)  # noqa: B023 - at once
         assert running.terminate() == 0
 
-    assert [line for line in running.logged() if "403" in line["message"]] == []
+    assert [line for line in running.logged() if "orbidden" in line["message"]] == []

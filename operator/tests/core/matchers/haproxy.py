@@ -1,7 +1,8 @@
 """What HAProxy Ingress' manual says of paths, as a matcher.
 
 Paths of type regex are case-sensitive, anchored at the start only, and matched against the raw
-path; the longest is tried first, and all of them after those of every other type.
+path; the longest is tried first, and all of them after those of every other type: first exact
+ones, then prefixes of whole segments.
 """
 
 import re
@@ -21,6 +22,11 @@ class HAProxyMatcher:
     def __init__(self, ingresses: Iterable[Object], host: str) -> None:
         found = list(ingress_paths(ingresses, host))
         self.exact = {path.path: path.service for path in found if path.path_type == "Exact"}
+        prefixes = [path for path in found if path.path_type == "Prefix"]
+        self.prefixes = [
+            (f"{path.path}/", path.service)
+            for path in sorted(prefixes, key=lambda path: -len(path.path))
+        ]
         expressions = [path for path in found if path.path_type == "ImplementationSpecific"]
         for path in expressions:
             assert path.ingress["metadata"]["annotations"][PATH_TYPE] == "regex"
@@ -33,5 +39,8 @@ class HAProxyMatcher:
         """The Service that gets a request."""
         if request.path in self.exact:
             return self.exact[request.path]
+        below = (name for head, name in self.prefixes if f"{request.path}/".startswith(head))
+        if (name := next(below, None)) is not None:
+            return name
         matching = (name for found, name in self.expressions if found.match(request.path))
         return next(matching, None)

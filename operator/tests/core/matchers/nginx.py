@@ -2,14 +2,14 @@
 
 With use-regex every path of the host becomes a case-insensitive location, anchored at its start
 only; locations are tried by falling length, on the path that nginx has decoded. Without, a path of
-type Exact is that path.
+type Exact is that path, and one of type Prefix that path or whatever is below.
 """
 
 import re
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-from tests.core.matchers import ingress_paths
+from tests.core.matchers import IngressPath, ingress_paths
 from tests.core.requests import Request
 
 from homeserver_operator.api.world import Object
@@ -25,12 +25,17 @@ class NginxMatcher:
         regex = any(USE_REGEX in path.ingress["metadata"]["annotations"] for path in found)
         longest_first = sorted(found, key=lambda path: -len(path.path))
         self.locations = [
-            (re.compile(f"^{path.path}" if regex else f"^{re.escape(path.path)}$",
-                        re.IGNORECASE | re.DOTALL), path.service)
-            for path in longest_first
-        ]  # fmt: skip
+            (re.compile(_expression(path, regex=regex)), path.service) for path in longest_first
+        ]
 
     def service_of(self, request: Request) -> str | None:
         """The Service that gets a request."""
         decoded = unquote(request.path)
         return next((name for found, name in self.locations if found.match(decoded)), None)
+
+
+def _expression(path: IngressPath, *, regex: bool) -> str:
+    if regex:
+        return f"(?is)^{path.path}"
+    end = "$" if path.path_type == "Exact" else "(/|$)"
+    return f"^{re.escape(path.path)}{end}"

@@ -1,0 +1,99 @@
+"""What the router's pods run by now, while they are told to run by something else.
+
+Its Service names the configuration, and pods follow within a moment. So the name changes when all
+to whom the next configuration leads may be asked: in a switch with the other Services, before the
+old processes go; else when somebody is there.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from homeserver_operator.api.names import ROLE_LABEL, ROUTER, ROUTER_CONFIG_ANNOTATION
+from homeserver_operator.api.observed import controller_of
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.build import Manifests
+from homeserver_operator.build.router_access import build_role, router_name
+from homeserver_operator.plan.rollouts import is_warm
+from homeserver_operator.render.router import AGENT
+
+_COMPONENT = "app.kubernetes.io/component"
+
+
+def access_now(server: HomeServer, manifests: Manifests, world: World) -> Iterator[Object]:
+    """Accounts and rights; a pod may read what it is told to run by now, not only what it will be.
+
+    Until its Service names the next configuration a new pod starts with the one before.
+    """
+    before = live_config(server, world)
+    for manifest in manifests.access:
+        if manifest["kind"] == "Role" and manifests.router and before:
+            names = sorted({manifests.router.config, before})
+            yield build_role(server, *names)
+        else:
+            yield manifest
+
+
+def told_now(server: HomeServer, service: Object, manifests: Manifests, world: World) -> Object:
+    """The router's Service, outside of a switch: a class that is new waits for who answers it."""
+    before = live_config(server, world)
+    if before is None or not any(_expected(before, manifests, world)):
+        return service
+    metadata = service["metadata"]
+    annotations = {**metadata["annotations"], ROUTER_CONFIG_ANNOTATION: before}
+    return {**service, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _expected(before: str, manifests: Manifests, world: World) -> Iterator[str]:
+    """Services that only the next configuration leads to, and nobody answers although some will."""
+    if manifests.router is None or manifests.router.config == before:
+        return
+    (wanted,) = (
+        item for item in manifests.content if item["metadata"]["name"] == manifests.router.config
+    )
+    new = _services(wanted) - _services(world.children[ObjectKey("ConfigMap", before)])
+    for service in manifests.network:
+        name, selector = service["metadata"]["name"], service["spec"]["selector"]
+        if name in new and not _answers(selector, world) and _pods(selector, manifests, world):
+            yield name
+
+
+def _services(config_map: Object) -> set[str]:
+    backends = json.loads(config_map["data"][AGENT])["backends"].values()
+    return {backend["service"] for backend in backends}
+
+
+def _answers(selector: Mapping[str, str], world: World) -> bool:
+    """Whether a pod listens; the router does not ask for more."""
+    pods = world.of_kind("Pod").values()
+    return any(
+        selector.items() <= pod["metadata"]["labels"].items() for pod in pods if is_warm(pod)
+    )
+
+
+def _pods(selector: Mapping[str, str], manifests: Manifests, world: World) -> int:
+    """How many there are to be: of none, nobody waits for the first."""
+    total = 0
+    for manifest in manifests.synapse.values():
+        if selector.items() <= manifest["spec"]["template"]["metadata"]["labels"].items():
+            live = world.children.get(
+                ObjectKey("Deployment", manifest["metadata"]["name"]), manifest
+            )
+            total += manifest["spec"].get("replicas", live["spec"].get("replicas", 1))
+    return total
+
+
+def live_config(server: HomeServer, world: World) -> str | None:
+    """The ConfigMap that the router's Service names, if it is one that we made for this."""
+    service = world.children.get(ObjectKey("Service", router_name(server)))
+    annotations: Mapping[str, str] = service["metadata"].get("annotations", {}) if service else {}
+    name = annotations.get(ROUTER_CONFIG_ANNOTATION, "")
+    found = world.children.get(ObjectKey("ConfigMap", name))
+    ours = found is not None and is_routers(found) and controller_of(found) == server.uid
+    return name if ours else None
+
+
+def is_routers(child: Object) -> bool:
+    """Whether an object belongs to the router."""
+    labels: Mapping[str, str] = child["metadata"].get("labels", {})
+    return labels.get(ROLE_LABEL) == ROUTER or labels.get(_COMPONENT) == ROUTER
