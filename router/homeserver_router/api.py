@@ -90,10 +90,8 @@ class Api:
             "timeoutSeconds": str(WATCH_SECONDS),
             "resourceVersion": version,
         }
-        timeout = aiohttp.ClientTimeout(
-            total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE
-        )
-        stream = self._stream(kind, asked, timeout)
+        limits = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE)
+        stream = self._stream(kind, asked, limits)
         async with aclosing(stream):
             async for line in stream:
                 try:
@@ -111,12 +109,12 @@ class Api:
         return await self._send("PATCH", "patch", kind, self._path(kind, name), body=patch)
 
     async def _stream(
-        self, kind: str, query: Mapping[str, str], timeout: aiohttp.ClientTimeout
+        self, kind: str, query: Mapping[str, str], limits: aiohttp.ClientTimeout
     ) -> AsyncGenerator[bytes, None]:
         assert self._session is not None  # noqa: S101 - entered
         try:
             async with self._session.get(
-                self._path(kind), params=query, headers=self._authorization(), timeout=timeout
+                self._path(kind), params=query, headers=self._authorization(), timeout=limits
             ) as response:
                 if response.status >= 400:
                     raise self._failure(response.status, "watch", kind)

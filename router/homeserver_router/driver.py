@@ -114,9 +114,8 @@ class Driver:
         self._named[worker.pid] = dict(names)
 
     def _forget_all_but(self, alive: set[int]) -> None:
-        for known in (self._named, self._runs):
-            for pid in known.keys() - alive:
-                del known[pid]  # type: ignore[attr-defined]
+        self._named = {pid: names for pid, names in self._named.items() if pid in alive}
+        self._runs = {pid: config for pid, config in self._runs.items() if pid in alive}
 
 
 def _insist(undone: list[str]) -> None:

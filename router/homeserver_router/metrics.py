@@ -86,4 +86,5 @@ class Metrics:
 
     def text(self) -> bytes:
         """One scrape."""
-        return generate_latest(self.registry)
+        text: bytes = generate_latest(self.registry)
+        return text

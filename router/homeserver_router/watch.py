@@ -53,8 +53,8 @@ class Watch:
                 log.log(level, "%s", error)
                 if error.status:
                     self._version = None
-            # A stream that brings nothing must not become a busy loop, however politely it ends; but
-            # where nothing changes, silence is all that can come.
+            # A stream that brings nothing must not become a busy loop, however politely it ends;
+            # but where nothing changes, silence is all that can come.
             got_on = clock() - since > LAST_PAUSE or self._version not in {None, before}
             pause = FIRST_PAUSE if got_on else min(pause * 2, LAST_PAUSE)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
