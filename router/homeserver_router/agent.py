@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from homeserver_router import plan, pods
 from homeserver_router.agreement import Agreement
 from homeserver_router.api import Api, ApiError
+from homeserver_router.choice import Choice
 from homeserver_router.configuration import (
     HAPROXY,
     PODS,
@@ -41,8 +42,6 @@ LOOK_SECONDS: Final = 1.0
 SETTLE_LOOK_SECONDS: Final = 0.2
 PACE_SECONDS: Final = 0.05
 """Least time between two looks: endpoints that change together are followed together."""
-REFUSED_SECONDS: Final = 60.0
-"""After this time a refused configuration is tried again: the machine may have been at fault."""
 STALE_SECONDS: Final = 10.0
 GONE_LOOKS: Final = 2
 """So often HAProxy must not answer before the agent takes it for ended; a reload takes less."""
@@ -54,10 +53,7 @@ log = logging.getLogger(__name__)
 class Condition:
     """How things stand, for probes and people."""
 
-    wanted: str | None = None
     running: str | None = None
-    refused: dict[str, str] = dataclasses.field(default_factory=dict)
-    """Configurations that HAProxy does not take, and why."""
     synced_at: float | None = None
     looked_at: float | None = None
     leaving: bool = False
@@ -86,7 +82,7 @@ class Agent:
         self._endpoints: dict[str, Endpoints] = {}
         self._heard: float | None = None
         self._unanswered = 0
-        self._try_again_at = 0.0
+        self._choice = Choice(self._clock)
         self._woken = asyncio.Event()
         self.condition = Condition()
 
@@ -113,9 +109,9 @@ class Agent:
         now = self.condition
         return {
             "configuration": {
-                "wanted": now.wanted,
+                "wanted": self._choice.wanted,
                 "running": now.running,
-                "refused": now.refused,
+                "refused": self._choice.refused,
             },
             "ready": self.ready,
             "leaving": now.leaving,
@@ -183,11 +179,9 @@ class Agent:
         if heard is not None:
             self._endpoints = by_service(self._slices.objects.values())
         try:
-            await self._configure()
+            await self._bring_up_to_date()
             if self._configuration is None:
                 return
-            servers = await self._servers(self._configuration)
-            await self._follow(self._configuration, servers)
         except (HAProxyError, OSError) as error:
             # What was heard is not done yet, and its lag counts on.
             self._heard = heard if self._heard is None else self._heard
@@ -197,6 +191,30 @@ class Agent:
         else:
             self._unanswered = 0
             self._done(heard)
+
+    async def _bring_up_to_date(self) -> None:
+        trouble = None
+        if self._configuration:
+            try:
+                # Before a reload, too: the old process learns no addresses after it.
+                await self._follow(self._configuration)
+            except HAProxyError as error:
+                # Perhaps there is a configuration by now with which it starts.
+                trouble = error
+        try:
+            new = await self._new_configuration()
+        except ApiError as error:
+            log.warning("the configuration cannot be read: %s", error)
+            new = None
+        if new:
+            try:
+                await self._load(new)
+            except ConfigurationRefusedError as error:
+                self._refuse(new.name, str(error))
+            if self._configuration:
+                await self._follow(self._configuration)
+        elif trouble:
+            raise trouble
 
     def _problem(self, text: str) -> None:
         if text != self.condition.problem:
@@ -217,31 +235,27 @@ class Agent:
             self._metrics.unplaced.labels(name).set(len(each.unplaced))
             self._metrics.fallback.labels(name).set(each.fallback)
 
-    async def _configure(self) -> None:
-        """Load what the Service's annotation names, if it is something new."""
+    async def _new_configuration(self) -> Configuration | None:
+        """What the Service's annotation names, if that is to be loaded now."""
         service = self._services.objects.get(self._service)
         if service is None or not self._slices.synced:
-            return
-        wanted = (service["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION)
-        self.condition.wanted = wanted
-        loaded = self._configuration.name if self._configuration else None
-        if not wanted or wanted == loaded:
-            return
-        if wanted in self.condition.refused and self._clock() < self._try_again_at:
-            return
+            return None
+        name = self._choice.next(
+            (service["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION),
+            loaded=self._configuration.name if self._configuration else None,
+            holds=self._desired.holds,
+        )
+        if name is None:
+            return None
+        found = await self._api.get("configmaps", name)
         try:
-            found = await self._api.get("configmaps", wanted)
-        except ApiError as error:
-            log.warning("the configuration %s cannot be read: %s", wanted, error)
-            return
-        try:
-            await self._load(Configuration.parse(wanted, found.get("data") or {}))
+            return Configuration.parse(name, found.get("data") or {})
         except ConfigurationRefusedError as error:
-            self._refuse(wanted, str(error))
+            self._refuse(name, str(error))
+            return None
 
     def _refuse(self, name: str, why: str) -> None:
-        self.condition.refused = {name: why}
-        self._try_again_at = self._clock() + REFUSED_SECONDS
+        self._choice.refuse(name, why)
         self._metrics.reloads.labels("refused").inc()
         log.error("the configuration is refused, the old one goes on: %s", why)
 
@@ -253,7 +267,7 @@ class Agent:
         await self._files.check(new.name, HAPROXY)
         self._files.use(new.name)
         self._configuration = new
-        self.condition.refused = {}
+        self._choice.accept()
         try:
             # Else its container waits for these files.
             if await self._driver.runs():
@@ -276,8 +290,9 @@ class Agent:
         text = plan.with_addresses(configuration.files[HAPROXY], servers, configuration.name)
         return {HAPROXY: text, PODS: pods.text(pods.by_address(self._endpoints))}
 
-    async def _follow(self, configuration: Configuration, servers: Servers) -> None:
+    async def _follow(self, configuration: Configuration) -> None:
         """Bring HAProxy there, and the files that it would start with."""
+        servers = await self._servers(configuration)
         for name, text in self._finished(configuration, servers).items():
             self._files.update(configuration.name, name, text)
         names = pods.by_address(self._endpoints)

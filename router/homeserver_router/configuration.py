@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 AGENT: Final = "agent.json"
 HAPROXY: Final = "haproxy.cfg"
 PODS: Final = "pods.map"
+"""Which pod has which address; the agent keeps it."""
 
 _FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 

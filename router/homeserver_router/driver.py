@@ -1,7 +1,7 @@
-"""Brings the processes of HAProxy to where they shall be, and makes sure that they are there.
+"""Brings the process of HAProxy that serves to where it shall be, and makes sure that it is there.
 
-All of them: those that only finish what they have begun hold requests, too, and must hear of the
-addresses at which these will be answered.
+One that only finishes what it has begun (after a reload, or in the end) takes no new addresses:
+what it still holds would be lost. So whoever lets HAProxy reload brings it up to date first.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from homeserver_router import plan, pods
+from homeserver_router.configuration import PODS
 from homeserver_router.haproxy import HAProxy, HAProxyError, Worker
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ LOOK_SECONDS: Final = 0.05
 
 
 class Driver:
-    """Every process of one HAProxy. Its methods raise HAProxyError."""
+    """One HAProxy. Its methods raise HAProxyError."""
 
     def __init__(self, haproxy: HAProxy, metrics: Metrics) -> None:
         self._haproxy = haproxy
         self._metrics = metrics
-        self._named: dict[int, Mapping[str, str]] = {}
+        self._named: dict[int, Mapping[str, str] | None] = {}
         self._runs: dict[int, str] = {}
 
     async def runs(self) -> bool:
@@ -40,29 +41,26 @@ class Driver:
             return False
 
     async def converge(self, servers: Servers, names: Mapping[str, str], config: str) -> str:
-        """Give all processes these servers and names of pods; return which configuration runs.
+        """Set these servers and names of pods; return which configuration runs.
 
-        The process that runs `config` must have all of the servers.
+        If that is `config`, it must have all of the servers.
         """
+        worker = await self._newest()
+        observed = await self._steer(worker, servers)
+        await self._name_pods(worker, names)
+        running = await self._running(worker)
+        if running == config and (lacking := plan.missing(observed, servers)):
+            raise HAProxyError(f"the configuration lacks {', '.join(lacking[:3])}")
+        return running
+
+    async def _newest(self) -> Worker:
+        """The process that serves; those that only finish take no commands for servers."""
         workers = await self._haproxy.workers()
-        self._forget_all_but({worker.pid for worker in workers})
         newest = next((worker for worker in workers if worker.current), None)
         if newest is None:
             raise HAProxyError("HAProxy has no process that serves")
-        for worker in workers:
-            try:
-                observed = await self._steer(worker, servers)
-                await self._name_pods(worker, names)
-            except HAProxyError:
-                # One that only finishes what it had may have ended just now.
-                if worker.current:
-                    raise
-                continue
-            if worker is newest and await self._running(worker) == config:
-                lacking = plan.missing(observed, servers)
-                if lacking:
-                    raise HAProxyError(f"the configuration lacks {', '.join(lacking[:3])}")
-        return await self._running(newest)
+        self._named = {newest.pid: self._named.get(newest.pid)}
+        return newest
 
     async def reload(self, config: str) -> None:
         """Let a new process read the files; returns once it runs `config`."""
@@ -106,16 +104,12 @@ class Driver:
     async def _name_pods(self, worker: Worker, names: Mapping[str, str]) -> None:
         if self._named.get(worker.pid) == names:
             return
-        number = pods.find(await self._haproxy.ask(worker.pid, "show map"))
+        number = pods.find(await self._haproxy.ask(worker.pid, "show map"), PODS)
         if number:
             live = pods.parse(await self._haproxy.ask(worker.pid, f"show map {number}"))
             commands = list(pods.commands(number, live, names))
             _insist(plan.refusals(await self._haproxy.tell(worker.pid, commands)))
         self._named[worker.pid] = dict(names)
-
-    def _forget_all_but(self, alive: set[int]) -> None:
-        self._named = {pid: names for pid, names in self._named.items() if pid in alive}
-        self._runs = {pid: config for pid, config in self._runs.items() if pid in alive}
 
 
 def _insist(undone: list[str]) -> None:

@@ -1,7 +1,7 @@
 """HAProxy, as its master process tells and obeys.
 
-Everything goes through the master's socket: it knows every process, and those that only finish what
-they have begun (after a reload, or in the end) must hear of new addresses, too.
+Everything goes through the master's socket: the master knows which of its processes serves, and
+lives as long as any of them. No decisions here.
 """
 
 from __future__ import annotations

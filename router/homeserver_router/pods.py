@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from homeserver_router.configuration import PODS
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -27,11 +25,11 @@ def text(pods: Mapping[str, str]) -> str:
     return "".join(f"{ip} {pod}\n" for ip, pod in sorted(pods.items()))
 
 
-def find(listed: str) -> str | None:
-    """HAProxy's own number of the map, of its answer to `show map`; None: it has no such map."""
+def find(listed: str, file: str) -> str | None:
+    """HAProxy's own number of a map, of its answer to `show map`; None: it has no such map."""
     for line in listed.splitlines():
         found = _LISTED.match(line)
-        if found and found[2].rpartition("/")[2] == PODS:
+        if found and found[2].rpartition("/")[2] == file:
             return f"#{found[1]}"
     return None
 

