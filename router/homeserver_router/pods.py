@@ -42,7 +42,7 @@ def parse(shown: str) -> dict[str, str]:
 
 def commands(number: str, live: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
     """What to tell HAProxy."""
-    for ip, pod in wanted.items():
+    for ip, pod in sorted(wanted.items()):
         if ip not in live:
             yield f"add map {number} {ip} {pod}"
         elif live[ip] != pod:
