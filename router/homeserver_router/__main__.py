@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from homeserver_router.settings import DIRECTORY, SettingError, Settings
+from homeserver_router.settings import CREDENTIALS, DIRECTORY, PORT, SettingError, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,11 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="homeserver_router", description=__doc__)
     parser.add_argument("command", choices=["haproxy", "agent"])
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="what both share")
+    parser.add_argument("--credentials", type=Path, default=CREDENTIALS, help="token and ca.crt")
+    parser.add_argument("--port", type=int, default=PORT, help="of the agent's probes and metrics")
     options = parser.parse_args(arguments)
     if options.command == "haproxy":
         become_haproxy(options.directory)
     try:
-        settings = Settings.read(os.environ, options.directory)
+        settings = Settings.read(
+            os.environ,
+            directory=options.directory,
+            credentials=options.credentials,
+            port=options.port,
+        )
     except SettingError as error:
         print(f"homeserver_router: {error}", file=sys.stderr)  # noqa: T201 - the command line
         return 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +37,8 @@ class Settings:
     """Of probes and metrics."""
 
     @classmethod
-    def read(cls, environment: Mapping[str, str], directory: Path) -> Settings:
-        """The settings of this pod.
+    def read(cls, environment: Mapping[str, str], **places: Any) -> Settings:
+        """The settings of this pod; `places` are fields that the environment does not set.
 
         Raises:
             SettingError: if something is not set.
@@ -57,7 +57,7 @@ class Settings:
             homeserver=value("HOMESERVER_NAME"),
             pod=value("POD_NAME"),
             server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
-            directory=directory,
+            **places,
         )
 
     @property

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 from aiohttp import web
-from tests.agent.kube import HOMESERVER, TOKEN, Kube
+from tests.agent.kube import HOMESERVER, TOKEN
 
 from homeserver_router.agent import Agent
 from homeserver_router.api import Api
@@ -192,7 +192,7 @@ def addresses(*workers: Worker) -> dict[str, Address]:
 class Router:
     """One pod of the router: HAProxy as its container starts it, and the agent."""
 
-    def __init__(self, kube: Kube, haproxy: Path) -> None:
+    def __init__(self, server: str, haproxy: Path, *, credentials: Path | None = None) -> None:
         self.port = free_port()
         # A socket's path must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="router-"))
@@ -208,8 +208,8 @@ class Router:
             namespace="chat",
             homeserver=HOMESERVER,
             pod="router-0",
-            server=kube.url,
-            credentials=self.folder,
+            server=server,
+            credentials=credentials or self.folder,
             directory=self.run,
             port=0,
         )

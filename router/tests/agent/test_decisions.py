@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -428,7 +427,7 @@ ENVIRONMENT = {
 @pytest.mark.parametrize("name", ENVIRONMENT)
 def test_a_missing_setting_is_named(name: str) -> None:
     with pytest.raises(SettingError, match=name):
-        Settings.read({**ENVIRONMENT, name: ""}, Path("/run/router"))
+        Settings.read({**ENVIRONMENT, name: ""})
 
 
 @pytest.mark.parametrize(
@@ -439,6 +438,6 @@ def test_a_missing_setting_is_named(name: str) -> None:
     ],
 )
 def test_the_api_server_is_found(host: str, url: str) -> None:
-    settings = Settings.read({**ENVIRONMENT, "KUBERNETES_SERVICE_HOST": host}, Path("/run/router"))
+    settings = Settings.read({**ENVIRONMENT, "KUBERNETES_SERVICE_HOST": host})
     assert settings.server == url
     assert (settings.service, settings.ledger) == ("alpha-router", "alpha-router-slots")

@@ -60,7 +60,7 @@ async def router(
     main, *several = await workers.started("main", "sync-0", "sync-1", "sync-2")
     await kube.endpoints("alpha-main", addresses(main))
     await kube.endpoints("alpha-sync", addresses(*several))
-    router = Router(kube, haproxy)
+    router = Router(kube.url, haproxy)
     await kube.configuration("alpha-router-1", files(router.port))
     async with router:
         await until(lambda: router.agent.ready)
@@ -324,7 +324,7 @@ async def test_main_answers_once_nobody_else_has_for_long_and_no_longer_than_tha
 async def test_a_router_that_ends_under_load_fails_no_request(
     kube: Kube, haproxy: Path, workers: Workers, router: Router
 ) -> None:
-    second = Router(kube, haproxy)
+    second = Router(kube.url, haproxy)
     # Both read one ConfigMap in a cluster; here each has a port of its own.
     kube.objects["configmaps", "alpha-router-1"]["data"] = files(second.port)
     async with second:
