@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/homeserver-operator
 ROUNDS ?= 3
-SOURCES := operator runtime e2e crds helm docs
+SOURCES := operator router runtime e2e crds helm docs
 
 .PHONY: help demo test check soak bench up down format golden reference clean
 
@@ -23,8 +23,8 @@ test: check ## Everything that CI runs (takes a while: real API server, real Syn
 check: .venv/ready ## The fast part: format, lint, types, layers, unit tests.
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/mypy operator runtime e2e
-	PYTHONPATH=operator:runtime $(BIN)/lint-imports --no-cache
+	$(BIN)/mypy operator router runtime e2e
+	PYTHONPATH=operator:router:runtime $(BIN)/lint-imports --no-cache
 	$(PYTEST) -q -n 2 --dist worksteal -m "not apiserver and not synapse and not cluster and not soak"
 
 soak: .venv/ready ## What takes longer, ROUNDS times; writes a dated report under docs/measurements/.

@@ -69,6 +69,13 @@ IMAGES = {
             needs_pip=True,
         ),
         Image(
+            name="router",
+            containerfile=REPOSITORY / "router/Containerfile",
+            context=REPOSITORY / "router",
+            base="base",
+            needs_pip=True,
+        ),
+        Image(
             name="operator",
             containerfile=REPOSITORY / "operator/Containerfile",
             context=REPOSITORY,

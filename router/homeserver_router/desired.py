@@ -1,0 +1,114 @@
+"""What HAProxy's servers shall be, from the pods that there are and the slots that are agreed on.
+
+Remembers what cannot be seen: the last addresses of who has gone, and since when nobody is there.
+No I/O; the clock comes from outside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from homeserver_router import plan
+from homeserver_router.endpoints import Address, Endpoints, members
+from homeserver_router.plan import NOBODY, Server, Servers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from homeserver_router.configuration import Backend, Configuration
+    from homeserver_router.ledger import Ledger
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """One backend for people and metrics: pods by slot, who has none, and whether others answer."""
+
+    service: str
+    slots: int
+    pods: Mapping[int, str]
+    unplaced: tuple[str, ...]
+    fallback: bool
+
+
+class Desired:
+    """The servers that are wanted now; `standing` says why, by backend."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last: dict[str, dict[int, Address]] = {}
+        self._empty_since: dict[str, float] = {}
+        self.standing: dict[str, Standing] = {}
+
+    @property
+    def holds(self) -> bool:
+        """Whether requests are held for a backend whose processes have gone."""
+        return any(
+            not each.pods and not each.fallback and self._last.get(each.service)
+            for each in self.standing.values()
+        )
+
+    def recall(self, configuration: Configuration, observed: Servers) -> None:
+        """Learn what HAProxy had before this agent."""
+        for name, backend in configuration.backends.items():
+            found = {
+                int(server[1:]): state.address
+                for server, state in observed.get(name, {}).items()
+                if server[1:].isdigit() and state.enabled and state.address not in {None, NOBODY}
+            }
+            addresses = {slot: address for slot, address in found.items() if address}
+            self._last.setdefault(backend.service, addresses)
+
+    def servers(
+        self,
+        configuration: Configuration,
+        endpoints: Mapping[str, Endpoints],
+        ledger: Callable[[str], Ledger],
+    ) -> Servers:
+        """All servers of all backends."""
+        self._note_empty(configuration, endpoints)
+        self.standing = {}
+        wanted: Servers = {}
+        for name, backend in configuration.backends.items():
+            slots = ledger(backend.service).slots
+            found = members(endpoints.get(backend.service, ()))
+            pods = {slots[pod]: pod for pod in found if slots.get(pod, 0) in _range(backend)}
+            placed = {slot: found[pod] for slot, pod in pods.items()}
+            last = self._last.get(backend.service, {})
+            if placed:
+                self._last[backend.service] = {**placed}
+            filled = plan.fill(placed, slots=backend.slots, last=last)
+            wanted[name] = plan.servers(filled, backend.slots)
+            fallback = self._fallback(backend, endpoints)
+            if fallback and backend.fallback:
+                wanted[name] = plan.servers({}, backend.slots)
+                wanted[name][backend.fallback.server] = Server(fallback, enabled=True)
+            elif backend.fallback:
+                wanted[name][backend.fallback.server] = Server(None, enabled=False)
+            unplaced = tuple(sorted(set(found) - set(pods.values())))
+            self.standing[name] = Standing(
+                backend.service, backend.slots, pods, unplaced, fallback is not None
+            )
+        return wanted
+
+    def _note_empty(self, configuration: Configuration, endpoints: Mapping[str, Endpoints]) -> None:
+        services = {backend.service for backend in configuration.backends.values()}
+        self._empty_since = {
+            service: self._empty_since.get(service, self._clock())
+            for service in services
+            if not members(endpoints.get(service, ()))
+        }
+
+    def _fallback(self, backend: Backend, endpoints: Mapping[str, Endpoints]) -> Address | None:
+        """Who answers instead, if it has come to that."""
+        since = self._empty_since.get(backend.service)
+        if backend.fallback is None or since is None:
+            return None
+        if self._clock() - since < backend.fallback.after:
+            return None
+        others = members(endpoints.get(backend.fallback.service, ()))
+        return others[min(others)] if others else None
+
+
+def _range(backend: Backend) -> range:
+    return range(1, backend.slots + 1)

@@ -1,0 +1,356 @@
+"""The agent with a real HAProxy and real requests, against an API server in memory."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.agent.kube import Kube
+from tests.agent.rig import (
+    Load,
+    Router,
+    Workers,
+    addresses,
+    ask,
+    becomes,
+    files,
+    haproxies,
+    shares,
+    until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+FOLLOWED = 2.0
+"""Seconds within which a change of endpoints has to reach HAProxy."""
+
+pytestmark = pytest.mark.haproxy
+
+
+@pytest.fixture(params=[*haproxies()] or [Path()], ids=lambda path: path.name or "none")
+def haproxy(request: pytest.FixtureRequest) -> Path:
+    if request.param == Path():
+        pytest.fail("there is no HAProxy: install the package haproxy, or name some in HAPROXIES")
+    found: Path = request.param
+    return found
+
+
+@pytest.fixture
+async def kube() -> AsyncIterator[Kube]:
+    async with Kube() as server:
+        await server.put("configmaps", "alpha-router-slots")
+        yield server
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    async with Workers() as several:
+        yield several
+
+
+@pytest.fixture
+async def router(
+    kube: Kube, haproxy: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Router]:
+    """A router with three workers and main."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    main, *several = await workers.started("main", "sync-0", "sync-1", "sync-2")
+    await kube.endpoints("alpha-main", addresses(main))
+    await kube.endpoints("alpha-sync", addresses(*several))
+    router = Router(kube.url, haproxy)
+    await kube.configuration("alpha-router-1", files(router.port))
+    async with router:
+        await until(lambda: router.agent.ready)
+        yield router
+
+
+async def test_every_worker_gets_its_share_and_the_log_can_name_the_pods(
+    router: Router, kube: Kube
+) -> None:
+    given = await shares(router.url)
+    assert set(given.values()) == {"sync-0", "sync-1", "sync-2"}
+    assert (await ask(router.url))[1]["pod"] in given.values()
+    assert (await ask(router.url, path="/main"))[1]["worker"] == "main"
+    assert kube.ledger("alpha-sync") == {"sync-0": 1, "sync-1": 2, "sync-2": 3}
+
+
+async def test_a_new_worker_is_followed_and_moves_a_share_only(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    before = await shares(router.url)
+    everyone = workers.all[1:]
+    (new,) = await workers.started("sync-3")
+    await kube.endpoints("alpha-sync", addresses(*everyone, new))
+
+    async def reached() -> bool:
+        return "sync-3" in (await shares(router.url)).values()
+
+    assert await becomes(reached) < FOLLOWED
+    after = await shares(router.url)
+    moved = {user for user, worker in after.items() if worker != before[user]}
+    assert {after[user] for user in moved} == {"sync-3"}
+    assert len(moved) < 60 * 0.4
+
+
+async def test_a_replaced_pod_keeps_its_share_though_both_are_there_for_a_while(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    before = await shares(router.url)
+    old, *others = workers.all[1:]
+    (new,) = await workers.started("sync-9")
+    pods = addresses(old, *others, new)
+    await kube.endpoints("alpha-sync", pods, ready=["sync-0", "sync-1", "sync-2"])
+    await kube.endpoints("alpha-sync", pods)
+    await kube.endpoints("alpha-sync", pods, terminating=["sync-0"])
+
+    async def reached() -> bool:
+        return "sync-9" in (await shares(router.url)).values()
+
+    assert await becomes(reached) < FOLLOWED
+    given = {user: worker.replace("sync-9", "sync-0") for user, worker in before.items()}
+    after = await shares(router.url)
+    assert {user: worker.replace("sync-9", "sync-0") for user, worker in after.items()} == given
+
+
+async def test_nothing_fails_while_all_workers_are_exchanged_for_warm_ones_under_load(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    async with Load([router.url]).running() as load:
+        await until(lambda: load.sent > 50)
+        old = workers.all[1:]
+        new = [workers.new(f"sync-{number}") for number in (10, 11, 12)]
+        for each in new:
+            each.listen()
+        await kube.endpoints("alpha-sync", addresses(*new), ready=[])
+        await until(lambda: set(kube.ledger("alpha-sync")) == {each.name for each in new})
+        for each in old:
+            await each.stop()
+        for each in new:
+            await each.start()
+        await kube.endpoints("alpha-sync", addresses(*new))
+        sent = load.sent
+        await until(lambda: load.sent > sent + 50)
+    assert load.failures == []
+    assert sum(each.served for each in new) > 50
+
+
+async def test_requests_are_held_while_nobody_is_there_and_served_by_who_comes(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    async with Load([router.url]).running() as load:
+        await until(lambda: load.sent > 50)
+        await kube.endpoints("alpha-sync", {})
+        for each in workers.all[1:]:
+            await each.stop()
+        sent = load.sent
+        # All that arrives now is waiting: at 50 requests a second, for about two seconds.
+        with pytest.raises(TimeoutError):
+            await until(lambda: load.sent > sent + 40, seconds=2)
+        (new,) = await workers.started("sync-20")
+        await kube.endpoints("alpha-sync", addresses(new))
+        await until(lambda: load.sent > sent + 100)
+    # Who was sent but not answered when its worker went is no matter of the router's.
+    assert [each for each in load.failures if "503" in each or "nobody" in each] == []
+    assert new.served > 90
+
+
+async def test_a_new_configuration_is_loaded_without_a_failed_request(
+    router: Router, kube: Kube
+) -> None:
+    async with Load([router.url], rate=100).running() as load:
+        for version in range(2, 6):
+            changed = files(router.port, version=str(version), slots=6 + version)
+            await kube.configuration(f"alpha-router-{version}", changed)
+            await until(lambda v=version: router.agent.condition.running == f"alpha-router-{v}")  # type: ignore[misc]
+            assert (await ask(router.url))[1]["version"] == str(version)
+            sent = load.sent
+            await until(lambda s=sent: load.sent > s + 50)  # type: ignore[misc]
+    assert load.failures == []
+    assert all(len(workers) == 1 for workers in load.workers.values())
+    assert sorted(path.name for path in router.run.iterdir() if path.is_dir()) == [
+        *("alpha-router-4", "alpha-router-5", "current")
+    ]
+
+
+async def test_a_reload_in_the_middle_of_an_exchange_of_all_workers_fails_no_request(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    """The process that reads the old configuration must know the new addresses before it ends."""
+    async with Load([router.url]).running() as load:
+        await until(lambda: load.sent > 50)
+        new = [workers.new(f"sync-{number}") for number in (10, 11, 12)]
+        for each in new:
+            each.listen()
+        await kube.configuration("alpha-router-2", files(router.port, version="2"))
+        await kube.endpoints("alpha-sync", addresses(*new), ready=[])
+        await until(lambda: router.agent.condition.running == "alpha-router-2")
+        for each in workers.all[1:4]:
+            await each.stop()
+        for each in new:
+            await each.start()
+        await kube.endpoints("alpha-sync", addresses(*new))
+        sent = load.sent
+        await until(lambda: load.sent > sent + 50)
+    assert load.failures == []
+
+
+async def test_a_reload_waits_for_requests_that_are_held(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    await kube.endpoints("alpha-sync", {})
+    await until(lambda: not router.agent.state()["backends"]["sync"]["pods"])
+    for each in workers.all[1:]:
+        await each.stop()
+    async with Load([router.url]).running() as load:
+        await kube.configuration("alpha-router-2", files(router.port, version="2"))
+        await until(lambda: router.agent.state()["configuration"]["wanted"] == "alpha-router-2")
+        with pytest.raises(TimeoutError):
+            await until(lambda: load.sent > 0, seconds=1)
+        assert router.agent.condition.running == "alpha-router-1"
+        new = await workers.started("sync-30", "sync-31", "sync-32")
+        await kube.endpoints("alpha-sync", addresses(*new))
+        await until(lambda: router.agent.condition.running == "alpha-router-2")
+        await until(lambda: load.sent > 50)
+    assert load.failures == []
+
+
+async def test_a_configuration_that_haproxy_refuses_leaves_the_old_one(
+    router: Router, kube: Kube
+) -> None:
+    broken = files(router.port, version="2")
+    broken["haproxy.cfg"] = broken["haproxy.cfg"].replace("balance hash", "balance nonsense")
+    await kube.configuration("alpha-router-2", broken)
+    await until(lambda: "alpha-router-2" in router.agent.state()["configuration"]["refused"])
+    assert (
+        "balance only supports"
+        in router.agent.state()["configuration"]["refused"]["alpha-router-2"]
+    )
+    assert router.metrics.reloads.labels("refused")._value.get() == 1
+    assert router.agent.ready
+    assert (await ask(router.url))[1]["version"] == "1"
+    assert router.run.joinpath("current").readlink().name == "alpha-router-1"
+
+
+async def test_a_configuration_that_cannot_start_leaves_the_old_one(
+    router: Router, kube: Kube
+) -> None:
+    """Its check succeeds, but HAProxy cannot bind its port."""
+    broken = files(router.port, version="2")
+    extra = "listen extra\n    bind 192.0.2.1:1\n"
+    broken["haproxy.cfg"] = broken["haproxy.cfg"].replace("backend main", f"{extra}backend main")
+    await kube.configuration("alpha-router-2", broken)
+    await until(
+        lambda: "alpha-router-2" in router.agent.state()["configuration"]["refused"], seconds=30
+    )
+    assert (await ask(router.url))[1]["version"] == "1"
+    await kube.configuration("alpha-router-3", files(router.port, version="3"))
+    await until(lambda: router.agent.condition.running == "alpha-router-3")
+    assert (await ask(router.url))[1]["version"] == "3"
+
+
+@pytest.mark.parametrize("worker", [True, False], ids=["its worker", "all of it"])
+async def test_haproxy_starts_again_with_everyone_in_place(router: Router, worker: bool) -> None:
+    before = await shares(router.url)
+    await router.stop_agent()
+    router.kill_haproxy(worker=worker)
+    router.start_haproxy()
+
+    async def answers() -> bool:
+        return (await ask(router.url))[0] == 200
+
+    await becomes(answers)
+    assert await shares(router.url) == before
+    await router.start_agent()
+    await until(lambda: router.agent.ready)
+    assert await shares(router.url) == before
+
+
+async def test_an_agent_that_starts_without_an_api_server_goes_on_with_what_is_there(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    before = await shares(router.url)
+    await router.stop_agent()
+    await kube.stop()
+    await router.start_agent()
+    await until(lambda: router.agent.ready)
+    assert await shares(router.url) == before
+    kube.down = False
+    (new,) = await workers.started("sync-3")
+    await kube.endpoints("alpha-sync", addresses(*workers.all[1:4], new))
+    await until(lambda: "sync-3" in kube.ledger("alpha-sync"))
+
+
+async def test_endpoints_that_change_during_an_outage_are_followed_after_it(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    await kube.stop()
+    kube.compact()
+    (new,) = await workers.started("sync-3")
+    await kube.endpoints("alpha-sync", addresses(*workers.all[1:4], new))
+    assert "sync-3" not in (await shares(router.url)).values()
+    kube.compact()
+    kube.down = False
+
+    async def reached() -> bool:
+        return "sync-3" in (await shares(router.url)).values()
+
+    await becomes(reached)
+
+
+async def test_main_answers_once_nobody_else_has_for_long_and_no_longer_than_that(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    fallback = {"server": "main", "service": "alpha-main", "after": 1}
+    await kube.configuration("alpha-router-2", files(router.port, fallback=fallback))
+    await until(lambda: router.agent.condition.running == "alpha-router-2")
+    await kube.endpoints("alpha-sync", {})
+    for each in workers.all[1:]:
+        await each.stop()
+
+    status, said = await ask(router.url)
+    assert (status, said["worker"]) == (200, "main")
+    (new,) = await workers.started("sync-5")
+    await kube.endpoints("alpha-sync", addresses(new))
+
+    async def back() -> bool:
+        return set((await shares(router.url)).values()) == {"sync-5"}
+
+    assert await becomes(back) < FOLLOWED
+
+
+async def test_a_router_that_ends_under_load_fails_no_request(
+    kube: Kube, haproxy: Path, workers: Workers, router: Router
+) -> None:
+    second = Router(kube.url, haproxy)
+    # Both read one ConfigMap in a cluster; here each has a port of its own.
+    kube.objects["configmaps", "alpha-router-1"]["data"] = files(second.port)
+    async with second:
+        await until(lambda: second.agent.ready)
+        assert await shares(second.url) == await shares(router.url)
+        async with Load([router.url, second.url], rate=100).running() as load:
+            await until(lambda: load.sent > 50)
+            assert router.process is not None
+            router.agent.leave()
+            assert not router.agent.ready
+            # Who dials pods learns of it a little later; until then, all must go on as before.
+            sent = load.sent
+            await until(lambda: load.sent > sent + 150)
+            load.urls.reverse()
+            await until(lambda: load.sent > sent + 200)
+            router.process.send_signal(signal.SIGUSR1)
+            await router.agent_ends()
+            sent = load.sent
+            await until(lambda: load.sent > sent + 50)
+        assert router.process.wait(10) == 0
+    assert load.failures == []
+
+
+async def test_nobody_writes_while_nothing_changes(router: Router, kube: Kube) -> None:
+    writes = len(kube.writes)
+    looked = router.agent.condition.looked_at
+    await until(lambda: (router.agent.condition.looked_at or 0) > (looked or 0) + 2)
+    assert len(kube.writes) == writes
+    assert kube.tokens == {"Bearer the-token-of-the-service-account"}
