@@ -82,6 +82,7 @@ def operator(kubeconfig: Path, directory: Path) -> Iterator[OperatorProcess]:
         "SYNAPSE_IMAGE": "synapse:1",
         "POSTGRES_IMAGE": "postgres:1",
         "REDIS_IMAGE": "redis:1",
+        "ROUTER_IMAGE": "router:1",
         "HTTP_PORT": str(port),
         "PYTHONPATH": str(REPOSITORY / "operator"),
         "PATH": os.environ["PATH"],

@@ -55,6 +55,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
             image=_required(environ, "SYNAPSE_IMAGE"),
             postgres_image=_required(environ, "POSTGRES_IMAGE"),
             redis_image=_required(environ, "REDIS_IMAGE"),
+            router_image=_required(environ, "ROUTER_IMAGE"),
             image_pull_policy=_choice(environ, "IMAGE_PULL_POLICY", "IfNotPresent", _PULL_POLICIES),
         ),
         namespace=_required(environ, "POD_NAMESPACE"),

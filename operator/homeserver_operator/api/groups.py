@@ -58,18 +58,23 @@ class WorkerGroup:
     options: ProcessOptions = ProcessOptions()
 
 
+def parse_scheduling(spec: Mapping[str, Any]) -> Scheduling:
+    """What pods of any kind ask of their nodes."""
+    spread = spec.get("topologySpreadConstraints")
+    return Scheduling(
+        resources=spec.get("resources", {}),
+        node_selector=spec.get("nodeSelector", {}),
+        tolerations=tuple(spec.get("tolerations", ())),
+        affinity=spec.get("affinity", {}),
+        topology_spread_constraints=None if spread is None else tuple(spread),
+        priority_class_name=spec.get("priorityClassName", ""),
+    )
+
+
 def parse_options(spec: Mapping[str, Any]) -> ProcessOptions:
     """What main and each group can say of their processes."""
-    spread = spec.get("topologySpreadConstraints")
     return ProcessOptions(
-        scheduling=Scheduling(
-            resources=spec.get("resources", {}),
-            node_selector=spec.get("nodeSelector", {}),
-            tolerations=tuple(spec.get("tolerations", ())),
-            affinity=spec.get("affinity", {}),
-            topology_spread_constraints=None if spread is None else tuple(spread),
-            priority_class_name=spec.get("priorityClassName", ""),
-        ),
+        scheduling=parse_scheduling(spec),
         log_level=spec.get("logLevel"),
         config=spec.get("config", {}),
     )

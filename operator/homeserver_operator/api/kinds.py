@@ -39,6 +39,9 @@ class ManagedKind:
 
 MANAGED_KINDS: Final = (
     ManagedKind("ServiceAccount", "v1", "serviceaccounts"),
+    # What the router may ask the API server; a role comes before whom it is given to.
+    ManagedKind("Role", "rbac.authorization.k8s.io/v1", "roles"),
+    ManagedKind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
     ManagedKind("Secret", "v1", "secrets"),
     ManagedKind("ConfigMap", "v1", "configmaps"),
     # Volumes hold people's data: never deleted by us, only by the owner reference that

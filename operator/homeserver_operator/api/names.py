@@ -44,18 +44,27 @@ APPROVED_PLAN_ANNOTATION: Final = f"{GROUP}/approved-plan"
 CRD_REVISION_ANNOTATION: Final = f"{GROUP}/crd-revision"
 """On the CRD: a number that rises with every change of its schema."""
 
+ROUTER_CONFIG_ANNOTATION: Final = f"{GROUP}/router-config"
+"""On the router's Service: the ConfigMap that its pods are to run by."""
+
 HTTP_PORT: Final = 8008
 REPLICATION_PORT: Final = 9093
 METRICS_PORT: Final = 9000
 PROBE_PORT: Final = 8080
 POSTGRES_PORT: Final = 5432
 REDIS_PORT: Final = 6379
+ROUTER_PORT: Final = 8080
+ROUTER_METRICS_PORT: Final = 8405
+ROUTER_AGENT_PORT: Final = 8406
 
 MAIN: Final = "main"
 """Name of the main process in the instance map, in our names and for people."""
 
+ROUTER: Final = "router"
+"""Process, role and component of the router."""
+
 MASTER: Final = "master"
 """Synapse's own name of the main process wherever instances are listed."""
 
-CRD_REVISION: Final = 3
+CRD_REVISION: Final = 4
 """Revision of the CRD's schema that this operator was built for; an older CRD is refused."""

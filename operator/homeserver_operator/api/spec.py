@@ -21,6 +21,7 @@ from homeserver_operator.api.groups import ProcessOptions, WorkerGroup, parse_gr
 from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION
 from homeserver_operator.api.references import SecretRef
 from homeserver_operator.api.restarts import RestartPolicy, parse_restart_policy
+from homeserver_operator.api.router import Router, parse_router
 from homeserver_operator.api.stores import (
     ExternalRedis,
     ManagedRedis,
@@ -79,6 +80,7 @@ class HomeServer:
     redis: ExternalRedis | ManagedRedis = field(default_factory=ManagedRedis)
     media: MediaStore = field(default_factory=MediaStore)
     ingress: Ingress = field(default_factory=Ingress)
+    router: Router | None = None
     network: NetworkAccess = field(default_factory=NetworkAccess)
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
     authentication: MatrixAuthenticationService | None = None
@@ -124,6 +126,7 @@ def parse(body: Object) -> HomeServer:
         redis=parse_redis(spec.get("redis", {})),
         media=parse_media(spec.get("mediaStore", {})),
         ingress=parse_ingress(spec.get("ingress", {})),
+        router=parse_router(spec.get("router")),
         network=parse_network(spec.get("networkPolicy", {})),
         secrets={
             name: SecretRef(ref["secretName"], ref["key"])

@@ -29,6 +29,7 @@ class Defaults:
     image: str
     postgres_image: str
     redis_image: str
+    router_image: str
     image_pull_policy: str = "IfNotPresent"
 
 

@@ -4,7 +4,7 @@ Pure: what is live plays no part, but for images that were settled when the home
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from homeserver_operator.api.names import POSTGRES_PORT, REDIS_PORT
@@ -21,6 +21,7 @@ from homeserver_operator.build.images import Images, with_defaults
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.build.network_policies import build_network_policies
 from homeserver_operator.build.pods import Mounts, process_template
+from homeserver_operator.build.router import RouterObjects, build_router
 from homeserver_operator.build.services import (
     build_services,
     build_store_service,
@@ -30,6 +31,7 @@ from homeserver_operator.build.volumes import build_claim
 from homeserver_operator.fences import TOPOLOGY, Fences
 from homeserver_operator.render import render
 from homeserver_operator.render.paths import Addresses
+from homeserver_operator.render.router import render_router
 from homeserver_operator.routes import Target, shared_claims, targets
 from homeserver_operator.routes.reduction import Reduction
 from homeserver_operator.topology import Topology
@@ -40,16 +42,17 @@ from homeserver_operator.validate import ValidHomeServer
 class Manifests:
     """Every object that a homeserver wants, in the order in which they are applied.
 
-    `content` is what pods mount, `network` Services, `policies` what limits connections and
-    evictions, `synapse` the Deployments by process name, `edge` what leads traffic in, `reduced`
-    what that cannot do, `targets` where it leads. `follows` names the process of each Service that
-    leads to one revision of one process.
+    `access` is what pods are to the API server, `content` what they mount, `network` Services,
+    `policies` what limits connections and evictions, `synapse` the Deployments by process name,
+    `edge` what leads traffic in, `reduced` what that cannot do, `targets` where it leads. `follows`
+    names the process of each Service that leads to one revision of one process.
     """
 
-    account: Object
+    access: tuple[Object, ...]
     content: tuple[Object, ...]
     volumes: tuple[Object, ...]
     stores: tuple[Object, ...]
+    router: RouterObjects | None
     network: tuple[Object, ...]
     policies: tuple[Object, ...]
     synapse: Mapping[str, Object]
@@ -63,7 +66,12 @@ class Manifests:
 
     def all(self) -> tuple[Object, ...]:
         """Content before what mounts it, stores before Synapse, routes last."""
-        return (self.account, *self.content, *self.volumes, *self.serving())
+        return (*self.access, *self.content, *self.volumes, *self.serving())
+
+    @property
+    def routing(self) -> tuple[Object, ...]:
+        """The router's Deployment, if there is to be one."""
+        return (self.router.deployment,) if self.router else ()
 
     def serving(self) -> tuple[Object, ...]:
         """What serves and leads to it."""
@@ -71,6 +79,7 @@ class Manifests:
             *self.network,
             *self.policies,
             *self.stores,
+            *self.routing,
             *self.synapse.values(),
             *self.autoscalers,
             *self.edge,
@@ -113,9 +122,15 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
     everyone = targets(server, topology)
     synapse = _synapse(spec, topology, images, mounts=mounts, everyone=everyone, fences=fences)
     services = build_services(spec, topology, everyone, epoch, synapse)
+    router = _router(server, topology, everyone, images)
     return Manifests(
-        account=_service_account(spec),
-        content=(*copies.values(), *config_maps.values(), *store_maps.values()),
+        access=(_service_account(spec), *(router.access if router else ())),
+        content=(
+            *copies.values(),
+            *config_maps.values(),
+            *store_maps.values(),
+            *(router.content if router else ()),
+        ),
         volumes=tuple(_volumes(spec)),
         stores=tuple(
             with_defaults(
@@ -133,11 +148,17 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
             )
             for store, resources in managed.items()
         ),
+        router=router,
         network=(
             *(build_store_service(spec, store, _PORTS[store]) for store in managed),
             *services.objects,
+            *((router.service,) if router else ()),
         ),
-        policies=(*build_network_policies(spec, topology), *build_budgets(spec, topology)),
+        policies=(
+            *build_network_policies(spec, topology),
+            *build_budgets(spec, topology),
+            *(router.budgets if router else ()),
+        ),
         synapse=synapse,
         autoscalers=tuple(build_autoscalers(spec, topology)),
         edge=tuple(build_edge(spec, everyone)),
@@ -182,6 +203,22 @@ def _synapse(
         )
         for process in topology.processes
     }
+
+
+def _router(
+    server: ValidHomeServer, topology: Topology, everyone: tuple[Target, ...], images: Images
+) -> RouterObjects | None:
+    spec = server.spec
+    if spec.router is None:
+        return None
+    built = build_router(
+        spec,
+        spec.router,
+        render_router(server, topology, everyone),
+        image=images.router,
+        pull_policy=images.pull_policy,
+    )
+    return replace(built, deployment=with_defaults(dict(built.deployment), images))
 
 
 def _managed_stores(spec: HomeServer) -> dict[str, Mapping[str, Any]]:

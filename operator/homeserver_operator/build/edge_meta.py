@@ -7,7 +7,7 @@ from typing import Any, Final
 from homeserver_operator.api.names import HTTP_PORT
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.build.meta import object_meta
-from homeserver_operator.build.services import client_service_name
+from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.routes import Target
 from homeserver_operator.routes.exposure import Site
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homeserver_operator.api.names import GROUP, ROLE_LABEL
+from homeserver_operator.api.names import GROUP, ROLE_LABEL, ROUTER
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.api.world import Defaults, World
@@ -26,6 +26,7 @@ class Images:
     synapse: str
     postgres: str
     redis: str
+    router: str
     pull_policy: str
     defaults: Mapping[str, str]
     default_pull_policy: str
@@ -41,15 +42,18 @@ def settle_images(server: HomeServer, world: World, defaults: Defaults) -> Image
         "synapse": _remembered(world, _IMAGE, *_SYNAPSE) or defaults.image,
         "postgres": _remembered(world, _IMAGE, "postgres") or defaults.postgres_image,
         "redis": _remembered(world, _IMAGE, "redis") or defaults.redis_image,
+        ROUTER: _remembered(world, _IMAGE, ROUTER) or defaults.router_image,
     }
     known_policy = _remembered(world, _PULL_POLICY, *_SYNAPSE) or defaults.image_pull_policy
     postgres, redis = server.postgres.server, server.redis
     own_postgres = None if isinstance(postgres, ExternalPostgres) else postgres.image
     own_redis = None if isinstance(redis, ExternalRedis) else redis.image
+    own_router = server.router.image if server.router else None
     return Images(
         synapse=server.image or known["synapse"],
         postgres=own_postgres or known["postgres"],
         redis=own_redis or known["redis"],
+        router=own_router or known[ROUTER],
         pull_policy=server.image_pull_policy or known_policy,
         defaults=known,
         default_pull_policy=known_policy,

@@ -9,6 +9,7 @@ from homeserver_operator.routes import Target
 from homeserver_operator.routes.dialects.ingress import (
     IngressDialect,
     IngressRules,
+    compile_prefixes,
     compile_rules,
 )
 from homeserver_operator.routes.exposure import Site
@@ -22,6 +23,14 @@ def build_ingresses(
         yield _ingress(server, rules, site)
 
 
+def build_plain_ingress(
+    server: HomeServer, dialect: IngressDialect, target: Target, site: Site
+) -> dict[str, Any]:
+    """The one Ingress of a host all of whose requests go to one target."""
+    size = server.ingress.max_body_size
+    return _ingress(server, compile_prefixes(dialect, target, site, max_body_size=size), site)
+
+
 def _ingress(server: HomeServer, rules: IngressRules, site: Site) -> dict[str, Any]:
     name, port = backend(server, rules.target)
     service = {"service": {"name": name, "port": {"number": port}}}
@@ -29,6 +38,7 @@ def _ingress(server: HomeServer, rules: IngressRules, site: Site) -> dict[str, A
         {"path": path, "pathType": path_type, "backend": service}
         for path_type, written in (
             ("ImplementationSpecific", rules.expressions),
+            ("Prefix", rules.prefixes),
             ("Exact", rules.exact),
         )
         for path in written

@@ -12,10 +12,10 @@ from homeserver_operator.routes.exposure import Site
 
 
 def build_ingress_routes(
-    server: HomeServer, targets: tuple[Target, ...], site: Site
+    server: HomeServer, targets: tuple[Target, ...], site: Site, rest: Target
 ) -> Iterator[dict[str, Any]]:
-    """All IngressRoute objects of one host."""
-    for rules in compile_rules(targets, site):
+    """All IngressRoute objects of one host; `rest` has what no row leads elsewhere."""
+    for rules in compile_rules(targets, site, rest):
         yield _ingress_route(server, rules, site)
 
 

@@ -17,6 +17,10 @@ from homeserver_operator.api.names import (
     REDIS_PORT,
     REPLICATION_PORT,
     ROLE_LABEL,
+    ROUTER,
+    ROUTER_AGENT_PORT,
+    ROUTER_METRICS_PORT,
+    ROUTER_PORT,
     WORKER_GROUP_LABEL,
 )
 from homeserver_operator.api.roles import OUTBOUND_FEDERATION
@@ -28,6 +32,7 @@ from homeserver_operator.topology import Topology
 
 Rule = dict[str, Any]
 
+_COMPONENT: Final = "network-policy"
 _SYNAPSE: Final = {"key": ROLE_LABEL, "operator": "In", "values": ["main", "worker"]}
 
 
@@ -38,8 +43,12 @@ def build_network_policies(server: HomeServer, topology: Topology) -> Iterator[d
         return
     everybody, synapse = _pods(server), _pods(server, _SYNAPSE)
     yield _ingress(server, "closed", everybody, [])
-    clients = _from(network.clients_from, HTTP_PORT)
+    # The router among them, wanted or not: one that goes has still requests to pass on.
+    peers = [*network.clients_from, {"podSelector": _pods(server, role=ROUTER)}]
+    clients = _from(peers if network.clients_from else [], HTTP_PORT)
     yield _ingress(server, "clients", synapse, [clients])
+    if server.router:
+        yield from _router(server)
     replication = _from([{"podSelector": synapse}], REPLICATION_PORT)
     yield _ingress(server, "replication", synapse, [replication])
     # The probe port is also where the operator, wherever it runs, asks for a process's state.
@@ -59,6 +68,19 @@ def _managed_stores(server: HomeServer) -> dict[str, int]:
     if not isinstance(server.redis, ExternalRedis):
         stores[REDIS] = REDIS_PORT
     return stores
+
+
+def _router(server: HomeServer) -> Iterator[dict[str, Any]]:
+    """Who reaches the router; where it connects to is not narrowed.
+
+    Nobody can say here what the address of the API server is, which its agent asks.
+    """
+    network, pods = server.network, _pods(server, role=ROUTER)
+    clients = _from(network.clients_from, ROUTER_PORT)
+    yield _ingress(server, "router", pods, [clients], component=ROUTER)
+    ports = (ROUTER_METRICS_PORT, ROUTER_AGENT_PORT)
+    monitoring = [_from(network.metrics_from, port) for port in ports]
+    yield _ingress(server, "router-monitoring", pods, monitoring, component=ROUTER)
 
 
 def _egress(server: HomeServer, topology: Topology) -> dict[str, Any]:
@@ -107,15 +129,19 @@ def _pods(server: HomeServer, *expressions: Rule, role: str | None = None) -> Ru
     )
 
 
-def _ingress(server: HomeServer, name: str, pods: Rule, rules: list[Rule]) -> dict[str, Any]:
+def _ingress(
+    server: HomeServer, name: str, pods: Rule, rules: list[Rule], *, component: str = _COMPONENT
+) -> dict[str, Any]:
     spec = {"podSelector": pods, "policyTypes": ["Ingress"]} | ({"ingress": rules} if rules else {})
-    return _policy(server, name, spec)
+    return _policy(server, name, spec, component)
 
 
-def _policy(server: HomeServer, name: str, spec: Rule) -> dict[str, Any]:
+def _policy(
+    server: HomeServer, name: str, spec: Rule, component: str = _COMPONENT
+) -> dict[str, Any]:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": object_meta(server, f"{server.key.name}-{name}", component="network-policy"),
+        "metadata": object_meta(server, f"{server.key.name}-{name}", component=component),
         "spec": spec,
     }

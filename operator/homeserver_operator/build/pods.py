@@ -91,10 +91,16 @@ def pod_spec(
     volumes: Sequence[Mapping[str, Any]],
     scheduling: Scheduling,
     grace: int,
+    account: str | None = None,
+    sidecars: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """A pod's spec with everything that all our pods share. `grace` in seconds."""
+    """A pod's spec with everything that all our pods share. `grace` in seconds.
+
+    `account` is its ServiceAccount, by default the one without rights. `sidecars` start before the
+    other containers and end after them.
+    """
     spec: dict[str, Any] = {
-        "serviceAccountName": server.key.name,
+        "serviceAccountName": account or server.key.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": grace,
@@ -103,6 +109,7 @@ def pod_spec(
         "volumes": list(volumes),
     }
     optional = {
+        "initContainers": [{**sidecar, "restartPolicy": "Always"} for sidecar in sidecars],
         "imagePullSecrets": [{"name": name} for name in server.image_pull_secrets],
         "nodeSelector": dict(scheduling.node_selector),
         "tolerations": list(scheduling.tolerations),

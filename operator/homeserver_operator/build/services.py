@@ -21,6 +21,7 @@ from homeserver_operator.api.names import (
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.meta import object_meta
+from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.routes import MAIN_TARGET, Target
 from homeserver_operator.routes.dialects import INGRESS
 from homeserver_operator.topology import Process, Topology
@@ -69,11 +70,6 @@ def build_services(
 def _revision(synapse: Mapping[str, Object], process: Process) -> str:
     labels = synapse[process.name]["spec"]["template"]["metadata"]["labels"]
     return str(labels[REVISION_LABEL])
-
-
-def client_service_name(server: HomeServer, route_class: str) -> str:
-    """<homeserver>-<route class>; `main` for what falls to the main process."""
-    return f"{server.key.name}-{route_class}"
 
 
 def replication_service_name(server: HomeServer, process: Process, epoch: int) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import World
-from homeserver_operator.build.services import client_service_name
 from homeserver_operator.cli.output import CliError
+from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.routes import Target, targets
 from homeserver_operator.routes.dialects import CAPABILITIES
 from homeserver_operator.routes.reduction import Capabilities, reduce_targets, reductions

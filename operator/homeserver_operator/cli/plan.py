@@ -19,7 +19,7 @@ from homeserver_operator.cli.waves import as_document, lines
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.validate import Rejected, reference_keys, validate
 
-UNKNOWN: Final = Defaults(*["the operator's default"] * 3)
+UNKNOWN: Final = Defaults(*["the operator's default"] * 4)
 """What runs was made with defaults that it remembers; the operator's own are needed only for what
 does not run yet, which does not restart."""
 

@@ -14,10 +14,10 @@ from homeserver_operator.api.observed import controller_of
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
-from homeserver_operator.build.edge import build_edge_at_services
 from homeserver_operator.build.services import at_its_address
 from homeserver_operator.plan import scaling, selection
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
+from homeserver_operator.plan.entry import Entry, access_now, find_entry, still_needed
 from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.mounted import mounted_content
 from homeserver_operator.plan.restarting import Restarts, find_restarts
@@ -28,11 +28,15 @@ from homeserver_operator.validate.sources import generated_names
 
 @dataclass(frozen=True)
 class Outlook:
-    """The plan, what restarts with it, and namesakes of ours that are somebody else's."""
+    """The plan, what restarts with it, and namesakes of ours that are somebody else's.
+
+    `bypasses_router`: there is to be a router, but traffic still goes where it went without.
+    """
 
     plan: Plan
     restarts: Restarts
     strangers: tuple[ObjectKey, ...] = ()
+    bypasses_router: bool = False
 
 
 def make_plan(
@@ -42,22 +46,28 @@ def make_plan(
     restarts = find_restarts(server, topology, manifests, world, now)
     if strangers := tuple(sorted(_strangers(server, manifests.all(), world))):
         return Outlook(Plan(), restarts, strangers)
+    entry = find_entry(server, manifests, world, switching=restarts.switch is not None)
+    applies = tuple(_applies(server, manifests, restarts, entry, world))
+    edge_settled = not any(BY_KIND[each.key.kind].entrance for each in applies)
+    used = {_key(manifest) for manifest in entry.usual}
+    used |= set(still_needed(server, world, edge_settled=edge_settled))
     plan = Plan(
-        applies=tuple(_applies(server, manifests, restarts, world)),
+        applies=applies,
         scales=tuple(_scales(manifests, restarts, topology)),
-        deletes=tuple(_unwanted(server, manifests, restarts, world)),
+        deletes=tuple(_unwanted(server, manifests, restarts, used, world)),
         reowns=tuple(reowned(server, world)),
     )
-    return Outlook(plan, restarts)
+    return Outlook(plan, restarts, bypasses_router=entry.bypasses)
 
 
 def _applies(
-    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+    server: HomeServer, manifests: Manifests, restarts: Restarts, entry: Entry, world: World
 ) -> Iterator[Apply]:
     """In an order in which nothing starts before what it needs, and routes come last."""
-    yield from _differences((manifests.account, *manifests.content, *manifests.volumes), world)
-    yield from _differences((*manifests.policies, *manifests.stores), world)
-    routes = _routes(server, manifests, restarts, world)
+    yield from _differences(access_now(server, manifests, world), world)
+    yield from _differences((*manifests.content, *manifests.volumes), world)
+    yield from _differences((*manifests.policies, *manifests.stores, *manifests.routing), world)
+    routes = _routes(server, manifests, restarts, entry, world)
     services = tuple(manifest for manifest in routes if manifest["kind"] == "Service")
     yield from _differences(services, world)
     for process, manifest in manifests.synapse.items():
@@ -67,32 +77,29 @@ def _applies(
 
 
 def _routes(
-    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+    server: HomeServer, manifests: Manifests, restarts: Restarts, entry: Entry, world: World
 ) -> tuple[Object, ...]:
     """What leads to pods, as it should be now."""
     network = tuple(_network(server, manifests, restarts, world))
     if restarts.holds_routes:
         # A Service that is gone was most likely deleted; one that is new leads nowhere yet.
         repairs = (each for each in (*network, *manifests.autoscalers) if _is_repair(each, world))
-        return (*repairs, *_approached(server, manifests, restarts, world))
+        return (*repairs, *_approached(entry, restarts, world))
     waiting = any(
         service["spec"].get("publishNotReadyAddresses")
         for service in network
         if service["metadata"]["name"] not in manifests.follows
     )
-    edge = build_edge_at_services(server, manifests.targets) if waiting else manifests.edge
+    edge = entry.at_services if waiting else entry.usual
     return (*network, *manifests.autoscalers, *edge)
 
 
-def _approached(
-    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
-) -> Iterator[Object]:
+def _approached(entry: Entry, restarts: Restarts, world: World) -> Iterator[Object]:
     """What leads traffic in before a switch: where routes stay, to Services' addresses already.
 
     Controllers take seconds to learn that, in which old pods still serve.
     """
-    approach = build_edge_at_services(server, manifests.targets)
-    for usual, at_services in zip(manifests.edge, approach, strict=True):
+    for usual, at_services in zip(entry.usual, entry.at_services, strict=True):
         if _is_repair(usual, world) or _is_repair(at_services, world):
             yield at_services if restarts.go else usual
 
@@ -206,14 +213,18 @@ def _difference(manifest: Object, world: World) -> Apply | None:
 
 
 def _unwanted(
-    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+    server: HomeServer,
+    manifests: Manifests,
+    restarts: Restarts,
+    used: Iterable[ObjectKey],
+    world: World,
 ) -> Iterator[Delete]:
     """Our own objects that nothing wants or uses any more, what uses things before the things."""
     if restarts.switch:
         return
     wanted = {_key(manifest) for manifest in manifests.all()}
     generated = {ObjectKey("Secret", name) for name in generated_names(server)}
-    keep = wanted | mounted_content(world) | generated | set(_called(world))
+    keep = wanted.union(used, mounted_content(world), generated, _called(world))
     order = list(BY_KIND)
     for key in sorted(world.children, key=lambda key: (-order.index(key.kind), key.name)):
         live = world.children[key]

@@ -10,13 +10,13 @@ from homeserver_operator.api.restarts import Phase, Restart, Wave
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
 from homeserver_operator.build import Manifests
-from homeserver_operator.build.services import client_service_name
 from homeserver_operator.plan import waves
 from homeserver_operator.plan.consent import Consent, consent
 from homeserver_operator.plan.handover import is_committed, is_warm
 from homeserver_operator.plan.reasons import because
 from homeserver_operator.plan.rollouts import Rollout, find_rollouts, revision_of
 from homeserver_operator.plan.waves import Switch
+from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.topology import Topology
 
 

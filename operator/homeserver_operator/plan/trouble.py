@@ -41,7 +41,9 @@ class Trouble:
 def trouble(pod: Object) -> Trouble | None:
     """The first thing that is wrong with a pod, None for a pod that runs or is just starting."""
     name, status = pod["metadata"]["name"], pod.get("status", {})
-    for container in status.get("containerStatuses", ()):
+    # The router's agent is an init container in Kubernetes' terms.
+    containers = ("initContainerStatuses", "containerStatuses")
+    for container in (each for field in containers for each in status.get(field, ())):
         if found := _container_trouble(name, container):
             return found
     for condition in status.get("conditions", ()):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from homeserver_operator.api.spec import HomeServer
+
 CONFIG: Final = "/config"
 PROCESS_VOLUME: Final = "process"
 """The volume with a process's own files."""
@@ -25,3 +27,8 @@ class Addresses:
     replication: dict[str, str]
     postgres: str
     redis: str
+
+
+def client_service_name(server: HomeServer, route_class: str) -> str:
+    """<homeserver>-<route class>; `main` for what falls to the main process."""
+    return f"{server.key.name}-{route_class}"

@@ -15,7 +15,8 @@ class RouteClass:
     `serves` is the value of workers[].serves that claims the class, `stream` the stream whose
     writer must have it; where nobody claims it, it follows the class `otherwise`, and main has it
     in the end. `hash_by` is what keeps requests on one worker of several: for caches, never for
-    correctness. `read_timeout` is the longest answer to wait for, in seconds.
+    correctness. `read_timeout` is the longest answer to wait for, in seconds. `main_can` says
+    whether main could answer if all who serve the class were gone.
     """
 
     name: str
@@ -24,6 +25,7 @@ class RouteClass:
     otherwise: str | None = None
     hash_by: HashKey | None = None
     read_timeout: int = 60
+    main_can: bool = True
 
 
 # Sync without `since` can take minutes on a large account; long polls last up to half a minute.
@@ -44,7 +46,7 @@ CLASSES: Final = (
     RouteClass("pagination", serves="pagination", hash_by="room", read_timeout=120),
     RouteClass("login", serves="login", read_timeout=120),
     # Half-done logins are kept in one process's memory (synapse/handlers/sso.py).
-    RouteClass("sso", serves=SSO),
+    RouteClass("sso", serves=SSO, main_can=False),
     RouteClass("account-data", serves="accountData", stream="accountData"),
     RouteClass("user-directory", serves="userDirectory"),
     RouteClass("push-rules", stream="pushRules"),
@@ -60,9 +62,11 @@ CLASSES: Final = (
     RouteClass(
         "federation-inbound", serves="federationInbound", hash_by="origin", read_timeout=180
     ),
-    RouteClass("media", serves="media", read_timeout=180),
-    # A writer of this stream has the media repository, where main has lost it.
-    RouteClass("media-quarantine", stream="quarantinedMediaChanges", read_timeout=180),
+    # Main has no media repository where a worker has one.
+    RouteClass("media", serves="media", read_timeout=180, main_can=False),
+    RouteClass(
+        "media-quarantine", stream="quarantinedMediaChanges", read_timeout=180, main_can=False
+    ),
 )
 
 MAS: Final = RouteClass("mas")

@@ -72,6 +72,17 @@ def synapses_answer(server: HomeServer) -> str:
     return f"{server.server_host}{port}"
 
 
+def open_prefixes(server: HomeServer) -> tuple[str, ...]:
+    """The subtrees that are open to the world, at whatever host."""
+    ingress = server.ingress
+    prefixes: tuple[str, ...] = CLIENT_PREFIXES
+    if ingress.well_known is None or ingress.well_known.enabled:
+        prefixes += (WELL_KNOWN_PREFIX,)
+    if ingress.admin_api:
+        prefixes += (ADMIN_PREFIX,)
+    return prefixes
+
+
 def sites(server: HomeServer) -> Iterator[Site]:
     """Every host of a homeserver, that of the clients first; none if it wants no way in."""
     ingress = server.ingress
@@ -79,12 +90,7 @@ def sites(server: HomeServer) -> Iterator[Site]:
         return
     well_known = ingress.well_known
     host = server.client_host
-    open_to_all: tuple[str, ...] = CLIENT_PREFIXES
-    if well_known is None or well_known.enabled:
-        open_to_all += (WELL_KNOWN_PREFIX,)
-    if ingress.admin_api:
-        open_to_all += (ADMIN_PREFIX,)
-    yield Site(CLIENTS, host, open_to_all, tls_secret_name=ingress.tls_secret_name)
+    yield Site(CLIENTS, host, open_prefixes(server), tls_secret_name=ingress.tls_secret_name)
     if ingress.federation:
         # The host of the clients goes on serving federation: other servers remember for days
         # where a .well-known once led them.

@@ -39,10 +39,10 @@ def make_status(
 ) -> dict[str, Any]:
     """The whole status."""
     synapse = progress(findings.manifests.synapse, world) if findings.manifests else ()
-    stores = _stores(findings, world)
-    obstacle = find_obstacle(server, findings, world, synapse + stores)
+    everything = synapse + _beside_synapse(findings, world)
+    obstacle = find_obstacle(server, findings, world, everything)
     generation = server.generation
-    conditions = _conditions(server, findings, world, synapse + stores, obstacle)
+    conditions = _conditions(server, findings, world, everything, obstacle)
     workers = [item for item in synapse if item.process != "main"]
     status: dict[str, Any] = {
         "observedGeneration": generation,
@@ -88,11 +88,12 @@ def transitions(status: Mapping[str, Any], live_status: Object) -> Iterator[Even
     yield Event("Warning" if stalled else "Normal", ready["reason"], ready["message"])
 
 
-def _stores(findings: Findings, world: World) -> tuple[Progress, ...]:
+def _beside_synapse(findings: Findings, world: World) -> tuple[Progress, ...]:
+    """Stores and the router."""
     if not findings.manifests:
         return ()
-    wanted = {item["metadata"]["labels"][ROLE_LABEL]: item for item in findings.manifests.stores}
-    return progress(wanted, world)
+    built = (*findings.manifests.stores, *findings.manifests.routing)
+    return progress({item["metadata"]["labels"][ROLE_LABEL]: item for item in built}, world)
 
 
 def _conditions(

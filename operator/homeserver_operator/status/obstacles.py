@@ -73,14 +73,16 @@ def _rollout_obstacle(
     missing = [item for item in all_progress if not item.done]
     if not missing:
         return None
+    past = ". Until it is ready, traffic goes past the router, as it did without"
+    aside = past if outlook and outlook.bypasses_router else ""
     found = next(troubles(missing, world), None)
     if found:
         text = found.message
         if outlook and outlook.restarts.phase is Phase.WARMING:
             text = f"{text}. Nothing was stopped: the processes of the last good revision go on"
-        return Obstacle(found.reason, text, found.needs_people)
+        return Obstacle(found.reason, f"{text}{aside}", found.needs_people)
     waiting = ", ".join(f"{item.process} ({item.updated}/{item.desired})" for item in missing)
-    return Obstacle("Progressing", f"waiting for {waiting} to be ready", people=False)
+    return Obstacle("Progressing", f"waiting for {waiting} to be ready{aside}", people=False)
 
 
 def _held(word: Consent) -> Obstacle:

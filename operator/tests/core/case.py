@@ -24,6 +24,7 @@ DEFAULTS = Defaults(
     image="runtime.invalid/synapse:7.1",
     postgres_image="stores.invalid/postgres:7.2",
     redis_image="stores.invalid/redis:7.3",
+    router_image="router.invalid/router:7.4",
 )
 
 SIGNING_KEY = b"ed25519 a_test 5qXjZ0vJmS0bYF2m1Wq3ox7Yk9o8d3pXy0l1k2h3g4s\n"

@@ -24,7 +24,7 @@ def summary(name: str) -> dict[str, Any]:
         if all(other.get(fact) == value for other in facts.values())
     }
     kinds = [manifest["kind"] for manifest in built.all()]
-    prefix = f"{built.account['metadata']['name']}-"
+    prefix = f"{built.access[0]['metadata']['name']}-"
     return {
         "everybody": everybody,
         "processes": {

@@ -116,7 +116,7 @@ def test_pods_meet_the_restricted_standard(name: str) -> None:
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), where
         assert spec["automountServiceAccountToken"] is False, where
         assert spec["enableServiceLinks"] is False, where
-        for container in spec["containers"] + spec.get("initContainers", []):
+        for container in containers(spec):
             own = container["securityContext"]
             assert own["allowPrivilegeEscalation"] is False, where
             assert own["capabilities"] == {"drop": ["ALL"]}, where
@@ -125,8 +125,26 @@ def test_pods_meet_the_restricted_standard(name: str) -> None:
             assert not any("hostPort" in port for port in container.get("ports", ())), where
             probes = [value for field, value in container.items() if field.endswith("Probe")]
             assert not any("host" in probe.get("httpGet", {}) for probe in probes), where
-        allowed = {"configMap", "secret", "emptyDir", "persistentVolumeClaim"}
+        allowed = {"configMap", "secret", "emptyDir", "persistentVolumeClaim", "projected"}
         assert {kind for v in spec["volumes"] for kind in v if kind != "name"} <= allowed, where
+
+
+@every_case
+def test_only_who_asks_the_api_server_has_a_token_for_it(name: str) -> None:
+    for where, template in pod_templates(name):
+        spec = template["spec"]
+        tokens = {v["name"] for v in spec["volumes"] if "projected" in v}
+        holders = {
+            container["name"]
+            for container in containers(spec)
+            for mount in container["volumeMounts"]
+            if mount["name"] in tokens
+        }
+        assert holders == ({"agent"} if where.endswith("-router") else set())
+
+
+def containers(spec: Object) -> list[Object]:
+    return [*spec["containers"], *spec.get("initContainers", ())]
 
 
 @every_case
@@ -160,19 +178,21 @@ def test_what_pods_mount_exists(name: str) -> None:
         for volume in volumes.values():
             key = named_object(volume)
             assert key is None or key.name in theirs or key in objects(name), (where, key)
-        for variable in (v for c in spec["containers"] for v in c.get("env", ())):
+        for variable in (v for c in containers(spec) for v in c.get("env", ())):
             if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
                 secret = objects(name)[ObjectKey("Secret", reference["name"])]
                 assert reference["key"] in secret["data"], where
-        mounts = [m for container in spec["containers"] for m in container["volumeMounts"]]
-        assert {mount["name"] for mount in mounts} == set(volumes), where
-        assert len({mount["mountPath"] for mount in mounts}) == len(mounts), where
+        everywhere = [container["volumeMounts"] for container in containers(spec)]
+        assert {mount["name"] for mounts in everywhere for mount in mounts} == set(volumes), where
+        for mounts in everywhere:
+            assert len({mount["mountPath"] for mount in mounts}) == len(mounts), where
 
 
 @every_case
 def test_what_changes_is_mounted_under_an_immutable_name(name: str) -> None:
     for key, manifest in objects(name).items():
-        if key.kind in {"ConfigMap", "Secret"}:
+        # One that has no content of ours is mounted nowhere.
+        if key.kind == "Secret" or "data" in manifest or "binaryData" in manifest:
             assert manifest["immutable"] is True
             assert re.search(r"-[0-9a-f]{10}$", key.name), key
 

@@ -24,6 +24,7 @@ OTHER_SERVER = Endpoint({HOMESERVER_LABEL: "other", ROLE_LABEL: "worker"}, NAMES
 INTERNET = Endpoint(address="203.0.113.7")
 LOAD_BALANCER = Endpoint(address="10.9.1.2")
 CLIENTS, REPLICATION, METRICS, PROBES, POSTGRES, REDIS = 8008, 9093, 9000, 8080, 5432, 6379
+ROUTER_CLIENTS, ROUTER_METRICS, AGENT = ROUTER_PORTS = 8080, 8405, 8406
 
 
 def pod(name: str, process: str) -> Endpoint:
@@ -93,11 +94,16 @@ def test_every_pod_of_ours_is_closed_but_for_its_doors(name: str) -> None:
         target = Endpoint(template["metadata"]["labels"], NAMESPACE)
         open_to_all = {
             port["containerPort"]
-            for container in template["spec"]["containers"]
+            for container in all_containers(template)
             for port in container.get("ports", ())
             if connects(policies(name), NEIGHBOUR, target, port["containerPort"])
         }
-        assert open_to_all <= {CLIENTS, METRICS, PROBES}, where
+        assert open_to_all <= {CLIENTS, METRICS, PROBES, *ROUTER_PORTS}, where
+
+
+def all_containers(template: Object) -> list[Object]:
+    spec = template["spec"]
+    return [*spec["containers"], *spec.get("initContainers", ())]
 
 
 @pytest.mark.parametrize("name", case.names())
@@ -109,13 +115,48 @@ def test_every_connection_that_a_homeserver_needs_is_open(name: str) -> None:
     ]
     synapse = [each for each in processes if each.labels[ROLE_LABEL] in {"main", "worker"}]
     for service in of_kind(name, "Service").values():
-        if service["metadata"]["labels"]["app.kubernetes.io/component"] == "client":
+        if service["metadata"]["labels"]["app.kubernetes.io/component"] in {"client", "router"}:
             continue
         (port,) = service["spec"]["ports"]
         for target in processes:
             if service["spec"]["selector"].items() <= target.labels.items():
                 for source in synapse:
                     assert connects(policies(name), source, target, port["port"])
+
+
+CONTROLLER = INGRESS
+ROUTER, BEHIND = pod("router", "router"), pod("router", "brisk")
+OTHERS_ROUTER = Endpoint({HOMESERVER_LABEL: "other", ROLE_LABEL: "router"}, NAMESPACE)
+
+ROUTED = {
+    "the named Ingress controller reaches the router": (CONTROLLER, ROUTER, ROUTER_CLIENTS, True),
+    "a neighbour does not reach the router": (NEIGHBOUR, ROUTER, ROUTER_CLIENTS, False),
+    "the router reaches workers": (ROUTER, BEHIND, CLIENTS, True),
+    "the router of another homeserver does not": (OTHERS_ROUTER, BEHIND, CLIENTS, False),
+    "the router does not reach replication": (ROUTER, BEHIND, REPLICATION, False),
+    "the router does not reach PostgreSQL": (ROUTER, pod("router", "postgres"), POSTGRES, False),
+    "who may come in reaches workers as before": (CONTROLLER, BEHIND, CLIENTS, True),
+    "the named Prometheus reads HAProxy's metrics": (PROMETHEUS, ROUTER, ROUTER_METRICS, True),
+    "the named Prometheus reads the agent's metrics": (PROMETHEUS, ROUTER, AGENT, True),
+    "a neighbour does not read HAProxy's metrics": (NEIGHBOUR, ROUTER, ROUTER_METRICS, False),
+    "a neighbour does not ask the agent": (NEIGHBOUR, ROUTER, AGENT, False),
+    "the router reaches the API server, wherever that is": (ROUTER, INTERNET, 6443, True),
+}
+
+
+@pytest.mark.parametrize("sentence", ROUTED)
+def test_with_a_router_and_named_peers(sentence: str) -> None:
+    source, target, port, allowed = ROUTED[sentence]
+    assert connects(policies("router"), source, target, port) is allowed
+
+
+def test_a_router_that_goes_still_reaches_workers() -> None:
+    """What it has in flight is to be answered."""
+    loaded = case.load("router")
+    spec = {name: value for name, value in loaded.body["spec"].items() if name != "router"}
+    built = case.build_all(replace(loaded, body={**loaded.body, "spec": spec}))
+    left = [each for each in built.all() if each["kind"] == "NetworkPolicy"]
+    assert connects(left, ROUTER, BEHIND, CLIENTS)
 
 
 def test_none_are_made_if_none_are_wanted() -> None:

@@ -26,7 +26,9 @@ from homeserver_operator.resources import HOMESERVER, path_of
 from homeserver_operator.states import States
 from homeserver_operator.transport import Request, Transport
 
-DEFAULTS = Defaults(image="synapse:1", postgres_image="postgres:1", redis_image="redis:1")
+DEFAULTS = Defaults(
+    image="synapse:1", postgres_image="postgres:1", redis_image="redis:1", router_image="router:1"
+)
 SETTLES = 120.0
 """Seconds that Kubernetes' controllers may take on a small, busy machine."""
 

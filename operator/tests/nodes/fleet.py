@@ -33,7 +33,7 @@ spec:
     - {name: single, writes: [typing]}
 """)
 MANIFESTS = case.build_all(case.Case("fleet", case.as_stored(HOMESERVER), {}))
-NAMESPACE = MANIFESTS.account["metadata"]["namespace"]
+NAMESPACE = MANIFESTS.access[0]["metadata"]["namespace"]
 IN_NAMESPACE = f"--namespace={NAMESPACE}"
 DEPLOYMENTS = (*MANIFESTS.stores, *MANIFESTS.synapse.values())
 BUDGETS = [each for each in MANIFESTS.policies if each["kind"] == "PodDisruptionBudget"]
@@ -88,7 +88,7 @@ class Fleet:
         self._apply(*nodes(), *disks())
         wait_until(self._nodes_are_open, what="nodes that take pods", seconds=SECONDS)
         self.kubectl.run("create", "namespace", NAMESPACE)
-        self._apply(MANIFESTS.account, *MANIFESTS.volumes)
+        self._apply(*MANIFESTS.access, *MANIFESTS.volumes)
 
     def deploy(self) -> None:
         """Run the homeserver."""

@@ -74,6 +74,7 @@ def operator(directory: Path, kubeconfig: Path, **environment: str) -> Iterator[
         "SYNAPSE_IMAGE": "synapse:1",
         "POSTGRES_IMAGE": "postgres:1",
         "REDIS_IMAGE": "redis:1",
+        "ROUTER_IMAGE": "router:1",
         "HTTP_PORT": str(port),
         "PYTHONPATH": str(OPERATOR),
         "PATH": os.environ["PATH"],

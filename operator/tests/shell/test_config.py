@@ -10,6 +10,7 @@ LEAST = {
     "SYNAPSE_IMAGE": "synapse:1",
     "POSTGRES_IMAGE": "postgres:1",
     "REDIS_IMAGE": "redis:1",
+    "ROUTER_IMAGE": "router:1",
     "POD_NAMESPACE": "operators",
 }
 

@@ -18,7 +18,9 @@ from homeserver_operator.reconcile import STRANGERS_RECHECK, Reconciler, Refused
 from homeserver_operator.states import States
 
 ALPHA = Key(NAMESPACE, "alpha")
-DEFAULTS = Defaults(image="synapse:1", postgres_image="postgres:1", redis_image="redis:1")
+DEFAULTS = Defaults(
+    image="synapse:1", postgres_image="postgres:1", redis_image="redis:1", router_image="router:1"
+)
 
 
 @pytest.fixture

@@ -61,8 +61,10 @@ class RouteRules:
     rules: tuple[tuple[Match, ...], ...]
 
 
-def compile_rules(targets: tuple[Target, ...], site: Site) -> Iterator[RouteRules]:
-    """The rules of every class that workers answer, and those of main, which has the rest."""
+def compile_rules(
+    targets: tuple[Target, ...], site: Site, rest: Target = MAIN_TARGET
+) -> Iterator[RouteRules]:
+    """The rules of every class that workers answer, and those of whoever has the rest."""
     seen = site.of(reduce_targets(targets, CAN))
     matches: dict[str, list[Match]] = {_name(target): [] for target in (*seen, MAIN_TARGET)}
     split = _by_narrowed_pattern(seen)
@@ -75,7 +77,7 @@ def compile_rules(targets: tuple[Target, ...], site: Site) -> Iterator[RouteRule
     mains = matches[MAIN_TARGET.route_class.name]
     mains += [Match("PathPrefix", prefix) for prefix in site.prefixes]
     mains += [Match("Exact", path) for path in site.exact]
-    for target in (*(target for target in seen if not target.is_main), MAIN_TARGET):
+    for target in (*(target for target in seen if not target.is_main), rest):
         yield from _objects(target, matches[_name(target)])
 
 

@@ -26,11 +26,17 @@ def _prefix(path: str) -> str:
     return f"{re.escape(path)}/"
 
 
+def _limits(read_timeout: int, max_body_size: str) -> Annotations:
+    return {
+        f"{PREFIX}timeout-server": f"{read_timeout}s",
+        f"{PREFIX}proxy-body-size": "unlimited" if max_body_size == "0" else max_body_size.lower(),
+    }
+
+
 def _annotations(target: Target, max_body_size: str) -> Annotations:
     annotations = {
         f"{PREFIX}path-type": "regex",
-        f"{PREFIX}timeout-server": f"{target.route_class.read_timeout}s",
-        f"{PREFIX}proxy-body-size": "unlimited" if max_body_size == "0" else max_body_size.lower(),
+        **_limits(target.route_class.read_timeout, max_body_size),
     }
     if target.single:
         return annotations | _SERVICE_UPSTREAM
@@ -51,5 +57,6 @@ DIALECT: Final = IngressDialect(
     row=_row,
     prefix=_prefix,
     ours=_annotations,
+    limits=_limits,
     plain=_SERVICE_UPSTREAM,
 )

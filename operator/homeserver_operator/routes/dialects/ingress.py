@@ -20,13 +20,15 @@ class IngressDialect:
     `row` makes a path of a row's pattern, `prefix` one that matches whatever is below. `ours` gives
     the annotations of a target whose paths are such expressions, for a largest body; `plain` those
     of exact paths, `tls` what is added where the site has a certificate. `on_service` stands on
-    Services of one process.
+    Services of one process. `limits` gives the annotations of Kubernetes' own prefixes, for the
+    longest answer in seconds and the largest body.
     """
 
     can: Capabilities
     row: Callable[[str], str]
     prefix: Callable[[str], str]
     ours: Callable[[Target, str], Annotations]
+    limits: Callable[[int, str], Annotations]
     plain: Annotations = field(default_factory=dict)
     tls: Annotations = field(default_factory=dict)
     on_service: Annotations = field(default_factory=dict)
@@ -36,13 +38,23 @@ class IngressDialect:
 class IngressRules:
     """One Ingress object: paths that share annotations, all to one Service.
 
-    `expressions` are for the controller to interpret, `exact` for Kubernetes.
+    `expressions` are for the controller to interpret, `prefixes` and `exact` for Kubernetes.
     """
 
     target: Target
     annotations: Annotations
     expressions: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
     exact: tuple[str, ...] = ()
+
+
+def compile_prefixes(
+    dialect: IngressDialect, target: Target, site: Site, *, max_body_size: str
+) -> IngressRules:
+    """All that the site serves to one target, in words that every controller knows."""
+    limits = dialect.limits(target.route_class.read_timeout, max_body_size)
+    tls = dialect.tls if site.tls_secret_name else {}
+    return IngressRules(target, {**limits, **tls}, prefixes=site.prefixes, exact=site.exact)
 
 
 def compile_rules(

@@ -28,12 +28,18 @@ def _prefix(path: str) -> str:
     return f"{path.replace('.', chr(92) + '.')}/.*"
 
 
+def _limits(read_timeout: int, max_body_size: str) -> Annotations:
+    return {
+        f"{PREFIX}proxy-read-timeout": str(read_timeout),
+        f"{PREFIX}proxy-send-timeout": str(read_timeout),
+        f"{PREFIX}proxy-body-size": max_body_size,
+    }
+
+
 def _annotations(target: Target, max_body_size: str) -> Annotations:
     annotations = {
         f"{PREFIX}use-regex": "true",
-        f"{PREFIX}proxy-read-timeout": str(target.route_class.read_timeout),
-        f"{PREFIX}proxy-send-timeout": str(target.route_class.read_timeout),
-        f"{PREFIX}proxy-body-size": max_body_size,
+        **_limits(target.route_class.read_timeout, max_body_size),
     }
     if target.single:
         return annotations | _SERVICE_UPSTREAM
@@ -55,6 +61,7 @@ DIALECT: Final = IngressDialect(
     row=_row,
     prefix=_prefix,
     ours=_annotations,
+    limits=_limits,
     # No expressions here: they would turn all paths of a host into expressions, a website's too.
     plain=_SERVICE_UPSTREAM,
 )

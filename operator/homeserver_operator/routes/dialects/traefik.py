@@ -34,6 +34,10 @@ def _priority(value: int) -> Annotations:
     return {f"{PREFIX}router.priority": str(value)}
 
 
+def _limits(_read_timeout: int, _max_body_size: str) -> Annotations:
+    return _priority(MAIN_PRIORITY)
+
+
 def _annotations(target: Target, _max_body_size: str) -> Annotations:
     return {
         f"{PREFIX}router.pathmatcher": "PathRegexp",
@@ -48,6 +52,7 @@ DIALECT: Final = IngressDialect(
     row=_row,
     prefix=_prefix,
     ours=_annotations,
+    limits=_limits,
     plain=_priority(MAIN_PRIORITY),
     tls={f"{PREFIX}router.tls": "true"},
     on_service={f"{PREFIX}service.nativelb": "true"},

@@ -38,8 +38,10 @@ class RouteRules:
     rules: tuple[Rule, ...]
 
 
-def compile_rules(targets: tuple[Target, ...], site: Site) -> Iterator[RouteRules]:
-    """One set of rules per class that workers answer, and one for main, which has the rest."""
+def compile_rules(
+    targets: tuple[Target, ...], site: Site, rest: Target = MAIN_TARGET
+) -> Iterator[RouteRules]:
+    """One set of rules per class that workers answer, and one for whoever has the rest."""
     seen = site.of(reduce_targets(targets, CAN))
     # Of several narrow rows of one pattern the first wins, as in the table.
     narrow = [row for target in seen for row in target.routes if row.narrow]
@@ -50,7 +52,7 @@ def compile_rules(targets: tuple[Target, ...], site: Site) -> Iterator[RouteRule
     mains = [f"PathPrefix(`{prefix}/`)" for prefix in site.prefixes]
     mains += [f"Path(`{path}`)" for path in site.exact]
     rules = [rule for t in seen if t.is_main for rule in _rules(t, first, site.host)]
-    yield RouteRules(MAIN_TARGET, (*rules, _rule(site.host, [_any(mains)], MAIN_PRIORITY)))
+    yield RouteRules(rest, (*rules, _rule(site.host, [_any(mains)], MAIN_PRIORITY)))
 
 
 def _rules(target: Target, priorities: Mapping[Route, int], host: str) -> Iterator[Rule]:

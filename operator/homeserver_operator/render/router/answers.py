@@ -1,0 +1,43 @@
+"""What HAProxy answers itself, as Matrix clients and servers understand it."""
+
+import json
+from typing import Final
+
+_HEADERS: Final = "hdr Access-Control-Allow-Origin *"
+
+RETRY_SECONDS: Final = 2
+"""When to try again what found nobody to answer it."""
+
+_TOO_SLOW = "The request did not arrive in time"
+_NOBODY = "The homeserver does not answer at the moment, try again"
+
+ERRORS: Final = {
+    400: ("M_UNKNOWN", "This is not an HTTP request that the server understands"),
+    408: ("M_UNKNOWN", _TOO_SLOW),
+    500: ("M_UNKNOWN", "Internal server error"),
+    502: ("M_UNKNOWN", _NOBODY),
+    503: ("M_UNKNOWN", _NOBODY),
+    504: ("M_UNKNOWN", "The homeserver took too long to answer"),
+}
+"""By status: what HAProxy says on its own account."""
+
+
+def on_error(status: int) -> str:
+    """The directive for one of ERRORS."""
+    code, error = ERRORS[status]
+    return f"http-error {_answer(status, code, error, RETRY_SECONDS if status > 500 else None)}"
+
+
+def answer(status: int, code: str, error: str, retry_after: int | None = None) -> str:
+    """A rule's action that answers a request; who must wait is told how many seconds."""
+    return f"http-request return {_answer(status, code, error, retry_after)}"
+
+
+def _answer(status: int, code: str, error: str, retry_after: int | None) -> str:
+    body: dict[str, str | int] = {"errcode": code, "error": error}
+    headers = _HEADERS
+    if retry_after is not None:
+        body["retry_after_ms"] = retry_after * 1000
+        headers += f" hdr Retry-After {retry_after}"
+    text = json.dumps(body)
+    return f"status {status} content-type application/json string '{text}' {headers}"

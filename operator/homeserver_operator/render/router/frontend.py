@@ -1,0 +1,121 @@
+"""The rules of the router's one way in: what is let in, which row a request falls to, by what key.
+
+A later rule never looks at the path or the query again: they go by the variables that rows set.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from homeserver_operator.api.names import MAIN, ROUTER_PORT
+from homeserver_operator.api.router import Router
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.render.router.answers import answer
+from homeserver_operator.render.router.keys import key_rules, token_rules
+from homeserver_operator.render.router.limits import limit_rules
+from homeserver_operator.render.router.log import LOG_FORMAT, log_rules
+from homeserver_operator.render.router.maps import Stage
+from homeserver_operator.routes.exposure import open_prefixes
+
+_FACTOR: Final = {"k": 2**10, "m": 2**20, "g": 2**30}
+
+
+def frontend_rules(server: HomeServer, router: Router, stages: tuple[Stage, ...]) -> Iterator[str]:
+    """All lines of the section, in the order in which HAProxy goes through them."""
+    yield f'bind "${{ROUTER_ADDRESS}}:{ROUTER_PORT}"'
+    yield f"log-format '{LOG_FORMAT}'"
+    yield from _source(router.trusted_proxies)
+    yield from log_rules()
+    yield from _closed(server)
+    for stage in stages:
+        yield _stage(stage)
+    yield "http-request set-var(txn.class) var(txn.row),field(1,:)"
+    yield "http-request set-var(txn.again) var(txn.row),field(2,:)"
+    yield "http-request set-var(txn.by) var(txn.row),field(3,:)"
+    yield from _again()
+    keys = frozenset(
+        key
+        for stage in stages
+        for target, _row in stage.rows
+        if (key := target.route_class.hash_by) and not target.single
+    )
+    if "user" in keys or router.limits.initial_sync:
+        yield from token_rules()
+    yield from key_rules(keys)
+    yield from limit_rules(router.limits)
+    yield "use_backend %[var(txn.class)]"
+
+
+def _source(trusted: int) -> Iterator[str]:
+    """Whom a request is from, as the first proxy that is trusted has seen it.
+
+    Synapse believes the first address that it is told, so it is told this one alone.
+    """
+    yield "http-request set-var(txn.source) src"
+    if trusted:
+        count = "req.hdr_cnt(x-forwarded-for)"
+        if trusted > 1:
+            # Who came past the first of them.
+            fewer = f"{{ {count} gt 0 }}"
+            yield f"http-request set-var(txn.source) req.hdr_ip(x-forwarded-for,1) if {fewer}"
+        yield (
+            f"http-request set-var(txn.source) req.hdr_ip(x-forwarded-for,-{trusted}) "
+            f"if {{ {count} ge {trusted} }}"
+        )
+    else:
+        yield "http-request set-header X-Forwarded-Proto http"
+    yield "http-request set-header X-Forwarded-For %[var(txn.source)]"
+    # Nothing of Matrix changes the protocol of a connection.
+    yield "http-request del-header upgrade"
+
+
+def _closed(server: HomeServer) -> Iterator[str]:
+    """What never reaches a process: other paths than those that are open, and bodies too large."""
+    heads = " ".join(f"{prefix}/" for prefix in open_prefixes(server))
+    yield answer(404, "M_UNRECOGNIZED", "Unrecognized request") + (
+        f" unless {{ path -m beg {heads} }} !METH_CONNECT"
+    )
+    # Synapse matches the path alone.
+    yield "http-request set-uri %[pathq] unless { url -m beg / }"
+    if largest := _bytes(server.ingress.max_body_size):
+        yield answer(413, "M_TOO_LARGE", "The request is too large") + (
+            f" if {{ req.hdr_val(content-length) gt {largest} }}"
+        )
+
+
+def _bytes(size: str) -> int:
+    number, unit = (size[:-1], size[-1].lower()) if size[-1].isalpha() else (size, "")
+    return int(number) * _FACTOR.get(unit, 1)
+
+
+def _stage(stage: Stage) -> str:
+    if not stage.narrow:
+        lookup = f"path,map_reg({stage.file},{MAIN}::)"
+        return f"http-request set-var(txn.row) {lookup} unless {{ var(txn.row) -m found }}"
+    conditions = " ".join(_conditions(stage))
+    return (
+        f"http-request set-var(txn.row) path,map_reg({stage.file}) "
+        f"if !{{ var(txn.row) -m found }} {conditions}"
+    )
+
+
+def _conditions(stage: Stage) -> Iterator[str]:
+    if stage.methods:
+        yield f"{{ method {' '.join(sorted(stage.methods))} }}"
+    if stage.without_query:
+        yield f"!{{ urlp({stage.without_query}) -m len gt 0 }}"
+    if stage.query:
+        yield f"{{ urlp({stage.query[0]}),url_dec(1) -m reg -f {stage.values} }}"
+
+
+def _again() -> Iterator[str]:
+    """Sending again what a process has had, but not answered, is for what may come twice.
+
+    What reached no process is always tried again.
+    """
+    yield "http-request set-var(txn.safe) bool(true) if METH_GET || METH_OPTIONS"
+    for method in ("PUT", "POST", "DELETE"):
+        yield (
+            f"http-request set-var(txn.safe) bool(true) if METH_{method} "
+            f"{{ var(txn.again) -m sub {method} }}"
+        )
+    yield "http-request disable-l7-retry unless { var(txn.safe) -m bool }"

@@ -1,0 +1,96 @@
+"""The rows of the table as HAProxy's map files, in stages that keep what comes first first.
+
+All narrow rows of one target that have the same condition are a stage: a map from paths to what is
+to be known of a row, looked up if the condition holds and no stage before has found anything. Wide
+rows are the last. Within a target order does not matter.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from homeserver_operator.routes import Target
+from homeserver_operator.routes.table import Route
+
+ROUTES: Final = "routes.map"
+PODS: Final = "pods.map"
+
+Condition = tuple[frozenset[str], str | None, tuple[str, str] | None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Rows under one condition, with the target that each leads to; none for all wide rows.
+
+    `file` is the map, `values` that with the pattern of a query parameter's value, if there is one.
+    """
+
+    file: str
+    rows: tuple[tuple[Target, Route], ...]
+    methods: frozenset[str] = frozenset()
+    without_query: str | None = None
+    query: tuple[str, str] | None = None
+
+    @property
+    def narrow(self) -> bool:
+        """Whether there is a condition."""
+        return self.file != ROUTES
+
+    @property
+    def values(self) -> str:
+        """The file with the pattern of the query parameter's value."""
+        return self.file.replace(".map", ".values")
+
+
+def make_stages(everyone: Iterable[Target]) -> tuple[Stage, ...]:
+    """The narrow ones in the order of their targets, then the wide one."""
+    targets = tuple(everyone)
+    stages: list[Stage] = []
+    for target in targets:
+        by_condition: dict[Condition, list[Route]] = {}
+        for row in target.routes:
+            if row.narrow:
+                key = (row.methods, row.without_query, row.query)
+                by_condition.setdefault(key, []).append(row)
+        for (methods, without_query, query), rows in by_condition.items():
+            file = f"narrow-{len(stages) + 1}.map"
+            found = tuple((target, row) for row in rows)
+            stages.append(Stage(file, found, methods, without_query, query))
+    wide = tuple((target, row) for target in targets for row in target.routes if not row.narrow)
+    return (*stages, Stage(ROUTES, wide))
+
+
+def render_maps(stages: Iterable[Stage]) -> dict[str, str]:
+    """The files by name."""
+    return dict(_files(stages))
+
+
+def _files(stages: Iterable[Stage]) -> Iterator[tuple[str, str]]:
+    for stage in stages:
+        lines = (f"^{in_a_file(row.pattern)}$ {facts(target, row)}" for target, row in stage.rows)
+        yield stage.file, "".join(f"{line}\n" for line in lines)
+        if stage.query:
+            # \z, because $ would take a line's end that follows.
+            yield stage.values, f"^(?:{in_a_file(stage.query[1])})\\z\n"
+
+
+def facts(target: Target, row: Route) -> str:
+    """What is known of a request by its row: class, what may be sent again, what it hashes by."""
+    hash_by = "" if target.single else target.route_class.hash_by or "nothing"
+    return f"{target.route_class.name}:{'+'.join(sorted(row.replay))}:{hash_by}"
+
+
+_SPECIAL: Final = re.compile(r"\\?[\x00-\x20\x7f]")
+
+
+def in_a_file(pattern: str) -> str:
+    """A pattern without white space, which ends it in a map, and without the ends of lines.
+
+    What is escaped stays so: an escaped backslash before a space is no escaped space.
+    """
+    return re.sub(
+        r"(\\[^\x00-\x20\x7f])|" + _SPECIAL.pattern,
+        lambda found: found[1] or f"\\x{ord(found[0][-1]):02x}",
+        pattern,
+    )

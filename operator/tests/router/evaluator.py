@@ -1,0 +1,65 @@
+"""What HAProxy's manual says of the rules that choose a route, read from the rendered files.
+
+Shares nothing with what writes them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from tests.core.requests import Request
+
+_RULE = re.compile(
+    r"  http-request set-var\(txn\.row\) path,map_reg\((?P<map>[^,)]+)(?:,(?P<otherwise>[^)]+))?\)"
+    r"(?P<conditions>.*)"
+)
+_METHODS = re.compile(r"\{ method ([A-Z ]+) \}")
+_WITHOUT = re.compile(r"!\{ urlp\((\w+)\) -m len gt 0 \}")
+_WITH = re.compile(r"\{ urlp\((\w+)\),url_dec\(1\) -m reg -f (\S+) \}")
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Answers for the files of one router."""
+
+    files: Mapping[str, str]
+
+    def facts(self, request: Request) -> str:
+        """What is known of a request: class, what may be sent again, what it hashes by."""
+        for line in self.files["haproxy.cfg"].splitlines():
+            rule = _RULE.fullmatch(line)
+            if rule and self._holds(rule["conditions"], request):
+                for pattern, found in self._map(rule["map"]):
+                    if re.search(pattern, request.path):
+                        return found
+                if rule["otherwise"]:
+                    return rule["otherwise"]
+        raise AssertionError("no rule has the rest")
+
+    def _map(self, name: str) -> list[tuple[str, str]]:
+        lines = self.files[name].splitlines()
+        return [(line.split()[0], line.split()[1]) for line in lines if not line.startswith("#")]
+
+    def _holds(self, conditions: str, request: Request) -> bool:
+        known = conditions.replace(" if !{ var(txn.row) -m found }", "")
+        known = known.replace(" unless { var(txn.row) -m found }", "")
+        holds = True
+        for found in _METHODS.finditer(conditions):
+            known = known.replace(found[0], "")
+            holds &= request.method in found[1].split()
+        for found in _WITHOUT.finditer(conditions):
+            known = known.replace(found[0], "")
+            holds &= not self._raw(request, found[1])
+        for found in _WITH.finditer(conditions):
+            known = known.replace(found[0], "")
+            pattern = self.files[found[2]].rstrip("\n").replace("\\z", "\\Z")
+            value = self._raw(request, found[1])
+            holds &= value is not None and bool(re.search(pattern, unquote_plus(value)))
+        assert not known.strip(), f"not understood: {known}"
+        return holds
+
+    @staticmethod
+    def _raw(request: Request, name: str) -> str | None:
+        parts = (part.partition("=") for part in request.query.split("&"))
+        return next((value for key, _, value in parts if key == name), None)
