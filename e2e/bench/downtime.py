@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,7 @@ from typing import Final
 import yaml
 
 from e2e.bench.machine import load
-from e2e.bench.noticed import CLASSES, Report, Seen, calm, notice, rows, sustained
-from e2e.bench.restarting import Restarts
+from e2e.bench.noticed import CLASSES, Report, Seen, notice, rows
 from e2e.bench.rig import installed
 from e2e.bench.table import Measurement
 from e2e.cluster.api import Cluster
@@ -28,21 +27,18 @@ from e2e.product.homeserver import RunningHomeServer
 from e2e.product.http import wait_answering
 from e2e.product.installation import Installation
 from e2e.product.kube import KubectlError, Object
+from e2e.product.load import RATES, calm_down, quiet, ramp
 from e2e.product.matrix import User
-from e2e.product.traffic import KINDS, Outcome, Traffic
+from e2e.product.mix import KINDS
+from e2e.product.restarting import Restarts
+from e2e.product.traffic import Traffic
 
 RESOURCE: Final = Path(__file__).with_name("downtime.yaml")
 PROCESSES = 8
 USERS = 4
 STARTS = 600
 
-RATES: Final = (4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0)
-"""Requests a second that are tried in turn, until one is too much."""
-
-STEP = 8.0
 QUIET = 30.0
-CALM = 3.0
-CALMS = 20
 ENOUGH = 1080.0
 """Seconds of rounds after which what the switch is held against is left out."""
 
@@ -112,11 +108,11 @@ async def _observe(server: RunningHomeServer, rounds: int, report: Report) -> No
             await user.join(room)
         traffic = await stack.enter_async_context(Traffic(users, room, KINDS).flow(RATES[0]))
         # Controllers may not know all of the routes yet.
-        await _calm(traffic, {})
-        with step("what the machine sustains"):
-            await _ramp(traffic, report)
-        await _calm(traffic, {})
-        report.quiet, report.load = await _quiet(traffic), load()
+        await calm_down(traffic, {})
+        report.sustained = await ramp(traffic)
+        report.rate = traffic.per_second
+        await calm_down(traffic, {})
+        report.quiet, report.load = await quiet(traffic, QUIET, CLASSES), load()
         await _all_rounds(Restarts(server), rounds, traffic, report)
 
 
@@ -137,48 +133,11 @@ async def _all_rounds(restarts: Restarts, rounds: int, traffic: Traffic, report:
     await _one(Way(ALONE, restarts.alone, without_operator=True), restarts, traffic, report)
 
 
-async def _ramp(traffic: Traffic, report: Report) -> None:
-    """Find what the machine sustains; leaves the traffic at half of it."""
-    for rate in RATES:
-        traffic.per_second = rate
-        # The first requests of this rate wait behind the last ones of the rate before.
-        await asyncio.sleep(CALM)
-        since = time.monotonic()
-        await asyncio.sleep(STEP)
-        until = time.monotonic()
-        # Enough for those that count as answered soon.
-        await asyncio.sleep(1)
-        begun = [o for o in traffic.between(since, until) if since <= o.began < until]
-        if not sustained(begun, rate, until - since):
-            break
-        report.sustained = rate
-        say(f"  {rate:.0f} requests/s sustained")
-    traffic.per_second = RATES[0]
-    if not report.sustained:
-        raise RigError(f"not even {RATES[0]:.0f} requests a second are answered within a second")
-    await traffic.answered(time.monotonic())
-    report.rate = traffic.per_second = report.sustained / 2
-
-
-async def _quiet(traffic: Traffic) -> list[Outcome]:
-    with step(f"the quiet phase, {traffic.per_second:.0f} requests/s"):
-        since = time.monotonic()
-        await asyncio.sleep(QUIET)
-        until = time.monotonic()
-        await traffic.answered(until)
-    quiet = traffic.between(since, until)
-    if missing := set(CLASSES) - {outcome.kind for outcome in quiet}:
-        raise RigError(f"the quiet phase has no request of {', '.join(sorted(missing))}")
-    if failed := [outcome for outcome in quiet if outcome.failed]:
-        raise RigError(f"{len(failed)} requests failed in the quiet phase: {failed[0]}")
-    return quiet
-
-
 async def _one(way: Way, restarts: Restarts, traffic: Traffic, report: Report) -> None:
     """Restart once and note what was noticed; all is calm when it returns."""
     usual = report.usual
     async with _operator_away(restarts) if way.without_operator else nullcontext():
-        await _calm(traffic, usual)
+        await calm_down(traffic, usual)
         since = time.monotonic()
         await asyncio.to_thread(way.restart)
         seconds, during = time.monotonic() - since, load()
@@ -186,7 +145,7 @@ async def _one(way: Way, restarts: Restarts, traffic: Traffic, report: Report) -
         until = time.monotonic()
     await asyncio.to_thread(restarts.wait_alone)
     await traffic.answered(until)
-    await _calm(traffic, usual)
+    await calm_down(traffic, usual)
     outcomes = traffic.between(since, time.monotonic())
     seen = Seen(seconds, notice(outcomes, since, until, usual), during)
     report.seen.setdefault(way.title, []).append(seen)
@@ -203,16 +162,6 @@ async def _operator_away(restarts: Restarts) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.to_thread(restarts.start_operator)
-
-
-async def _calm(traffic: Traffic, usual: Mapping[str, float]) -> None:
-    """Wait until requests are answered as usual; says so if they never are."""
-    for _ in range(CALMS):
-        since = time.monotonic()
-        await asyncio.sleep(CALM)
-        if calm(traffic.between(since, time.monotonic()), usual):
-            return
-    say(f"    not as calm as before after {CALMS * CALM:.0f} s")
 
 
 def _person(server: RunningHomeServer) -> User:

@@ -7,15 +7,15 @@ is refused quickly would pass for a short one.
 
 from __future__ import annotations
 
-import statistics
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from e2e.bench.table import Measurement
+from e2e.product.load import usual
 from e2e.product.traffic import Outcome
 
 ONE, GROUP, POLLS = "one process, Service's address", "group, pods' addresses", "group, long polls"
@@ -27,9 +27,6 @@ CLASSES: Final[Mapping[str, str]] = {
     "sync": POLLS,
 }
 """How the Ingress reaches who answers each kind of request."""
-
-SLOW: Final = 1.0
-KEPT_UP: Final = 0.95
 
 
 @dataclass(frozen=True)
@@ -83,11 +80,7 @@ class Report:
     @property
     def usual(self) -> Mapping[str, float]:
         """The quiet phase's median seconds by kind."""
-        kinds = {outcome.kind for outcome in self.quiet}
-        return {
-            kind: statistics.median(o.seconds for o in self.quiet if o.kind == kind)
-            for kind in kinds
-        }
+        return usual(self.quiet)
 
 
 def notice(
@@ -122,29 +115,6 @@ def failure(outcome: Outcome) -> str:
         return f"no answer from the ingress controller ({outcome.problem.partition(':')[0]})"
     by = "Synapse" if "errcode" in outcome.problem else "the ingress controller"
     return f"{outcome.status} by {by}"
-
-
-def sustained(outcomes: Iterable[Outcome], rate: float, seconds: float) -> bool:
-    """Whether so many requests a second were answered, nearly all soon and none with a failure."""
-    paced = [outcome for outcome in outcomes if CLASSES[outcome.kind] != POLLS]
-    if any(outcome.failed for outcome in paced):
-        return False
-    soon = sum(outcome.seconds <= SLOW for outcome in paced)
-    return soon >= KEPT_UP * rate * seconds
-
-
-def calm(outcomes: Iterable[Outcome], usual: Mapping[str, float]) -> bool:
-    """Whether nothing failed, and requests took about as long as usual, where that is known."""
-    seconds: dict[str, list[float]] = {}
-    for outcome in outcomes:
-        if outcome.failed:
-            return False
-        if CLASSES[outcome.kind] != POLLS:
-            seconds.setdefault(outcome.kind, []).append(outcome.seconds)
-    return bool(seconds) and all(
-        statistics.median(spent) <= max(2 * usual.get(kind, 0.0), SLOW / 2)
-        for kind, spent in seconds.items()
-    )
 
 
 def rows(report: Report, aims: Mapping[str, float], beside: tuple[str, str]) -> list[Measurement]:

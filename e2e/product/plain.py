@@ -83,14 +83,15 @@ class Plain:
     async def call(
         self, method: str, path: str, body: object = None, *, agent: str = "e2e"
     ) -> Answer:
-        """A plain request; path and query are percent-encoded already."""
+        """A plain request; path and query are percent-encoded already. A body of bytes is a PNG."""
+        picture = isinstance(body, bytes)
         headers = {
             "Host": self.host,
             "Authorization": f"Bearer {self.token}",
             "User-Agent": agent,
-            "Content-Type": "application/json",
+            "Content-Type": "image/png" if picture else "application/json",
         }
-        data = None if body is None else json.dumps(body)
+        data = body if picture or body is None else json.dumps(body)
         url = f"http://{self._ingress}{path}"
         async with self._session.request(
             method, url, data=data, headers=headers, allow_redirects=False

@@ -12,18 +12,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any
 
 import aiohttp
 
 from e2e.product.matrix import User
+from e2e.product.mix import NEEDS, Mix, Request, next_of
 from e2e.product.plain import Answer
-
-SYNC_MILLISECONDS = 10_000
-TYPING_MILLISECONDS = 1000
-KINDS: Final = ("send", "read", "typing", "rules")
-"""What can be asked at a rate, besides each client's sync."""
 
 
 @dataclass(frozen=True)
@@ -47,27 +42,39 @@ class Outcome:
 
 @dataclass
 class Traffic:
-    """What `users`, all in `room`, do from `flow` on: the `kinds` in turn, and everybody syncs.
+    """What `users`, all in `room`, do from `flow` on: the `kinds` in turn, and the long `polls`.
 
-    `per_second` may be changed on the way; so many requests begin, syncs aside. `acknowledged` are
-    the numbered texts that the server said it has.
+    `per_second` may be changed on the way; so many requests begin, long polls aside. Each user has
+    one of each of the `polls` under way. `acknowledged` are the numbered texts that the server said
+    it has.
     """
 
     users: Sequence[User]
     room: str
     kinds: Sequence[str] = ("send", "read")
+    polls: Sequence[str] = ("sync",)
     per_second: float = 1.0
     outcomes: list[Outcome] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
-    _number: int = 0
     _under_way: dict[asyncio.Future[None], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._mix = Mix(self.room)
 
     @contextlib.asynccontextmanager
     async def flow(self, per_second: float) -> AsyncIterator[Traffic]:
         """Requests flow while the block runs; what is under way when it ends is waited for."""
         self.per_second = per_second
+        for kind in sorted({NEEDS[kind] for kind in self.kinds if kind in NEEDS}):
+            first = await self._ask(kind, self.users[0], time.monotonic())
+            if first.failed:
+                raise AssertionError(f"the first {kind}: {first.status} {first.problem}")
         ends = asyncio.Event()
-        people = [asyncio.create_task(self._follow(user, ends)) for user in self.users]
+        people = [
+            asyncio.create_task(self._follow(user, poll, ends))
+            for user in self.users
+            for poll in self.polls
+        ]
         source = asyncio.create_task(self._ask_all(ends))
         try:
             yield self
@@ -92,7 +99,7 @@ class Traffic:
         due, turn = time.monotonic(), 0
         tasks: set[asyncio.Task[Outcome]] = set()
         while not ends.is_set():
-            task = asyncio.create_task(self._ask(turn, due))
+            task = asyncio.create_task(self._ask(*self._turn(turn), due))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             turn += 1
@@ -101,49 +108,44 @@ class Traffic:
                 await asyncio.wait_for(ends.wait(), max(due - time.monotonic(), 0))
         await asyncio.gather(*tasks)
 
-    async def _ask(self, turn: int, due: float) -> Outcome:
-        # Everybody does everything, although the number of kinds may be that of the users.
+    def _turn(self, turn: int) -> tuple[str, User]:
+        """Everybody does everything, although the number of kinds may be that of the users."""
         round_, position = divmod(turn, len(self.kinds))
-        kind, user = self.kinds[position], self.users[(round_ + position) % len(self.users)]
-        method, path, body = self.request(kind, user)
-        outcome = await self._timed(kind, lambda: user.call(method, path, body), due)
+        return self.kinds[position], self.users[(round_ + position) % len(self.users)]
+
+    async def _ask(self, kind: str, user: User, due: float) -> Outcome:
+        request = self._mix.request(kind, user)
+
+        async def ask() -> Answer:
+            answer = await user.call(*request)
+            if 200 <= answer.status < 300:
+                self._mix.learn(kind, answer.content)
+            return answer
+
+        outcome = await self._timed(kind, ask, due)
         if kind == "send" and not outcome.failed:
-            self.acknowledged.append(body["body"])
+            self.acknowledged.append(request.body["body"])
         return outcome
 
-    def request(self, kind: str, user: User) -> tuple[str, str, Any]:
-        """Method, path and body of the next request of a kind."""
-        room = f"/_matrix/client/v3/rooms/{quote(self.room, safe='')}"
-        if kind == "send":
-            self._number += 1
-            path = f"{room}/send/m.room.message/t{self._number}-{id(self):x}"
-            return "PUT", path, {"msgtype": "m.text", "body": f"message {self._number}"}
-        if kind == "typing":
-            body = {"typing": True, "timeout": TYPING_MILLISECONDS}
-            return "PUT", f"{room}/typing/{quote(user.id, safe='')}", body
-        if kind == "rules":
-            return "GET", "/_matrix/client/v3/pushrules/", None
-        return "GET", f"{room}/joined_members", None
-
-    async def _follow(self, user: User, ends: asyncio.Event) -> None:
-        """A client that always has a sync under way."""
+    async def _follow(self, user: User, kind: str, ends: asyncio.Event) -> None:
+        """A client that always has a long poll under way."""
         since = ""
         while not ends.is_set():
-            path = f"/_matrix/client/v3/sync?timeout={SYNC_MILLISECONDS if since else 0}"
-            if since:
-                path += f"&since={quote(since, safe='')}"
+            request = self._mix.poll(kind, since)
             answers: list[Any] = []
 
-            async def ask(path: str = path, answers: list[Any] = answers) -> Answer:
-                answers.append(await user.call("GET", path))
+            async def ask(request: Request = request, answers: list[Any] = answers) -> Answer:
+                answers.append(await user.call(*request))
                 found: Answer = answers[0]
                 return found
 
-            outcome = await self._timed("sync", ask, time.monotonic())
-            if outcome.failed:
-                await asyncio.sleep(0.1)
-            else:
-                since = answers[0].content["next_batch"]
+            outcome = await self._timed(kind, ask, time.monotonic())
+            if not outcome.failed:
+                since = next_of(kind, answers[0].content)
+                continue
+            if answers and answers[0].error == "M_UNKNOWN_POS":
+                since = ""
+            await asyncio.sleep(0.1)
 
     async def _timed(
         self, kind: str, ask: Callable[[], Awaitable[Answer]], began: float

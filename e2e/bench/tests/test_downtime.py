@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from e2e.bench.downtime import PROCESSES, RATES, resource
+from e2e.bench.downtime import PROCESSES, resource
 from e2e.bench.noticed import CLASSES, ONE
-from e2e.bench.restarting import rename
 from e2e.product.matrix import User
+from e2e.product.mix import KINDS, Mix
+from e2e.product.restarting import rename
 from e2e.product.routes import class_of
-from e2e.product.traffic import KINDS, Traffic
 
 SYNC = "/_matrix/client/v3/sync"
 
@@ -27,7 +27,7 @@ def _path(kind: str) -> str:
         return SYNC
     user = User(ingress="127.0.0.1", host="x", name="alice", password="")
     user.client.restore_login("@alice:x", "DEVICE", "token")
-    return Traffic([user], "!room:x").request(kind, user)[1]
+    return Mix("!room:x").request(kind, user).path
 
 
 def test_it_has_as_many_processes_as_it_says() -> None:
@@ -65,7 +65,3 @@ def test_a_switch_renames_the_event_persisters_alone_and_the_next_one_puts_it_ba
     assert changed["writes"] == ["events"]
     rename(after)
     assert after == before
-
-
-def test_rates_are_tried_from_the_lowest_on() -> None:
-    assert list(RATES) == sorted(set(RATES))

@@ -14,14 +14,13 @@ from e2e.bench.noticed import (
     Noticed,
     Report,
     Seen,
-    calm,
     failure,
     notice,
     rows,
-    sustained,
 )
 from e2e.bench.table import Measurement
-from e2e.product.traffic import KINDS, Outcome
+from e2e.product.mix import KINDS
+from e2e.product.traffic import Outcome
 
 SINCE, UNTIL = 100.0, 110.0
 USUAL = {"send": 0.2, "read": 0.1, "typing": 0.1, "rules": 0.1, "sync": 3.0}
@@ -111,39 +110,6 @@ def test_route_classes_are_told_apart() -> None:
 def test_long_polls_can_fail_but_have_no_latency() -> None:
     found = _noticed(_good(101, 9.0, "sync"), _bad(105, kind="sync"), of=POLLS)
     assert (found.requests, found.failures.total(), found.longest) == (2, 1, None)
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "holds"),
-    [
-        pytest.param([_good(n) for n in range(40)], True, id="all soon"),
-        pytest.param([_good(n) for n in range(38)], True, id="nearly all"),
-        pytest.param([_good(n) for n in range(37)], False, id="some have no answer yet"),
-        pytest.param([_good(n, n % 9 / 4) for n in range(40)], False, id="many late"),
-        pytest.param([*(_good(n) for n in range(40)), _bad(1)], False, id="one failed"),
-        pytest.param([_good(n, kind="sync") for n in range(40)], False, id="syncs do not count"),
-    ],
-)
-def test_a_rate_is_sustained_or_not(outcomes: list[Outcome], *, holds: bool) -> None:
-    assert sustained(outcomes, rate=4.0, seconds=10.0) is holds
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "usual", "holds"),
-    [
-        pytest.param([_good(1, 0.4)], {}, True, id="quick, and nothing known"),
-        pytest.param([_good(1, 0.6)], {}, False, id="slow, and nothing known"),
-        pytest.param([_good(1, 0.6)], {"read": 0.4}, True, id="as slow as usual"),
-        pytest.param([_good(1), _good(1, 2, "send")], USUAL, False, id="one kind is slow"),
-        pytest.param([_good(1), _bad(2)], USUAL, False, id="a failure"),
-        pytest.param([_good(1), _good(1, 9, "sync")], USUAL, True, id="a long poll is long"),
-        pytest.param([], USUAL, False, id="nobody had an answer"),
-    ],
-)
-def test_it_is_calm_or_not(
-    outcomes: list[Outcome], usual: dict[str, float], *, holds: bool
-) -> None:
-    assert calm(outcomes, usual) is holds
 
 
 def _seen(longest: float, failed: int = 0) -> Seen:

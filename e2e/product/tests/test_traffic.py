@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from e2e.product.matrix import User
-from e2e.product.traffic import KINDS, Outcome, Traffic
+from e2e.product.mix import EVERY_KIND, KINDS, POLLS, SLIDING
+from e2e.product.traffic import Outcome, Traffic
 
 PER_SECOND = 200.0
 TIMEOUT = 30.0
@@ -25,9 +26,14 @@ class Server:
     held: int = 0
     released: asyncio.Event = field(default_factory=asyncio.Event)
     seen: set[tuple[str, str]] = field(default_factory=set)
+    paths: list[str] = field(default_factory=list)
+    positions: set[str] = field(default_factory=lambda: {"", "1"})
 
     async def answer(self, request: web.Request) -> web.Response:
         self.seen.add((request.path.rpartition("/")[2], request.headers["Authorization"]))
+        self.paths.append(f"{request.method} {request.path}")
+        if request.query.get("pos", "") not in self.positions:
+            return web.json_response({"errcode": "M_UNKNOWN_POS"}, status=400)
         if self.mode == "held":
             self.held += 1
             await self.released.wait()
@@ -38,11 +44,14 @@ class Server:
         if "sync" in request.path:
             # A long poll, as far as a test can wait.
             await asyncio.sleep(0.05)
-        return web.json_response({"next_batch": "s1"})
+        told = {"next_batch": "s1", "pos": "1", "event_id": "$e", "content_uri": "mxc://x/m"}
+        return web.json_response(told)
 
 
 @asynccontextmanager
-async def _serving() -> AsyncIterator[tuple[Server, Traffic]]:
+async def _serving(
+    kinds: Sequence[str] = KINDS, polls: Sequence[str] = ("sync",)
+) -> AsyncIterator[tuple[Server, Traffic]]:
     server = Server()
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", server.answer)
@@ -58,7 +67,7 @@ async def _serving() -> AsyncIterator[tuple[Server, Traffic]]:
         users.append(user)
     try:
         async with users[0], users[1]:
-            yield server, Traffic(users, "!room:x", KINDS)
+            yield server, Traffic(users, "!room:x", kinds, polls)
     finally:
         server.released.set()
         await runner.cleanup()
@@ -135,3 +144,33 @@ async def _broken() -> None:
 
 def test_errors_and_broken_connections_are_recorded_and_it_goes_on() -> None:
     asyncio.run(_broken())
+
+
+async def _mixed() -> None:
+    async with _serving(EVERY_KIND, POLLS) as (server, traffic), traffic.flow(PER_SECOND):
+        await _until(lambda: {o.kind for o in traffic.outcomes} == {*EVERY_KIND, *POLLS})
+    assert not _failures(traffic)
+    # What was said and uploaded first is what is read and downloaded.
+    assert "POST /_matrix/client/v3/rooms/!room:x/receipt/m.read/$e" in server.paths
+    assert "GET /_matrix/client/v1/media/download/x/m" in server.paths
+
+
+def test_a_mix_asks_what_it_has_learned_of() -> None:
+    asyncio.run(_mixed())
+
+
+async def _forgotten() -> None:
+    async with _serving(("read",), ("sliding",)) as (server, traffic), traffic.flow(PER_SECOND):
+        await _until(lambda: server.paths.count(f"POST {SLIDING}") > 4)
+        server.positions = {""}
+        await _until(lambda: bool(_failures(traffic)))
+        server.positions = {"", "1"}
+        count = len(traffic.outcomes)
+        await _until(
+            lambda: any(o.kind == "sliding" and not o.failed for o in traffic.outcomes[count:])
+        )
+    assert {o.status for o in _failures(traffic)} == {400}
+
+
+def test_a_long_poll_whose_place_was_forgotten_counts_as_failed_and_begins_anew() -> None:
+    asyncio.run(_forgotten())

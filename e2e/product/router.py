@@ -1,0 +1,162 @@
+"""A homeserver's router in the cluster: its pods, what it runs by, and whom it has sent where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from e2e.product.homeserver import CONVERGES, PROCESS_LABEL, RunningHomeServer
+from e2e.product.kube import KubectlError, Object, eventually
+
+PORT: Final = 8080
+AGENT_PORT: Final = 8406
+CONFIG_ANNOTATION: Final = "homeserver-operator.io/router-config"
+NOTHING: Final = ("", "-")
+
+
+@dataclass(frozen=True)
+class Access:
+    """One line of the access log. Words that the router had no answer for are empty.
+
+    `pod` is who answered, `groups` the worker groups of the route class, `hash` what the class is
+    spread by and `key` which kind of key the request had for it.
+    """
+
+    source: str
+    method: str
+    path: str
+    route_class: str
+    groups: str
+    pod: str
+    hash: str
+    key: str
+    status: int
+    ended: str
+    line: str
+
+    @property
+    def routed(self) -> bool:
+        """Whether it got as far as to a route class; else the router itself has answered."""
+        return self.route_class not in NOTHING
+
+
+def parse(lines: Iterable[str]) -> Iterator[Access]:
+    """The requests that the lines of a container's log tell of."""
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and "class" in entry and "status" in entry:
+            yield Access(
+                source=entry["source"],
+                method=entry["method"],
+                path=entry["path"],
+                route_class=entry["class"],
+                groups=entry["groups"],
+                pod=entry["pod"],
+                hash=entry["hash"],
+                key=entry["key"],
+                status=int(entry["status"]),
+                ended=entry["ended"],
+                line=line,
+            )
+
+
+@dataclass(frozen=True)
+class RunningRouter:
+    """The router of a homeserver."""
+
+    server: RunningHomeServer
+
+    @property
+    def name(self) -> str:
+        """The name of its Deployment and of its Service."""
+        return f"{self.server.name}-router"
+
+    @property
+    def selector(self) -> str:
+        """What its pods carry."""
+        return f"homeserver-operator.io/homeserver={self.server.name},{PROCESS_LABEL}=router"
+
+    def pods(self) -> list[Object]:
+        """Its pods, without those on their way out."""
+        pods = self.server.kube.list("pods", self.selector)
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def names(self) -> list[str]:
+        """Its pods' names, in order."""
+        return sorted(str(pod["metadata"]["name"]) for pod in self.pods())
+
+    def addresses(self) -> dict[str, str]:
+        """Each pod's address."""
+        return {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in self.pods()}
+
+    def config(self) -> str:
+        """The name of the configuration that it is to run by."""
+        service = self.server.kube.get("service", self.name)
+        return str(service["metadata"]["annotations"][CONFIG_ANNOTATION])
+
+    def state(self, pod: str) -> Object:
+        """What a pod's agent says of itself; {} if it does not answer."""
+        kube = self.server.kube
+        path = f"/api/v1/namespaces/{kube.namespace}/pods/{pod}:{AGENT_PORT}/proxy/state"
+        try:
+            found: Object = json.loads(kube.run("get", "--raw", path))
+        except (KubectlError, ValueError):
+            return {}
+        return found
+
+    def wait_settled(self, *, seconds: float = CONVERGES) -> None:
+        """Wait until as many pods as wanted are ready, and run by the newest configuration."""
+        wanted = self.server.resource["spec"]["router"].get("replicas", 2)
+        self.server.kube.run(
+            "rollout", "status", f"deployment/{self.name}", f"--timeout={seconds:.0f}s"
+        )
+        eventually(
+            lambda: {pod: self._settled(pod) for pod in self.names()},
+            lambda seen: len(seen) == wanted and all(seen.values()),
+            what=f"{wanted} routers that run by {self.config()}",
+            seconds=seconds,
+        )
+
+    def _settled(self, pod: str) -> bool:
+        state = self.state(pod)
+        return bool(state.get("ready")) and state["configuration"]["running"] == self.config()
+
+    def replace(self, pod: str) -> None:
+        """Delete a pod, and wait until another one is ready and this one has gone."""
+        self.server.kube.delete("pod", pod, wait=False)
+        self.wait_settled()
+        self.wait_gone(pod)
+
+    def wait_gone(self, pod: str) -> None:
+        """Wait until a pod has finished what it had, and is no more."""
+        self.server.kube.run("wait", "--for=delete", f"pod/{pod}", "--timeout=200s")
+
+    def logs(self, container: str, since: str = "") -> dict[str, list[str]]:
+        """The lines of each pod's container, since a time in RFC 3339."""
+        bound = [f"--since-time={since}"] if since else []
+        return {
+            pod: self.server.kube.run(
+                "logs", pod, "-c", container, *bound, check=False
+            ).splitlines()
+            for pod in self.names()
+        }
+
+    def access(self, since: str = "") -> dict[str, list[Access]]:
+        """What each pod's access log tells, since a time in RFC 3339."""
+        return {pod: [*parse(lines)] for pod, lines in self.logs("haproxy", since).items()}
+
+    def restarts(self) -> dict[str, int]:
+        """How often each pod's containers, sidecars too, have been started again."""
+        return {
+            pod["metadata"]["name"]: sum(
+                status["restartCount"]
+                for kind in ("containerStatuses", "initContainerStatuses")
+                for status in pod["status"].get(kind, ())
+            )
+            for pod in self.pods()
+        }
