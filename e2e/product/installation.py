@@ -23,7 +23,7 @@ OPERATOR_NAMESPACE = "homeserver-operator"
 OPERATOR_SELECTOR = "app.kubernetes.io/name=homeserver-operator"
 
 
-IMAGES = ("operator", "runtime", "postgres", "redis")
+IMAGES = ("operator", "runtime", "router", "postgres", "redis")
 
 
 def ready_cluster() -> Cluster:
@@ -64,6 +64,7 @@ class Installation:
             "images": {
                 "operator": {"image": images["operator"]},
                 "runtime": {"image": images["runtime"]},
+                "router": {"image": images["router"]},
                 "postgres": {"image": images["postgres"]},
                 "redis": {"image": images["redis"]},
             },
