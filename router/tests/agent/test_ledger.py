@@ -204,3 +204,8 @@ def test_two_routers_agree_in_the_end_whatever_each_saw_and_when(
         known[who] = (shared, version)
         act(who, present, members)
     assert known[True] == known[False] == (shared, version)
+
+
+def test_a_slot_that_is_taken_is_not_given_out_though_the_ledger_calls_it_free() -> None:
+    muddled = Ledger({"a": 1}, ((1, "x"),))
+    assert assign(muddled, present="ab", members="ab", slots=4) == Ledger({"a": 1, "b": 2})
