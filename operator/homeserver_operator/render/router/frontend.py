@@ -22,6 +22,8 @@ _FACTOR: Final = {"k": 2**10, "m": 2**20, "g": 2**30}
 def frontend_rules(server: HomeServer, router: Router, stages: tuple[Stage, ...]) -> Iterator[str]:
     """All lines of the section, in the order in which HAProxy goes through them."""
     yield f'bind "${{ROUTER_ADDRESS}}:{ROUTER_PORT}"'
+    # After a reload the old process answers on connections that it has, before it closes them.
+    yield "option idle-close-on-response"
     yield f"log-format '{LOG_FORMAT}'"
     yield from _source(router.trusted_proxies)
     yield from log_rules()

@@ -113,11 +113,11 @@ def _backend(backend: Backend) -> Iterator[str]:
     yield f"http-request set-var(txn.groups) str({groups})"
     yield f"http-response set-var(txn.pod) bc_dst,map_ip({PODS})"
     yield f"timeout server {target.route_class.read_timeout}s"
-    if not backend.single:
-        key = "var(txn.key)" if target.route_class.hash_by else "rand(1000000000)"
-        yield f"balance hash {key}"
-        yield "hash-type consistent sdbm avalanche"
-        yield f"option redispatch {REDISPATCH}"
+    hashed = target.route_class.hash_by and not backend.single
+    yield f"balance hash {'var(txn.key)' if hashed else 'rand(1000000000)'}"
+    yield "hash-type consistent sdbm avalanche"
+    # Of one process, too: else a held request goes on asking where its process has been.
+    yield f"option redispatch {REDISPATCH}"
     if backend.named:
         # Its address is its Service's, which stays; where there is none yet, that is no mistake.
         yield f"server s1 {backend.service}:{backend.port} id 1 init-addr libc,none"
