@@ -28,6 +28,7 @@ _MADE_UP = frozenset(
         names.APPLIED_ANNOTATION,
         f"f:{names.APPLIED_ANNOTATION}",
         names.REVISION_LABEL,
+        names.TEMPLATE_HASH_LABEL,
         names.EPOCH_LABEL,
         names.FENCES_ANNOTATION,
         "epochs",
@@ -38,6 +39,8 @@ _MADE_UP = frozenset(
 )
 _EPOCH_NAME = re.compile(r"-e[0-9]+\b")
 _EPOCHS = re.compile(r"fences:\n(?:  \w+: [0-9]+\n)+")
+_CONTENTS = re.compile(r"fence_contents:\n(?:  \w+: \S+\n)+")
+"""One of them is of the replication secret, which is another one in each story."""
 _CONTENT_NAME = re.compile(r"-[0-9a-f]{10}$")
 
 
@@ -100,8 +103,12 @@ def _masked(item: Object) -> dict[str, Any]:
             masked.pop("status", None)
         case "ConfigMap":
             files = item.get("data", {}).items()
-            masked["data"] = {name: _EPOCHS.sub("fences: N\n", text) for name, text in files}
+            masked["data"] = {name: _without_fences(text) for name, text in files}
     return masked
+
+
+def _without_fences(text: str) -> str:
+    return _CONTENTS.sub("fence_contents: N\n", _EPOCHS.sub("fences: N\n", text))
 
 
 def _without_made_up(node: Any) -> Any:
