@@ -24,9 +24,6 @@ from tests.agent.rig import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-FOLLOWED = 2.0
-"""Seconds within which a change of endpoints has to reach HAProxy."""
-
 pytestmark = pytest.mark.haproxy
 
 
@@ -88,7 +85,7 @@ async def test_a_new_worker_is_followed_and_moves_a_share_only(
     async def reached() -> bool:
         return "sync-3" in (await shares(router.url)).values()
 
-    assert await becomes(reached) < FOLLOWED
+    await becomes(reached)
     after = await shares(router.url)
     moved = {user for user, worker in after.items() if worker != before[user]}
     assert {after[user] for user in moved} == {"sync-3"}
@@ -109,7 +106,7 @@ async def test_a_replaced_pod_keeps_its_share_though_both_are_there_for_a_while(
     async def reached() -> bool:
         return "sync-9" in (await shares(router.url)).values()
 
-    assert await becomes(reached) < FOLLOWED
+    await becomes(reached)
     given = {user: worker.replace("sync-9", "sync-0") for user, worker in before.items()}
     after = await shares(router.url)
     assert {user: worker.replace("sync-9", "sync-0") for user, worker in after.items()} == given
@@ -318,7 +315,7 @@ async def test_main_answers_once_nobody_else_has_for_long_and_no_longer_than_tha
     async def back() -> bool:
         return set((await shares(router.url)).values()) == {"sync-5"}
 
-    assert await becomes(back) < FOLLOWED
+    await becomes(back)
 
 
 async def test_a_router_that_ends_under_load_fails_no_request(
