@@ -39,6 +39,7 @@ def test_restarting_the_operator_writes_nothing_and_restarts_no_pod(
     running: RunningHomeServer,
 ) -> None:
     running.wait_ready()
+    _at_rest(running)
     before = running.pods()
     operator = running.installation.operator
     old = {pod["metadata"]["uid"] for pod in operator.list("pods", OPERATOR_SELECTOR)}
@@ -56,6 +57,19 @@ def test_restarting_the_operator_writes_nothing_and_restarts_no_pod(
 
     assert audit.writes() == []
     assert running.pods() == before
+
+
+def _at_rest(running: RunningHomeServer) -> None:
+    """The last pods of the tests before have ended, and the status says so."""
+
+    def told() -> bool:
+        pods = running.kube.list("pods", f"homeserver-operator.io/homeserver={running.name}")
+        if any("deletionTimestamp" in pod["metadata"] for pod in pods):
+            return False
+        live = {str(pod["metadata"]["name"]) for pod in pods}
+        return {each["pod"] for each in running.live()["status"]["processes"]} <= live
+
+    eventually(told, bool, what="rest", seconds=120)
 
 
 def _reconciled_by_the_new_operator(running: RunningHomeServer) -> None:

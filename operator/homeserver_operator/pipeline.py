@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from homeserver_operator.api.actions import Event, Generate, Plan
+from homeserver_operator.api.observed import is_ready
 from homeserver_operator.api.restarts import Wave
 from homeserver_operator.api.spec import HomeServer, parse
 from homeserver_operator.api.world import Defaults, Object, ObjectKey, World
 from homeserver_operator.build import Manifests, build
 from homeserver_operator.build.images import Images, settle_images, with_newest
 from homeserver_operator.build.meta import object_meta
-from homeserver_operator.fences import make_claims, settle
+from homeserver_operator.fences import make_claims, marks_of, settle
 from homeserver_operator.plan import Outlook, make_plan
 from homeserver_operator.plan.held import hold
 from homeserver_operator.plan.release import Release, Standing, find_release
@@ -84,7 +85,7 @@ def decide(body: Object, world: World, defaults: Defaults, now: str) -> Decision
         outlook=outlook,
         strangers=outlook.strangers,
     )
-    return Decision(plan, _recheck(server, outlook, moment), findings)
+    return Decision(plan, _recheck(server, outlook, world, moment), findings)
 
 
 def _released(
@@ -129,7 +130,7 @@ _PATIENCE = 0.2
 """The longer they have been there, the less often they are asked: after so much of their age."""
 
 
-def _recheck(server: HomeServer, outlook: Outlook, now: datetime) -> float | None:
+def _recheck(server: HomeServer, outlook: Outlook, world: World, now: datetime) -> float | None:
     if outlook.strangers:
         return _NAMESAKE_RECHECK
     retry_at = outlook.restarts.consent.retry_at
@@ -141,11 +142,23 @@ def _recheck(server: HomeServer, outlook: Outlook, now: datetime) -> float | Non
         if rollout.applied and not rollout.settled
         for pod in rollout.pods
     ]
-    if server.paused or not made:
+    if server.paused:
         return None
     least, most = _RESTART_RECHECK
+    if any(_without_its_fences(pod, world) for pod in world.of_kind("Pod").values()):
+        # It takes them again or ends, and only the latter shows in an object.
+        return least
+    if not made:
+        return None
     ages = [(now - datetime.fromisoformat(time)).total_seconds() for time in made if time]
     return min(max(min(ages, default=0) * _PATIENCE, least), most)
+
+
+def _without_its_fences(pod: Object, world: World) -> bool:
+    """Whether a process that serves said that it has just lost them."""
+    state = world.states.get(pod["metadata"]["name"])
+    epochs = {fence: mark.epoch for fence, mark in marks_of(pod).items()}
+    return is_ready(pod) and state is not None and state.get("fences") != epochs
 
 
 def report(

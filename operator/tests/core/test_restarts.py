@@ -9,6 +9,7 @@ from tests.core.worlds import ALL, CLIENT, MEDIA, PERSISTER, SENDER, SYNC, USUAL
 
 from homeserver_operator.api.names import REVISION_LABEL
 from homeserver_operator.api.world import ObjectKey
+from homeserver_operator.pipeline import decide
 
 EDITS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "more sync workers: nobody": (
@@ -157,3 +158,13 @@ def test_nobody_is_asked_while_a_restart_is_held() -> None:
     decision = scenario.decide()
     assert decision.plan.empty
     assert decision.requeue_after is None
+
+
+def test_who_has_just_lost_its_fences_is_asked_again_soon() -> None:
+    """PostgreSQL was restarted: they are taken again, which shows in no object."""
+    scenario = running(body=usual())
+    world = scenario.cluster.world
+    assert scenario.decide().requeue_after is None
+    states = {name: {**state, "fences": {}} for name, state in world.states.items()}
+    lost = decide(scenario.body, replace(world, states=states), scenario.defaults, scenario.now)
+    assert lost.requeue_after == 2.0
