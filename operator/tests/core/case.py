@@ -86,6 +86,12 @@ def fences_of(case: Case) -> Fences:
 
 @cache
 def load(name: str) -> Case:
+    """A case, shared by all tests; nobody may change it in place."""
+    return read(name)
+
+
+def read(name: str) -> Case:
+    """A case of the caller's own."""
     directory = CASES / name
     own = directory / "homeserver.yaml"
     # A case without a resource of its own is an example.

@@ -33,7 +33,7 @@ def sample(name: str) -> Case:
     if name == "authentication-service":
         mas = with_bridge(with_mas(EVERY_CLASS), serves=SERVED)
         return Case(name, with_router(mas, accessLog=False), MAS_SECRET | BRIDGE_SECRET)
-    found = case.load(name)
+    found = case.read(name)
     return Case(name, with_router(dict(found.body)), found.users)
 
 
