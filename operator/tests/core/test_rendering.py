@@ -26,7 +26,7 @@ def entries() -> Entries:
 
 
 def _input(name: str) -> str:
-    loaded = case.load(name)
+    loaded = case.read(name)
     users = {
         f"{key.kind}/{key.name}": {file: data.decode("latin1") for file, data in found.items()}
         for key, found in loaded.users.items()
@@ -41,7 +41,7 @@ def _output(name: str) -> str:
             f"{found['kind']}/{found['metadata']['name']}": found["spec"]["template"]
             if found["kind"] == "Deployment"
             else found["data"]
-            for found in case.manifests(name).all()
+            for found in case.build_all(case.read(name)).all()
             if found["kind"] == "Deployment" or (found["kind"] == "ConfigMap" and "data" in found)
         }
     )
