@@ -157,8 +157,9 @@ def _recheck(server: HomeServer, outlook: Outlook, world: World, now: datetime) 
 def _without_its_fences(pod: Object, world: World) -> bool:
     """Whether a process that serves said that it has just lost them."""
     state = world.states.get(pod["metadata"]["name"])
-    epochs = {fence: mark.epoch for fence, mark in marks_of(pod).items()}
-    return is_ready(pod) and state is not None and state.get("fences") != epochs
+    if state is None or not is_ready(pod):
+        return False
+    return bool(state.get("fences") != {f: mark.epoch for f, mark in marks_of(pod).items()})
 
 
 def report(

@@ -5,6 +5,7 @@ from itertools import groupby
 
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import FIELD_MANAGER
+from homeserver_operator.api.observed import key_of
 from homeserver_operator.api.world import Object, ObjectKey
 
 
@@ -25,7 +26,7 @@ class Apply:
     @property
     def key(self) -> ObjectKey:
         """Which object this writes."""
-        return ObjectKey(self.manifest["kind"], self.manifest["metadata"]["name"])
+        return key_of(self.manifest)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,12 @@
-"""Questions about live objects that every part asks in the same way."""
+"""Questions about objects that every part asks in the same way."""
 
 from homeserver_operator.api.names import ROLE_LABEL
-from homeserver_operator.api.world import Object
+from homeserver_operator.api.world import Object, ObjectKey
+
+
+def key_of(manifest: Object) -> ObjectKey:
+    """The object's kind and name."""
+    return ObjectKey(manifest["kind"], manifest["metadata"]["name"])
 
 
 def is_synapse(labelled: Object) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from homeserver_operator.api.names import POSTGRES_PORT, REDIS_PORT
+from homeserver_operator.api.names import POSTGRES_PORT, REDIS_PORT, ROLE_LABEL
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.api.world import Object
@@ -74,6 +74,12 @@ class Manifests:
     def routing(self) -> tuple[Object, ...]:
         """The router's Deployment, if there is to be one."""
         return (self.router.deployment,) if self.router else ()
+
+    @property
+    def beside(self) -> dict[str, Object]:
+        """The Deployments that run beside Synapse, by role: stores, and the router."""
+        found = (*self.stores, *self.routing)
+        return {each["metadata"]["labels"][ROLE_LABEL]: each for each in found}
 
     def serving(self) -> tuple[Object, ...]:
         """What serves and leads to it."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from homeserver_operator.api.actions import Apply, Delete, Plan, Scale
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import EPOCH_LABEL
-from homeserver_operator.api.observed import controller_of
+from homeserver_operator.api.observed import controller_of, key_of
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
@@ -51,7 +51,7 @@ def make_plan(
     entry = find_entry(server, manifests, world, switching=restarts.switch is not None)
     applies = tuple(_applies(server, manifests, restarts, entry, world))
     edge_settled = not any(BY_KIND[each.key.kind].entrance for each in applies)
-    used = {_key(manifest) for manifest in entry.usual}
+    used = {key_of(manifest) for manifest in entry.usual}
     used |= set(still_needed(server, world, edge_settled=edge_settled))
     plan = Plan(
         applies=applies,
@@ -173,27 +173,23 @@ def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Ite
 
 
 def _replaces_pods(manifest: Object, world: World) -> bool:
-    live = world.children.get(_key(manifest))
+    live = world.children.get(key_of(manifest))
     return live is not None and revision_of(live) != revision_of(manifest)
 
 
 def _is_repair(manifest: Object, world: World) -> bool:
-    live = world.children.get(_key(manifest))
+    live = world.children.get(key_of(manifest))
     if live is None:
         return bool(manifest["kind"] == "Service")
     return stamped_alike(stamp(manifest), live)
 
 
-def _key(manifest: Object) -> ObjectKey:
-    return ObjectKey(manifest["kind"], manifest["metadata"]["name"])
-
-
 def _strangers(server: HomeServer, wanted: Iterable[Object], world: World) -> Iterator[ObjectKey]:
     """Labelled as ours, but controlled by another object (a namesake's, or a predecessor's)."""
     for manifest in wanted:
-        live = world.children.get(_key(manifest))
+        live = world.children.get(key_of(manifest))
         if live is not None and controller_of(live) not in {None, server.uid}:
-            yield _key(manifest)
+            yield key_of(manifest)
 
 
 def _differences(wanted: Iterable[Object], world: World) -> Iterator[Apply]:
@@ -204,7 +200,7 @@ def _differences(wanted: Iterable[Object], world: World) -> Iterator[Apply]:
 def _writes(manifest: Object, world: World) -> Iterator[Apply]:
     """The apply of one object, if it is due, between those that its number of replicas needs."""
     order = _difference(manifest, world)
-    live = world.children.get(_key(manifest))
+    live = world.children.get(key_of(manifest))
     if manifest["kind"] != "Deployment" or live is None:
         if order:
             yield order
@@ -217,7 +213,7 @@ def _writes(manifest: Object, world: World) -> Iterator[Apply]:
 
 def _difference(manifest: Object, world: World) -> Apply | None:
     stamped = stamp(manifest)
-    live = world.children.get(_key(manifest))
+    live = world.children.get(key_of(manifest))
     if live is None:
         return Apply(stamped, None, "missing")
     if path := first_difference(stamped, live):
@@ -235,7 +231,7 @@ def _unwanted(
     """Our own objects that nothing wants or uses any more, what uses things before the things."""
     if restarts.switch:
         return
-    wanted = {_key(manifest) for manifest in manifests.all()}
+    wanted = {key_of(manifest) for manifest in manifests.all()}
     generated = {ObjectKey("Secret", name) for name in generated_names(server)}
     keep = wanted.union(used, mounted_content(world), generated, _called(world))
     order = list(BY_KIND)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from homeserver_operator.api.names import EPOCH_LABEL, RENDERING_ANNOTATION
+from homeserver_operator.api.observed import key_of
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.api.world import Object, World
 from homeserver_operator.build import Manifests, build_network
 from homeserver_operator.build.images import MEMORY, Images
 from homeserver_operator.fences import TOPOLOGY, Fences, Mark, marks_of
@@ -47,10 +48,10 @@ def hold(
         for key in content_of(deployment["spec"]["template"]["spec"])
     }
     # Read through the API, and mounted nowhere.
-    routers = {_key(each) for each in (router.content if router else ())}
+    routers = {key_of(each) for each in (router.content if router else ())}
     return replace(
         newest,
-        content=tuple(each for each in newest.content if _key(each) in mounted | routers),
+        content=tuple(each for each in newest.content if key_of(each) in mounted | routers),
         stores=stores,
         router=router,
         network=(*network, *((router.service,) if router else ())),
@@ -62,7 +63,7 @@ def hold(
 
 
 def _held_if_there(wanted: Object, world: World) -> Object:
-    live = world.children.get(_key(wanted))
+    live = world.children.get(key_of(wanted))
     return _held(wanted, live) if live else wanted
 
 
@@ -90,7 +91,7 @@ def _leading(
     Where the pods that live do not have the labels that this operator gives, the Service stays.
     """
     selector = service["spec"]["selector"] | {EPOCH_LABEL: ""}
-    live = world.children.get(_key(service))
+    live = world.children.get(key_of(service))
     if live is None or _selected(selector, synapse) == _selected(selector, newest.synapse):
         return service
     return {**service, "spec": {**service["spec"], "selector": live["spec"]["selector"]}}
@@ -115,7 +116,3 @@ def _fences(synapse: Mapping[str, Object]) -> Fences:
             marks[fence] = mark
             holders.setdefault(fence, set()).add(process)
     return Fences(marks, {fence: frozenset(found) for fence, found in holders.items()})
-
-
-def _key(manifest: Object) -> ObjectKey:
-    return ObjectKey(manifest["kind"], manifest["metadata"]["name"])

@@ -14,9 +14,9 @@ from enum import Enum, auto
 from typing import Any
 
 from homeserver_operator.api.canonical import digest
-from homeserver_operator.api.names import ROLE_LABEL
+from homeserver_operator.api.observed import key_of
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.api.world import Object, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.build.images import default_image_of
 from homeserver_operator.build.rendering import RENDERING, rendering_of
@@ -84,8 +84,8 @@ def find_release(
         return Release(Standing.CURRENT)
     beside = {
         name: there
-        for name, each in _beside(newest).items()
-        if (there := world.children.get(_key(each)))
+        for name, each in newest.beside.items()
+        if (there := world.children.get(key_of(each)))
     }
     revisions, wanted = _revisions(live | beside), _revisions(_workloads(newest))
     restarts = tuple(name for name in wanted if revisions.get(name, wanted[name]) != wanted[name])
@@ -144,14 +144,4 @@ def _agree(live: Mapping[str, Object]) -> bool:
 
 
 def _workloads(manifests: Manifests) -> dict[str, Object]:
-    return {**manifests.synapse, **_beside(manifests)}
-
-
-def _beside(manifests: Manifests) -> dict[str, Object]:
-    """What runs beside Synapse: stores, and the router."""
-    beside = (*manifests.stores, *manifests.routing)
-    return {each["metadata"]["labels"][ROLE_LABEL]: each for each in beside}
-
-
-def _key(manifest: Object) -> ObjectKey:
-    return ObjectKey(manifest["kind"], manifest["metadata"]["name"])
+    return {**manifests.synapse, **manifests.beside}

@@ -95,8 +95,7 @@ def _beside_synapse(findings: Findings, world: World) -> tuple[Progress, ...]:
     """Stores and the router."""
     if not findings.manifests:
         return ()
-    built = (*findings.manifests.stores, *findings.manifests.routing)
-    return progress({item["metadata"]["labels"][ROLE_LABEL]: item for item in built}, world)
+    return progress(findings.manifests.beside, world)
 
 
 def _conditions(
