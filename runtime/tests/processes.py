@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http.client
 import json
 import os
 import signal
@@ -92,7 +93,7 @@ class RuntimeProcess:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.load(error)
-        except OSError:
+        except (OSError, http.client.HTTPException):  # the latter: it ended within its answer
             return 0, {}
 
     def wait_ready(self) -> None:
