@@ -66,7 +66,22 @@ class Reown:
     reason: str
 
 
-Step = Apply | Scale | Delete | Reown
+@dataclass(frozen=True)
+class Disown:
+    """A shorter record of which manager owns which fields of an object, and nothing else of it.
+
+    `uid` and `version` (the resourceVersion) are those on which it was decided; `record` is the
+    whole of `managedFields` as it is to be.
+    """
+
+    key: ObjectKey
+    uid: str
+    version: str
+    record: tuple[Object, ...]
+    reason: str
+
+
+Step = Apply | Scale | Delete | Reown | Disown
 """One write of a plan."""
 
 
@@ -84,7 +99,7 @@ class Generate:
 
 @dataclass(frozen=True)
 class Plan:
-    """Writes: applies first to last, then scales, deletes and owner references.
+    """Writes: applies first to last, then scales, deletes, owner references and records of fields.
 
     What leads traffic in is applied after the scales.
     """
@@ -93,6 +108,7 @@ class Plan:
     scales: tuple[Scale, ...] = ()
     deletes: tuple[Delete, ...] = ()
     reowns: tuple[Reown, ...] = ()
+    disowns: tuple[Disown, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -113,14 +129,14 @@ class Plan:
             for services, group in groupby(inside, key=lambda each: each.key.kind == "Service")
             for stage in ([tuple(group)] if services else [(each,) for each in group])
         )
-        last: tuple[Step, ...] = (*self.deletes, *self.reowns)
+        last: tuple[Step, ...] = (*self.deletes, *self.reowns, *self.disowns)
         late = [(step,) for step in last]
         return tuple(filter(None, (*applies, self.scales, entrances, *late)))
 
     @property
     def empty(self) -> bool:
         """Whether the cluster is already as wanted."""
-        return not (self.applies or self.scales or self.deletes or self.reowns)
+        return not self.steps
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from homeserver_operator.plan.difference import first_difference, stamp, stamped
 from homeserver_operator.plan.entry import Entry, find_entry, still_needed
 from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.mounted import mounted_content
+from homeserver_operator.plan.records import disowned, is_lost
 from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import reowned
 from homeserver_operator.plan.rollouts import revision_of
@@ -58,6 +59,7 @@ def make_plan(
         scales=tuple(_scales(manifests, restarts, topology)),
         deletes=tuple(_unwanted(server, manifests, restarts, used, world)),
         reowns=tuple(reowned(server, world)),
+        disowns=tuple(disowned(world)),
     )
     return Outlook(plan, restarts, bypasses_router=entry.bypasses)
 
@@ -207,6 +209,9 @@ def _writes(manifest: Object, world: World) -> Iterator[Apply]:
         return
     if order is None and scaling.changes_hands(manifest, live):
         order = Apply(stamp(manifest), live["metadata"]["uid"], "spec.replicas changes hands")
+    if order is None and is_lost(live):
+        reason = "nothing says which of its fields are ours"
+        order = Apply(stamp(manifest), live["metadata"]["uid"], reason)
     around = (scaling.hand_over(manifest, live), order, scaling.take_back(manifest, live))
     yield from filter(None, around)
 

@@ -14,17 +14,28 @@ from homeserver_operator.api.world import Object
 def owned_template(deployment: Object) -> Object:
     """The pod template of a live Deployment as we applied it; all of it if no record says so."""
     template: Object = deployment["spec"]["template"]
-    for entry in deployment["metadata"].get("managedFields", ()):
-        fields = entry.get("fieldsV1", {}).get("f:spec", {}).get("f:template")
-        if fields and _is_ours(entry):
+    for entry in record_of(deployment):
+        if is_ours(entry) and (fields := fields_of_template(entry)):
             found: Object = _owned(template, fields)
             return found
     return template
 
 
-def _is_ours(entry: Mapping[str, Any]) -> bool:
+def record_of(deployment: Object) -> tuple[Mapping[str, Any], ...]:
+    """Who owns which fields, an entry for each manager and way of writing."""
+    return tuple(deployment["metadata"].get("managedFields") or ())
+
+
+def is_ours(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry says what we apply."""
     applied = entry.get("operation") == "Apply" and not entry.get("subresource")
     return bool(applied and entry["manager"] == FIELD_MANAGER)
+
+
+def fields_of_template(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of the pod template that an entry speaks of."""
+    fields = entry.get("fieldsV1", {}).get("f:spec", {}).get("f:template", {})
+    return fields if isinstance(fields, Mapping) else {}
 
 
 def _owned(live: Any, fields: Mapping[str, Any]) -> Any:

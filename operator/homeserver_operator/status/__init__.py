@@ -26,6 +26,7 @@ from homeserver_operator.status.conditions import (
     to_status,
 )
 from homeserver_operator.status.connections import connection_budget
+from homeserver_operator.status.foreign import foreign_fields
 from homeserver_operator.status.obstacles import APPLY_FAILED, Findings, Obstacle, find_obstacle
 from homeserver_operator.status.release import release_status, up_to_date
 from homeserver_operator.status.restarts import restarts_status, shard_maps_differ
@@ -146,6 +147,8 @@ def _conditions(
         yield budget
     if conflict := shard_maps_differ(world):
         yield conflict
+    if foreign := foreign_fields(world):
+        yield foreign
 
 
 def _routing_reduced(server: HomeServer, reduced: tuple[Reduction, ...]) -> Condition:

@@ -16,6 +16,7 @@ STALLED: Final = "Stalled"
 PAUSED: Final = "Paused"
 EVALUATION_DATABASE: Final = "EvaluationDatabase"
 ROUTING_REDUCED: Final = "RoutingReduced"
+FOREIGN_FIELDS: Final = "ForeignFields"
 UP_TO_DATE: Final = "UpToDate"
 CONNECTION_BUDGET_EXCEEDED: Final = "ConnectionBudgetExceeded"
 

@@ -73,6 +73,7 @@ class FakeCluster:
             self._delete(delete)
         for reown in plan.reowns:
             self._reown(reown)
+        assert not plan.disowns, "nobody wipes records here"
 
     def create(self, order: Generate) -> None:
         key = ObjectKey("Secret", order.manifest["metadata"]["name"])

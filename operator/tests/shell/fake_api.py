@@ -1,6 +1,6 @@
 """An API server in memory, on loopback: just enough REST to test what speaks to a real one.
 
-Server-side apply replaces the whole object (no managed fields). What a real API server is needed
+Server-side apply replaces the whole object, which is then ours. What a real API server is needed
 for is tested against one, see `test_against_apiserver.py`.
 """
 
@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from aiohttp import web
+
+from homeserver_operator.api.names import FIELD_MANAGER
 
 Object = dict[str, Any]
 
@@ -247,7 +249,10 @@ class FakeApi:
             return problem
         if target.subresource:
             body = {**(live or {}), "status": body["status"]}
-        elif live and "status" in live:
+            return _answer(await self._store(at, body), 200)
+        record = [{"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {}}]
+        body["metadata"]["managedFields"] = record
+        if live and "status" in live:
             body = {**body, "status": live["status"]}
         return _answer(await self._store(at, body), 200 if live else 201)
 

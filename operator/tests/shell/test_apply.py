@@ -9,7 +9,7 @@ from tests.shell.fake_api import FakeApi
 from tests.shell.objects import NAMESPACE, child, homeserver
 
 from homeserver_operator import apply
-from homeserver_operator.api.actions import Apply, Delete, Event, Plan, Reown, Scale
+from homeserver_operator.api.actions import Apply, Delete, Disown, Event, Plan, Reown, Scale
 from homeserver_operator.api.world import Object, ObjectKey
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.plan import handover
@@ -71,6 +71,24 @@ async def test_owner_references_are_replaced_and_nothing_else(
     assert found is not None
     assert found["data"] == {"a": "b"}
     assert found["metadata"]["ownerReferences"] == list(owners)
+    with pytest.raises(ApiError, match="Conflict"):
+        await apply.execute(cluster, server, plan)
+
+
+async def test_a_record_of_fields_is_replaced_and_nothing_else(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    live = await api.put(child("Deployment", "main", spec={"replicas": 1}))
+    key, metadata = ObjectKey("Deployment", "main"), live["metadata"]
+    order = Disown(key, metadata["uid"], metadata["resourceVersion"], ({"manager": "a"},), "wiped")
+
+    plan = Plan(disowns=(order,))
+    assert await apply.execute(cluster, server, plan) is None
+
+    found = api.find("Deployment", "main")
+    assert found is not None
+    assert found["spec"] == {"replicas": 1}
+    assert found["metadata"]["managedFields"] == [{"manager": "a"}]
     with pytest.raises(ApiError, match="Conflict"):
         await apply.execute(cluster, server, plan)
 

@@ -113,6 +113,37 @@ class Stage:
             if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
         }
 
+    @property
+    def managers(self) -> set[str]:
+        fields = self._deployment("--show-managed-fields")["metadata"]["managedFields"]
+        return {entry["manager"] for entry in fields}
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {each["name"]: each.get("value", "") for each in self._container["env"]}
+
+    @property
+    def limits(self) -> Any:
+        return self._container.get("resources", {}).get("limits", {})
+
+    @property
+    def _container(self) -> Any:
+        return self._deployment()["spec"]["template"]["spec"]["containers"][0]
+
+    def change(self, template: dict[str, Any]) -> None:
+        """Somebody changes the pod template with kubectl."""
+        self.kubectl.run(
+            *("patch", "deployment/elm-sync", f"-n={self.namespace}"),
+            "--field-manager=somebody",
+            f"--patch={json.dumps({'spec': {'template': template}})}",
+        )
+
+    def condition(self, kind: str) -> str | None:
+        """The message of a condition of the HomeServer, if it has it."""
+        found = self.kubectl.get("homeserver", "elm", f"-n={self.namespace}")
+        told = {each["type"]: each["message"] for each in found["status"]["conditions"]}
+        return told.get(kind)
+
     def _deployment(self, *flags: str) -> Any:
         return self.kubectl.get("deployment", "elm-sync", f"-n={self.namespace}", *flags)
 
@@ -256,6 +287,49 @@ async def test_after_an_upgrade_that_is_held_nothing_is_written(
     installer(monkeypatch)(SimpleNamespace(), 2)
     _server, plan = await stage.planned()
     assert plan.empty
+
+
+async def test_what_others_add_to_a_pod_template_stays_and_is_told(stage: Stage) -> None:
+    stage.group(OURS)
+    await stage.settle()
+    stage.change({"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}})
+    await stage.settle()
+    assert stage.condition("ForeignFields") is None, "a restart is what it is for"
+
+    container = {"name": "synapse", "env": [{"name": "THEIRS", "value": "1"}]}
+    labels = {"their.example/label": "2"}
+    stage.change({"metadata": {"labels": labels}, "spec": {"containers": [container]}})
+    await stage.settle()
+
+    told = str(stage.condition("ForeignFields"))
+    assert "elm-sync: spec.containers[synapse].env[THEIRS] (by somebody)" in told
+    assert "elm-sync: metadata.labels[their.example/label] (by somebody)" in told
+    assert told.count("(by ") == 2, "neither what we have written, nor what the server adds"
+    assert stage.env["THEIRS"] == "1"
+
+    stage.change({"metadata": {"labels": dict.fromkeys(labels)},
+                  "spec": {"containers": [{"name": "synapse", "env": [
+                      {"name": "THEIRS", "$patch": "delete"}]}]}})  # fmt: skip
+    await stage.settle()
+    assert stage.condition("ForeignFields") is None
+
+
+async def test_a_record_of_fields_that_was_wiped_is_made_again(stage: Stage) -> None:
+    """Else the first writer of all would own beside us whatever we leave out later."""
+    stage.group({**OURS, "resources": {"limits": {"memory": "2Gi"}}})
+    await stage.settle()
+    assert stage.limits == {"memory": "2Gi"}
+    wipe = [{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}]
+    stage.kubectl.run(
+        *("patch", "deployment/elm-sync", f"-n={stage.namespace}", "--type=json"),
+        f"--patch={json.dumps(wipe)}",
+    )
+    await stage.settle()
+    assert stage.managers == {FIELD_MANAGER}
+
+    stage.group(OURS)
+    await stage.settle()
+    assert stage.limits == {}
 
 
 async def test_a_policy_for_outgoing_connections_reads_back_as_it_was_written(

@@ -13,6 +13,7 @@ from tests.core.cluster import FakeCluster, RefusedError
 from homeserver_operator.api.actions import Apply, Delete, Reown
 from homeserver_operator.api.kinds import MANAGED_KINDS
 from homeserver_operator.api.names import (
+    FIELD_MANAGER,
     HOMESERVER_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -89,13 +90,15 @@ class Objects(FakeCluster):
         )
 
     def _with_managers(self, key: ObjectKey, item: Object) -> Object:
-        managers = self._scalers.get(key)
-        if not managers:
+        if key.kind != "Deployment":
             return item
         fields = [
             {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
-            for manager in sorted(managers)
+            for manager in sorted(self._scalers.get(key, ()))
         ]
+        if key in self._ours:
+            # Who owns what of the template decides nothing in a switch.
+            fields.append({"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {}})
         return {**item, "metadata": {**item["metadata"], "managedFields": fields}}
 
     # What the operator writes.
