@@ -76,6 +76,8 @@ def operator(directory: Path, kubeconfig: Path, **environment: str) -> Iterator[
         "REDIS_IMAGE": "redis:1",
         "ROUTER_IMAGE": "router:1",
         "HTTP_PORT": str(port),
+        # As in the image.
+        "MALLOC_ARENA_MAX": "2",
         "PYTHONPATH": str(OPERATOR),
         "PATH": os.environ["PATH"],
         **environment,
