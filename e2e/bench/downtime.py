@@ -157,8 +157,9 @@ async def _one(way: Way, restarts: Restarts, traffic: Traffic, report: Report) -
 @asynccontextmanager
 async def _operator_away(restarts: Restarts) -> AsyncIterator[None]:
     """Without the operator until the block ends; afterwards it has put right what it found."""
-    await asyncio.to_thread(restarts.stop_operator)
     try:
+        # Without it, a namespace that is taken away would leave what only it takes away.
+        await asyncio.to_thread(restarts.stop_operator)
         yield
     finally:
         await asyncio.to_thread(restarts.start_operator)
