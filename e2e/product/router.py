@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+import yaml
 
 from e2e.product.homeserver import CONVERGES, PROCESS_LABEL, RunningHomeServer
 from e2e.product.kube import KubectlError, Object, eventually
 
+RESOURCE: Final = Path(__file__).with_name("routed.yaml")
 PORT: Final = 8080
 AGENT_PORT: Final = 8406
 CONFIG_ANNOTATION: Final = "homeserver-operator.io/router-config"
@@ -63,6 +67,12 @@ def parse(lines: Iterable[str]) -> Iterator[Access]:
                 ended=entry["ended"],
                 line=line,
             )
+
+
+def resource() -> Object:
+    """A homeserver with a router, small enough for two cores."""
+    document: Object = yaml.safe_load(RESOURCE.read_text())
+    return document
 
 
 @dataclass(frozen=True)
