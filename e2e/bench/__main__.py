@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from e2e.bench import core, downtime, memory, readiness, rig, start, warm, writes
+from e2e.bench import core, downtime, fronts, memory, readiness, rig, start, warm, writes
 from e2e.bench.machine import machine, revision
 from e2e.bench.table import Measurement, table
 from e2e.cluster import debian
 from e2e.cluster.progress import RigError, say
 from e2e.product.kube import KubectlError
+
+DOWNTIME_ROUNDS, FRONTS_ROUNDS = 10, 1
 
 Options = argparse.Namespace
 Benchmark = Callable[[Options], Iterator[Measurement]]
@@ -53,7 +55,13 @@ def _warm(options: Options) -> Iterator[Measurement]:
 def _downtime(options: Options) -> Iterator[Measurement]:
     """A full restart of eight processes under load as clients see it, beside other ways."""
     with rig.running_cluster() as cluster:
-        yield from downtime.measure(cluster, options.rounds)
+        yield from downtime.measure(cluster, options.rounds or DOWNTIME_ROUNDS)
+
+
+def _fronts(options: Options) -> Iterator[Measurement]:
+    """Full restarts under one load behind the router, the Ingress alone and a plain HAProxy."""
+    with rig.running_cluster() as cluster:
+        yield from fronts.measure(cluster, options.rounds or FRONTS_ROUNDS)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -64,6 +72,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "core": _core,
     "warm": _warm,
     "downtime": _downtime,
+    "fronts": _fronts,
 }
 
 
@@ -100,7 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*BENCHMARKS, []])
     parser.add_argument("--runs", type=_positive, default=3, help="repetitions (3)")
     parser.add_argument(
-        "--rounds", type=_positive, default=10, help="with `downtime`: restarts of each kind (10)"
+        "--rounds",
+        type=_positive,
+        help="restarts of each kind with "
+        f"`downtime` ({DOWNTIME_ROUNDS}) and `fronts` ({FRONTS_ROUNDS})",
     )
     parser.add_argument("--cold", action="store_true", help="with `start`: from nothing, too")
     parser.add_argument(

@@ -7,10 +7,9 @@ sustain just before.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,19 +18,20 @@ import yaml
 
 from e2e.bench.machine import load
 from e2e.bench.noticed import CLASSES, Report, Seen, notice, rows
-from e2e.bench.rig import installed
+from e2e.bench.rig import attempt, installed
 from e2e.bench.table import Measurement
 from e2e.cluster.api import Cluster
 from e2e.cluster.progress import RigError, say, step
 from e2e.product.homeserver import RunningHomeServer
 from e2e.product.http import wait_answering
 from e2e.product.installation import Installation
-from e2e.product.kube import KubectlError, Object
+from e2e.product.kube import Object
 from e2e.product.load import RATES, calm_down, quiet, ramp
-from e2e.product.matrix import User
 from e2e.product.mix import KINDS
+from e2e.product.people import together
 from e2e.product.restarting import Restarts
 from e2e.product.traffic import Traffic
+from e2e.product.undergoing import aftermath, undergo
 
 RESOURCE: Final = Path(__file__).with_name("downtime.yaml")
 PROCESSES = 8
@@ -41,9 +41,6 @@ STARTS = 600
 QUIET = 30.0
 ENOUGH = 1080.0
 """Seconds of rounds after which what the switch is held against is left out."""
-
-AFTER = 2.0
-"""Seconds after a restart's end that count as part of it: controllers learn late of readiness."""
 
 SWITCH = "switch (new epoch)"
 ROLLOUT = "rollout restart"
@@ -68,17 +65,14 @@ def measure(cluster: Cluster, rounds: int) -> Iterator[Measurement]:
     alone goes on. What was measured before something failed is told, too.
     """
     report = Report()
-    failed: Exception | None = None
     with installed(cluster, "bench-downtime") as installation:
         server = RunningHomeServer(installation, resource())
-        try:
-            with step("the homeserver"):
-                _set_up(installation, server)
+
+        def watch() -> None:
+            _set_up(installation, server)
             asyncio.run(_observe(server, rounds, report))
-        except (RigError, KubectlError, AssertionError, TimeoutError) as error:
-            with suppress(RigError, KubectlError):
-                say(installation.explain(server.name))
-            failed = error
+
+        failed = attempt(server, watch)
     yield from rows(report, AIMS, beside=(SWITCH, NAIVE))
     if failed:
         raise failed
@@ -91,22 +85,19 @@ def resource() -> Object:
 
 
 def _set_up(installation: Installation, server: RunningHomeServer) -> None:
-    server.apply(server.resource)
-    installation.wait_ready(server.name, seconds=STARTS)
-    wait_answering(installation.cluster.ingress, server.host)
+    with step("the homeserver"):
+        server.apply(server.resource)
+        installation.wait_ready(server.name, seconds=STARTS)
+        wait_answering(installation.cluster.ingress, server.host)
     if (found := Restarts(server).processes()) != PROCESSES:
         raise RigError(f"{RESOURCE.name} makes {found} processes, not {PROCESSES}")
 
 
 async def _observe(server: RunningHomeServer, rounds: int, report: Report) -> None:
-    async with AsyncExitStack() as stack:
-        users = [await stack.enter_async_context(_person(server)) for _ in range(USERS)]
-        for user in users:
-            await user.sign_up()
-        room = await users[0].create_room("bench")
-        for user in users[1:]:
-            await user.join(room)
-        traffic = await stack.enter_async_context(Traffic(users, room, KINDS).flow(RATES[0]))
+    async with (
+        together(server, "bench", USERS) as (users, room),
+        Traffic(users, room, KINDS).flow(RATES[0]) as traffic,
+    ):
         # Controllers may not know all of the routes yet.
         await calm_down(traffic, {})
         report.sustained = await ramp(traffic)
@@ -138,18 +129,12 @@ async def _one(way: Way, restarts: Restarts, traffic: Traffic, report: Report) -
     usual = report.usual
     async with _operator_away(restarts) if way.without_operator else nullcontext():
         await calm_down(traffic, usual)
-        since = time.monotonic()
-        await asyncio.to_thread(way.restart)
-        seconds, during = time.monotonic() - since, load()
-        await asyncio.sleep(AFTER)
-        until = time.monotonic()
+        span, during = await undergo(way.restart), load()
     await asyncio.to_thread(restarts.wait_alone)
-    await traffic.answered(until)
-    await calm_down(traffic, usual)
-    outcomes = traffic.between(since, time.monotonic())
-    seen = Seen(seconds, notice(outcomes, since, until, usual), during)
+    outcomes = await aftermath(span, traffic, usual)
+    seen = Seen(span.seconds, notice(outcomes, span, usual), during)
     report.seen.setdefault(way.title, []).append(seen)
-    say(f"    begin to end {seconds:.1f} s")
+    say(f"    begin to end {span.seconds:.1f} s")
     for name, noticed in seen.noticed.items():
         say(f"    {name}: {noticed}")
 
@@ -157,17 +142,9 @@ async def _one(way: Way, restarts: Restarts, traffic: Traffic, report: Report) -
 @asynccontextmanager
 async def _operator_away(restarts: Restarts) -> AsyncIterator[None]:
     """Without the operator until the block ends; afterwards it has put right what it found."""
-    await asyncio.to_thread(restarts.stop_operator)
     try:
+        # Without it, a namespace that is taken away would leave what only it takes away.
+        await asyncio.to_thread(restarts.stop_operator)
         yield
     finally:
         await asyncio.to_thread(restarts.start_operator)
-
-
-def _person(server: RunningHomeServer) -> User:
-    return User(
-        ingress=server.installation.cluster.ingress,
-        host=server.host,
-        name=f"bench-{secrets.token_hex(4)}",
-        password=secrets.token_urlsafe(16),
-    )

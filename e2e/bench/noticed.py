@@ -1,13 +1,10 @@
 """What clients noticed of a restart: from recorded requests to the rows of the table.
 
-Pure: knows neither cluster nor clock. A failed request counts with the time until the next of its
-kind that succeeded, which is what a client waits for who tries again at once: else an outage that
-is refused quickly would pass for a short one.
+Pure: knows neither cluster nor clock.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +14,8 @@ from typing import Final
 from e2e.bench.table import Measurement
 from e2e.product.load import usual
 from e2e.product.traffic import Outcome
+from e2e.product.undergoing import Span
+from e2e.product.waits import waits
 
 ONE, GROUP, POLLS = "one process, Service's address", "group, pods' addresses", "group, long polls"
 CLASSES: Final[Mapping[str, str]] = {
@@ -84,25 +83,25 @@ class Report:
 
 
 def notice(
-    outcomes: Sequence[Outcome], since: float, until: float, usual: Mapping[str, float]
+    outcomes: Sequence[Outcome], span: Span, usual: Mapping[str, float]
 ) -> dict[str, Noticed]:
-    """What was noticed between two moments by route class.
+    """What was noticed of a restart by route class.
 
-    `outcomes` may go on beyond `until`, so that there is a success after the last failure.
+    `outcomes` may go on beyond it, so that there is a success after the last failure.
     """
-    waits = _waits(outcomes)
-    during = [o for o in outcomes if o.began < until and o.began + o.seconds > since]
+    waited = waits(outcomes)
+    during = [outcome for outcome in outcomes if span.touches(outcome)]
     found: dict[str, Noticed] = {}
     for name in dict.fromkeys(CLASSES.values()):
         mine = [outcome for outcome in during if CLASSES[outcome.kind] == name]
         failed = [outcome for outcome in mine if outcome.failed]
-        ends = [outcome.began + outcome.seconds - since for outcome in failed]
+        ends = [outcome.began + outcome.seconds - span.since for outcome in failed]
         found[name] = Noticed(
             requests=len(mine),
             failures=Counter(failure(outcome) for outcome in failed),
             longest=None
             if name == POLLS
-            else max((waits[outcome] - usual[outcome.kind] for outcome in mine), default=0.0),
+            else max((waited[outcome] - usual[outcome.kind] for outcome in mine), default=0.0),
             failed_from=min(ends, default=0.0),
             failed_until=max(ends, default=0.0),
         )
@@ -163,22 +162,3 @@ def _beside(report: Report, ours: str, naive: str) -> Iterator[Measurement]:
     if shares:
         what = f"longest added: {ours}, of that of {naive}"
         yield Measurement(what, "%", shares, aim=20.0, load=report.seen[ours][-1].load)
-
-
-def _waits(outcomes: Sequence[Outcome]) -> dict[Outcome, float]:
-    """How long whoever asked had to wait for a success; without one, until the record's end."""
-    last = max((o.began + o.seconds for o in outcomes), default=0.0)
-    waits: dict[Outcome, float] = {}
-    for kind in {outcome.kind for outcome in outcomes}:
-        mine = [outcome for outcome in outcomes if outcome.kind == kind]
-        good = sorted((o.began, o.began + o.seconds) for o in mine if not o.failed)
-        # The earliest end of all successes from each on.
-        earliest = [last]
-        for _, end in reversed(good):
-            earliest.append(min(end, earliest[-1]))
-        earliest.reverse()
-        begins = [began for began, _ in good]
-        for outcome in mine:
-            after = earliest[bisect_left(begins, outcome.began)] - outcome.began
-            waits[outcome] = after if outcome.failed else outcome.seconds
-    return waits

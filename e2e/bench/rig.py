@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from e2e.cluster import api, bringup
 from e2e.cluster.api import Cluster
 from e2e.cluster.instance import VARIABLE, Instance
-from e2e.cluster.progress import RigError
+from e2e.cluster.progress import RigError, say
+from e2e.product.homeserver import RunningHomeServer
 from e2e.product.installation import Installation, ready_cluster
+from e2e.product.kube import KubectlError
 
 OWN_INSTANCE = "9"
 
@@ -40,6 +42,20 @@ def running_cluster() -> Iterator[Cluster]:
         yield ready_cluster()
     finally:
         bringup.down(instance)
+
+
+def attempt(server: RunningHomeServer, work: Callable[[], None]) -> Exception | None:
+    """Do something with a homeserver; if it fails, say how that stands, and return why.
+
+    So what was measured before can be told, too.
+    """
+    try:
+        work()
+    except (RigError, KubectlError, AssertionError, TimeoutError) as error:
+        with suppress(RigError, KubectlError):
+            say(server.installation.explain(server.name))
+        return error
+    return None
 
 
 @contextmanager

@@ -54,4 +54,4 @@ def _number(value: float) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return cell.replace(".", "", 1).isdigit()
+    return cell.removeprefix("-").replace(".", "", 1).isdigit()

@@ -1,11 +1,31 @@
-"""What homeservers refer to: Secrets, ConfigMaps and certificates that their owners make."""
+"""What homeservers refer to and their owners make: Secrets, ConfigMaps, certificates; and pods."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from e2e.cluster.pki import Authority
 from e2e.product.kube import Object
+
+
+def confined_pod(container: Object, volumes: Sequence[Object]) -> Object:
+    """The spec of a pod of one container that ends at once, as restricted as namespaces demand."""
+    security = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    return {
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65534,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [{**container, "securityContext": security}],
+        "volumes": [*volumes],
+    }
 
 
 def secret(name: str, content: Mapping[str, str], *, type_: str = "Opaque") -> Object:

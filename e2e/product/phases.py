@@ -44,7 +44,7 @@ class Phase:
         if added:
             parts += [f"p{each} {quantile(added, each):+.2f} s" for each in QUANTILES]
             parts.append(f"max {added[-1]:+.2f} s")
-        kinds = Counter(_failure(outcome) for outcome in self.failed)
+        kinds = failures(self.outcomes)
         parts += [f"FAILED {count} x {kind}" for kind, count in sorted(kinds.items())]
         return ", ".join(parts)
 
@@ -59,6 +59,11 @@ def wrongly_kept(acknowledged: Iterable[str], texts: Iterable[str]) -> list[str]
     """What was acknowledged and is not in the room exactly once, in words."""
     times = Counter(texts)
     return [f"{text}: {times[text]} times" for text in acknowledged if times[text] != 1]
+
+
+def failures(outcomes: Iterable[Outcome]) -> Counter[str]:
+    """How many requests failed, by what was asked and how it ended."""
+    return Counter(_failure(outcome) for outcome in outcomes if outcome.failed)
 
 
 def _failure(outcome: Outcome) -> str:

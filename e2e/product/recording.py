@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.product.kube import Kube, Object
+from e2e.product.objects import confined_pod
 from e2e.product.recorder import HTTP_PORT, SMTP_PORT
 
 NAME = "recorder"
@@ -64,35 +65,15 @@ class Recording:
         return [Record(**record) for record in records if record["path"].startswith(path)]
 
     def _pod(self) -> Object:
-        """As restricted as the namespace demands."""
-        return {
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 0,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 65534,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": NAME,
-                    "image": self.kube.cluster.images["runtime"],
-                    "command": ["python", "/program/recorder.py"],
-                    "readinessProbe": {
-                        "httpGet": {"path": "/", "port": HTTP_PORT},
-                        "periodSeconds": 1,
-                    },
-                    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                        "readOnlyRootFilesystem": True,
-                    },
-                    "volumeMounts": [{"name": "program", "mountPath": "/program"}],
-                }
-            ],
-            "volumes": [{"name": "program", "configMap": {"name": NAME}}],
+        container = {
+            "name": NAME,
+            "image": self.kube.cluster.images["runtime"],
+            "command": ["python", "/program/recorder.py"],
+            "readinessProbe": {"httpGet": {"path": "/", "port": HTTP_PORT}, "periodSeconds": 1},
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+            "volumeMounts": [{"name": "program", "mountPath": "/program"}],
         }
+        return confined_pod(container, [{"name": "program", "configMap": {"name": NAME}}])
 
 
 def _meta() -> Object:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+import yaml
 
 from e2e.product.homeserver import CONVERGES, PROCESS_LABEL, RunningHomeServer
 from e2e.product.kube import KubectlError, Object, eventually
+from e2e.product.requests import HOMESERVER_LABEL
 
+RESOURCE: Final = Path(__file__).with_name("routed.yaml")
 PORT: Final = 8080
 AGENT_PORT: Final = 8406
 CONFIG_ANNOTATION: Final = "homeserver-operator.io/router-config"
@@ -65,6 +70,22 @@ def parse(lines: Iterable[str]) -> Iterator[Access]:
             )
 
 
+def services(ingresses: Iterable[Object]) -> set[str]:
+    """The names of the Services that Ingresses lead to."""
+    return {
+        path["backend"]["service"]["name"]
+        for ingress in ingresses
+        for rule in ingress["spec"]["rules"]
+        for path in rule["http"]["paths"]
+    }
+
+
+def resource() -> Object:
+    """A homeserver with a router, small enough for two cores."""
+    document: Object = yaml.safe_load(RESOURCE.read_text())
+    return document
+
+
 @dataclass(frozen=True)
 class RunningRouter:
     """The router of a homeserver."""
@@ -79,7 +100,7 @@ class RunningRouter:
     @property
     def selector(self) -> str:
         """What its pods carry."""
-        return f"homeserver-operator.io/homeserver={self.server.name},{PROCESS_LABEL}=router"
+        return f"{HOMESERVER_LABEL}={self.server.name},{PROCESS_LABEL}=router"
 
     def pods(self) -> list[Object]:
         """Its pods, without those on their way out."""
@@ -135,6 +156,22 @@ class RunningRouter:
     def wait_gone(self, pod: str) -> None:
         """Wait until a pod has finished what it had, and is no more."""
         self.server.kube.run("wait", "--for=delete", f"pod/{pod}", "--timeout=200s")
+
+    def wait_leading(self, leading: bool, *, seconds: float = CONVERGES) -> None:
+        """Wait until every Ingress leads to it, or none does."""
+        selector = f"{HOMESERVER_LABEL}={self.server.name}"
+        eventually(
+            lambda: services(self.server.kube.list("ingress", selector)),
+            lambda seen: seen == {self.name} if leading else bool(seen) and self.name not in seen,
+            what=f"Ingresses that lead {'to' if leading else 'past'} {self.name}",
+            seconds=seconds,
+        )
+
+    def wait_none(self) -> None:
+        """Wait until none of its pods is left; what they had, they finish."""
+        self.server.kube.run(
+            "wait", "--for=delete", "pod", f"--selector={self.selector}", "--timeout=200s"
+        )
 
     def logs(self, container: str, since: str = "") -> dict[str, list[str]]:
         """The lines of each pod's container, since a time in RFC 3339."""

@@ -19,8 +19,7 @@ _VERSION = r"/_matrix/client/(api/v1|r0|v1|v3|unstable)"
 _ROOM = rf"{_VERSION}/rooms/[^/]+"
 _FEDERATION = r"/_matrix/federation/(v1|v2|unstable)"
 
-# The first that fits decides.
-_CLASSES = (
+CLASSES = (
     # Where Synapse answers 500 unless the process writes the stream.
     ("typing", rf"{_ROOM}/typing/.*"),
     ("receipts", rf"{_ROOM}/(receipt/.*|read_markers)"),
@@ -72,6 +71,7 @@ _CLASSES = (
     ("federation", rf"{_FEDERATION}/.*"),
     ("federation", r"/_matrix/key/.*"),
 )
+"""The kinds, each with the pattern of its paths; the first that fits decides."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Sample:
 
 def class_of(path: str) -> str:
     """The value of workers[] that claims the path, "main" if it is the main process's own."""
-    return next((name for name, pattern in _CLASSES if re.fullmatch(pattern, path)), MAIN)
+    return next((name for name, pattern in CLASSES if re.fullmatch(pattern, path)), MAIN)
 
 
 def samples() -> list[Sample]:

@@ -21,8 +21,9 @@ from e2e.bench.noticed import (
 from e2e.bench.table import Measurement
 from e2e.product.mix import KINDS
 from e2e.product.traffic import Outcome
+from e2e.product.undergoing import Span
 
-SINCE, UNTIL = 100.0, 110.0
+SPAN = Span(since=100.0, until=110.0, seconds=8.0)
 USUAL = {"send": 0.2, "read": 0.1, "typing": 0.1, "rules": 0.1, "sync": 3.0}
 BAD_GATEWAY = "502 by the ingress controller"
 
@@ -36,7 +37,7 @@ def _bad(began: float, seconds: float = 0.1, kind: str = "read") -> Outcome:
 
 
 def _noticed(*outcomes: Outcome, of: str = GROUP) -> Noticed:
-    return notice(outcomes, SINCE, UNTIL, USUAL)[of]
+    return notice(outcomes, SPAN, USUAL)[of]
 
 
 @pytest.mark.parametrize(

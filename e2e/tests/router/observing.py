@@ -20,16 +20,15 @@ from e2e.product.accounts import misheard, unacknowledged
 from e2e.product.load import calm_down, quiet, ramp, usual
 from e2e.product.matrix import User
 from e2e.product.mix import EVERY_KIND, POLLS
+from e2e.product.people import meet
 from e2e.product.phases import Phase, wrongly_kept
 from e2e.product.talk import Talkers, history
 from e2e.product.traffic import Outcome, Traffic
+from e2e.product.undergoing import aftermath, undergo
 from e2e.tests.router.steps import Step
 from e2e.tests.router.topology import Routed
 
 USERS = 3
-AFTER = 2.0
-"""Seconds after a step's end that count as part of it: controllers learn late of readiness."""
-
 SHOWN = 20
 TOKENS: Final = re.compile(r"sy[tlr]_\w+_\w+")
 
@@ -49,10 +48,10 @@ async def observe(
     seen = Observed()
     async with AsyncExitStack() as stack:
         users = [await stack.enter_async_context(routed.person("user")) for _ in range(USERS)]
-        room = await _meet(users)
+        room = await meet(users)
         speaker = await stack.enter_async_context(routed.person("speaker"))
         listener = await stack.enter_async_context(routed.person("listener"))
-        talked = await _meet([speaker, listener])
+        talked = await meet([speaker, listener])
         talkers = Talkers((speaker,), (listener,), (talked,))
         talking = asyncio.create_task(talkers.run())
         traffic = Traffic(users, room, EVERY_KIND, POLLS)
@@ -80,23 +79,12 @@ async def observe(
     return seen
 
 
-async def _meet(users: Sequence[User]) -> str:
-    room = await users[0].create_room("a room")
-    for user in users[1:]:
-        await user.join(room)
-    return room
-
-
 async def _take(
     step: Step, routed: Routed, traffic: Traffic, usually: dict[str, float], seen: Observed
 ) -> None:
-    began, since = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-    await asyncio.to_thread(step.act, routed)
-    await asyncio.sleep(AFTER)
-    until = time.monotonic()
-    await calm_down(traffic, usually)
-    await traffic.answered(until)
-    phase = Phase(step.title, until - since, traffic.between(since, time.monotonic()))
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    span = await undergo(lambda: step.act(routed))
+    phase = Phase(step.title, span.until - span.since, await aftermath(span, traffic, usually))
     seen.phases.append(phase)
     say(f"  {phase.told(usually)}")
     if phase.failed:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
-
-import yaml
 
 from e2e.product import direct
 from e2e.product.direct import FORWARDED, Reply
@@ -18,10 +13,10 @@ from e2e.product.http import wait_answering
 from e2e.product.installation import Installation
 from e2e.product.kube import Object, eventually
 from e2e.product.matrix import User
+from e2e.product.people import newcomer
 from e2e.product.restarting import Restarts
-from e2e.product.router import PORT, Access, RunningRouter
+from e2e.product.router import PORT, Access, RunningRouter, resource
 
-RESOURCE: Final = Path(__file__).with_name("homeserver.yaml")
 STARTS = 600.0
 
 
@@ -75,21 +70,8 @@ class Routed:
     @asynccontextmanager
     async def person(self, name: str) -> AsyncIterator[User]:
         """A new user, logged in."""
-        user = User(
-            ingress=self.ingress,
-            host=self.server.host,
-            name=f"{name}-{secrets.token_hex(4)}",
-            password=secrets.token_urlsafe(16),
-        )
-        async with user:
-            await user.sign_up()
+        async with newcomer(self.server, name) as user:
             yield user
-
-
-def resource() -> Object:
-    """The resource as the file has it."""
-    document: Object = yaml.safe_load(RESOURCE.read_text())
-    return document
 
 
 def bring_up(installation: Installation) -> Routed:
