@@ -23,7 +23,7 @@ from synapse.config._base import ConfigError, format_config_error
 from synapse.config.homeserver import HomeServerConfig
 from synapse.logging.context import LoggingContext
 
-from homeserver_runtime import database
+from homeserver_runtime import database, isolation
 from homeserver_runtime.contract import ConfigurationRefusedError, Role
 from homeserver_runtime.failure import StartupFailedError
 
@@ -132,7 +132,8 @@ def enter(prepared: Prepared, state: State, signals: Signals) -> None:
             )
             state.change(phase="migrating", waiting_for=None)
         try:
-            application.setup(prepared.homeserver)
+            with isolation.reading_what_is_committed():
+                application.setup(prepared.homeserver)
         except ConfigError as error:
             raise refusal(error) from error
         state.change(database=database.examine(config), waiting_for=None)
