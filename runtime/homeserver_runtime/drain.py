@@ -1,6 +1,6 @@
 """Ends a serving process without failing a request that it has accepted.
 
-On SIGTERM: no new client connections, at once or when late comers have stopped coming;
+On SIGTERM: no new client connections once late comers have stopped coming;
 long polls answered early with valid bodies, keep-alive ended politely, requests and inbound events
 in hand finished. The replication listener stays open until no process that stops with this one
 needs it. Then the reactor stops. All within a bound.
@@ -18,6 +18,7 @@ from synapse.logging.context import PreserveLoggingContext
 from twisted.internet import tcp
 
 from homeserver_runtime import inbound, pushing
+from homeserver_runtime.connections import has_unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,7 +93,7 @@ class Drain:
             (self._replication if site.site_tag in tags else self._clients).append((port, site))
         self._began = self._latest = self._clock()
         for _port, site in self._clients:
-            _tell_of_connections(site, self._came)
+            _tell_of_late_comers(site, self._came)
         self._step()
 
     def _came(self) -> None:
@@ -212,13 +213,15 @@ def _stop_accepting(port: tcp.Port, site: SynapseSite) -> None:
     port.stopListening()
 
 
-def _tell_of_connections(site: SynapseSite, came: Callable[[], None]) -> None:
-    """Has `came` called for each new connection of `site`."""
+def _tell_of_late_comers(site: SynapseSite, came: Callable[[], None]) -> None:
+    """Has `came` called for each new connection of `site`, which ends with its first request."""
     build = site.buildProtocol
 
     def build_and_tell(address: Any) -> Any:
         came()
-        return build(address)
+        channel = build(address)
+        channel.checkPersistence = _no_persistence
+        return channel
 
     site.buildProtocol = build_and_tell
 
@@ -235,7 +238,7 @@ def _part_politely(site: SynapseSite, *, close_idle: bool) -> int:
         else:
             # Not persistent=False: Twisted would then drop a request that is just arriving.
             channel.checkPersistence = _no_persistence
-            if close_idle:
+            if close_idle and not has_unread(channel.transport.getHandle()):
                 channel.loseConnection()
     return len(site.connections)
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.processes import ending
 from tests.services import LOOPBACK, wait_until
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.fixtures import Homeserver
     from tests.matrix import Client
-    from tests.processes import RuntimeProcess
+    from tests.processes import RuntimeProcess, Site
 
 pytestmark = pytest.mark.synapse
 pytest_plugins = ("tests.fixtures",)
@@ -82,6 +83,27 @@ async def test_a_draining_process_is_unready_accepts_nobody_and_finishes_what_it
     assert b"\r\nconnection: close\r\n" in answer.lower()
     writer.close()
     assert await asyncio.to_thread(worker.wait) == 0
+
+
+async def test_late_comers_are_served_until_no_more_come(site: Site) -> None:
+    """Who leads them here learns late that others serve."""
+    main = site.write("main", role="main", launcher={"late_seconds": 5})
+    with ending(main.start()):
+        await asyncio.to_thread(main.wait_ready)
+        idle = await asyncio.open_connection(LOOPBACK, main.client_port)
+        main.signal()
+        await draining(main)
+
+        for reader, writer in (await asyncio.open_connection(LOOPBACK, main.client_port), idle):
+            writer.write(b"GET /_matrix/client/versions HTTP/1.1\r\nHost: test.example\r\n\r\n")
+            answer = await reader.read()
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            assert b"connection: close" in answer.lower()
+            writer.close()
+
+        assert await asyncio.to_thread(main.wait) == 0
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(LOOPBACK, main.client_port)
 
 
 async def test_a_second_sigterm_stops_at_once(worker: RuntimeProcess) -> None:

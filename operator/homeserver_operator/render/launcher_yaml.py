@@ -13,7 +13,8 @@ from homeserver_operator.validate.sources import POSTGRES
 FORMAT = 1
 
 LATE_SECONDS = 3
-"""Ingress controllers learn within 2 s which pods a Service has (Traefik looks that often)."""
+"""Who leads traffic to pods learns late that others serve: kube-proxy within 1 s, by default, of
+when the EndpointSlice is written; Ingress controllers within 2 s (Traefik looks that often)."""
 
 
 def render_launcher(
@@ -29,6 +30,7 @@ def render_launcher(
         "name": MAIN if process.is_main else process.instance,
         "role": "main" if process.is_main else "worker",
         "probe_port": PROBE_PORT,
+        "late_seconds": LATE_SECONDS,
         "fences": {name: mark.epoch for name, mark in fences.items()},
         "fence_contents": {name: mark.content for name, mark in fences.items()},
         "database": {
@@ -42,9 +44,6 @@ def render_launcher(
             for index in range(len(server.spec.config_from))
         ],
     }
-    if not process.named and process.serves:
-        # One of several, whom controllers dial by their own addresses.
-        settings["late_seconds"] = LATE_SECONDS
     server_answer = delegated_to(server.spec)
     if process.is_main and server_answer not in {None, synapses_answer(server.spec)}:
         settings["well_known_server"] = server_answer
