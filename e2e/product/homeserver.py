@@ -49,7 +49,7 @@ class RunningHomeServer:
         self.kube.apply(resource)
         self.resource = resource
 
-    def edited(self, edit: Callable[[Object], None]) -> Object:
+    def edited(self, edit: Callable[[Object], object]) -> Object:
         """A copy of the resource with its spec changed in place by `edit`."""
         changed = copy.deepcopy(self.resource)
         edit(changed["spec"])

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from e2e.product.homeserver import PROCESS_LABEL
-from e2e.product.installation import REPOSITORY
 from e2e.product.kube import Object, eventually
 from e2e.tests.switch.changes import GROWS, Change, group
 from e2e.tests.switch.making import check, make
 from e2e.tests.switch.observing import observed
+from e2e.tests.switch.plugin import plugin
 from e2e.tests.switch.topology import STARTS, Pair
 
 pytestmark = pytest.mark.cluster
@@ -95,7 +91,7 @@ def test_a_plan_is_held_until_it_is_approved_and_readers_scale_meanwhile(pair: P
         seen.talkers.flows()
         untouched = hub.pods()
 
-        approval = _plugin("approve", pair)
+        approval = plugin("approve", pair)
         hub.wait_ready(seconds=STARTS)
         seen.talkers.flows()
 
@@ -112,22 +108,6 @@ def test_a_plan_is_held_until_it_is_approved_and_readers_scale_meanwhile(pair: P
     after = hub.pods()
     assert {p for p in before if not before[p] & after[p]} == MORE_PERSISTERS.restarts
     assert ("topology", hub.live()["status"]["epochs"]["topology"]) in seen.epochs
-
-
-def _plugin(command: str, pair: Pair) -> str:
-    kube = pair.hub.kube
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "homeserver_operator.cli", command, pair.hub.name),
-            *("--namespace", kube.namespace, "--kubeconfig", str(kube.cluster.kubeconfig)),
-        ],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_status_that_somebody_removed_is_told_anew_and_restarts_nobody(pair: Pair) -> None:
