@@ -1,8 +1,8 @@
-'''whoami.lua: whose an access token is, as the homeserver says, remembered for a while.
+"""whoami.lua: whose an access token is, as the homeserver says, remembered for a while.
 
 A text, because what renders reads no files. HAProxy's Lua has one state for all threads, locked
 while it runs: what is remembered and what is bounded here is so for the whole process.
-'''
+"""
 
 from typing import Final
 
