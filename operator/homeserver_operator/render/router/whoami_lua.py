@@ -9,8 +9,9 @@ from typing import Final
 PATIENCE: Final = 1
 """Seconds that a request waits for an answer; it goes on without then."""
 
-LUA: Final = r"""-- Whose an access token is that does not say so itself: asked once, and remembered for a while.
--- It chooses a worker and opens nothing. No request fails by it, and no token is kept or logged.
+LUA: Final = r"""-- Whose an access token is that does not say so itself: asked once, and
+-- remembered for a while. It chooses a worker and opens nothing. No request fails by it, and no
+-- token is kept or logged.
 
 local SOCKET = "@SOCKET@"
 local PATIENCE = @PATIENCE@      -- seconds that a request waits for an answer
