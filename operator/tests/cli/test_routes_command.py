@@ -180,8 +180,8 @@ def test_what_the_router_does_with_a_request(
 @pytest.mark.parametrize(
     ("query", "key"),
     [
-        ("", "user, if the access token in the header names one or the homeserver knows whose it "
-             "is, or else the whole token"),
+        ("", ("user, if the access token in the header names one or the homeserver knows whose "
+              "it is, or else the whole token")),
         (f"?access_token={SYT}", "user, whom the access token in the URL names"),
         ("?access_token=mat_secretsecret",
          "user, if the homeserver knows the access token in the URL, or else the whole token"),
