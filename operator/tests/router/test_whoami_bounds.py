@@ -95,6 +95,18 @@ def test_without_an_answer_a_request_is_served_by_its_token(
         assert key(it, 2) == "whoami", "the next token is asked for"
 
 
+def test_a_script_that_fails_fails_no_request(program: Path, tmp_path: Path) -> None:
+    def broken(lua: str) -> str:
+        changed = lua.replace('local digest = txn:get_var("txn.digest")', 'error("no")')
+        assert changed != lua
+        return changed
+
+    with asking(program, tmp_path, {}, change=broken) as (it, _homeserver, _behind):
+        assert it.ask("GET", SYNC, bearer("mat_abc")).status == 200
+        assert key(it, 1) == "token"
+        assert "mat_abc" not in it.log.read_text()
+
+
 def test_where_nobody_answers_lookups_requests_go_on_at_once(program: Path, tmp_path: Path) -> None:
     with asking(program, tmp_path, {"mat_x": USER}) as (it, homeserver, _behind):
         for slot in range(1, 5):
