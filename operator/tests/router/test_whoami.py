@@ -4,6 +4,7 @@ import base64
 import json
 from collections import Counter
 from pathlib import Path
+from urllib.parse import quote
 from urllib.request import urlopen
 
 import pytest
@@ -20,6 +21,8 @@ DEVICES = {
     for user in range(40)
     for number, kind in enumerate(("mat_", "mct_", "MDAxOGxvY2F0aW9u"))
 }
+# All that a name may be made of; and a server's may have a port.
+DEVICES |= {f"mat_odd{n}": "@a=b/c+d._-~'^`:maple.example:8448" for n in range(2)}
 BRIDGE = {"word-of-bridge": BOT, "word-of-another": "@other:maple.example"}
 
 
@@ -42,7 +45,7 @@ def test_a_user_has_one_worker_whatever_the_tokens_in_every_router(
             for user, servers in workers.items():
                 localpart = user[1:].partition(":")[0]
                 servers.add(it.ask("GET", SYNC, bearer(synapses(localpart))).server)
-                spoken = it.ask("GET", f"{SYNC}&user_id={user}", bearer("word-of-puppets"))
+                spoken = it.ask("GET", f"{SYNC}&user_id={quote(user)}", bearer("word-of-puppets"))
                 servers.add(spoken.server)
             assert len(homeserver.asked) == len(DEVICES), "once for each token"
             found.append(workers)

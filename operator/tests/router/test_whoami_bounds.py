@@ -72,7 +72,6 @@ def body(text: str, status: int = 200) -> Callable[[BaseHTTPRequestHandler], Non
         pytest.param(body('{"user": "@alice:maple.example"}'), id="no user"),
         pytest.param(body('{"user_id": "alice"}'), id="no user's id"),
         pytest.param(body('{"user_id": "@:maple.example"}'), id="no localpart"),
-        pytest.param(body('{"user_id": "@alice:maple\\u0001.example"}'), id="a control character"),
         pytest.param(body('{"user_id": "@alice:maple.example\\r\\nX: y"}'), id="an end of line"),
         pytest.param(body('{"user_id": "@' + "a" * 300 + ':x"}'), id="a long one"),
         pytest.param(body('{"x": "' + "x" * 1_000_000 + '", "user_id": "@a:x"}'), id="huge"),
@@ -185,6 +184,7 @@ def test_a_flood_of_unknown_tokens_is_asked_for_in_bounds(program: Path, tmp_pat
         assert len(homeserver.asked) > before, "others are asked for"
         assert homeserver.most_at_once <= 16
         homeserver.delay = 0
+        it.lines(800)
         source = {"X-Forwarded-For": "203.0.113.1"}
         it.ask("GET", SYNC, bearer("mat_x", **source))
         assert key(it, 801) == "whoami"
@@ -222,7 +222,7 @@ def test_clients_that_go_leave_no_lookup_behind(program: Path, tmp_path: Path) -
         it.until(lambda: homeserver._at_once == 0)
         homeserver.delay = 0
         it.ask("GET", SYNC, bearer("mat_x"))
-        assert is_known(it)
+        it.until(lambda: is_known(it))
 
 
 @pytest.mark.parametrize(
