@@ -36,7 +36,7 @@ class Homeserver:
     delay: float = 0.0
     answers: Callable[[BaseHTTPRequestHandler], None] | None = None
     """Answers lookups in another way."""
-    _at_once: int = 0
+    at_once: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def special(self, handler: BaseHTTPRequestHandler) -> bool:
@@ -45,14 +45,13 @@ class Homeserver:
             return False
         with self._lock:
             self.asked.append({name.lower(): value for name, value in handler.headers.items()})
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
-        try:
-            time.sleep(self.delay)
-            (self.answers or self._answer)(handler)
-        finally:
-            with self._lock:
-                self._at_once -= 1
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        time.sleep(self.delay)
+        # Before it is answered, or the next one may come in between.
+        with self._lock:
+            self.at_once -= 1
+        (self.answers or self._answer)(handler)
         return True
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
