@@ -82,7 +82,8 @@ local function has_room(now)
   return count < AT_ONCE
 end
 
--- The user; false if the homeserver knows none; nil without an answer.
+-- The user; false if the homeserver knows none; nil without an answer. HAProxy's own HTTP client
+-- would write lines into the access log that are no JSON, of versions that differ.
 local function answer_to(request)
   local socket = core.tcp()
   socket:settimeout(10)          -- HAProxy's own bounds, on the other side, are shorter

@@ -1,5 +1,6 @@
--- Whose an access token is that does not say so itself: asked once, and remembered for a while.
--- It chooses a worker and opens nothing. No request fails by it, and no token is kept or logged.
+-- Whose an access token is that does not say so itself: asked once, and
+-- remembered for a while. It chooses a worker and opens nothing. No request fails by it, and no
+-- token is kept or logged.
 
 local SOCKET = "unix@/run/router/whoami.sock"
 local PATIENCE = 1      -- seconds that a request waits for an answer
@@ -70,7 +71,8 @@ local function has_room(now)
   return count < AT_ONCE
 end
 
--- The user; false if the homeserver knows none; nil without an answer.
+-- The user; false if the homeserver knows none; nil without an answer. HAProxy's own HTTP client
+-- would write lines into the access log that are no JSON, of versions that differ.
 local function answer_to(request)
   local socket = core.tcp()
   socket:settimeout(10)          -- HAProxy's own bounds, on the other side, are shorter
