@@ -28,11 +28,19 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Whoami:
+    """Asking the homeserver whose a token is that does not say so; answers are kept so long."""
+
+    cache_seconds: int = 300
+
+
+@dataclass(frozen=True)
 class Router:
     """HAProxy in front of the processes.
 
     `image` None: the operator's default. `hold_seconds` bounds how long a request waits for a
     process that does not listen. `trusted_proxies` is how many in front append to X-Forwarded-For.
+    `whoami` None: tokens that do not say whose they are stay unknown.
     """
 
     replicas: int = 2
@@ -41,6 +49,7 @@ class Router:
     trusted_proxies: int = 1
     access_log: bool = True
     limits: Limits = Limits()
+    whoami: Whoami | None = None
     scheduling: Scheduling = field(default_factory=Scheduling)
 
 
@@ -49,6 +58,7 @@ def parse_router(spec: Mapping[str, Any] | None) -> Router | None:
     if spec is None:
         return None
     limits = spec.get("limits", {})
+    whoami = spec.get("whoami")
     return Router(
         replicas=spec.get("replicas", 2),
         image=spec.get("image"),
@@ -60,6 +70,7 @@ def parse_router(spec: Mapping[str, Any] | None) -> Router | None:
             registration=_limit(limits.get("registration")),
             initial_sync=_limit(limits.get("initialSync")),
         ),
+        whoami=None if whoami is None else Whoami(whoami.get("cacheSeconds", 300)),
         scheduling=parse_scheduling(spec),
     )
 

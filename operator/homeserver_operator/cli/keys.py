@@ -9,11 +9,10 @@ from urllib.parse import unquote
 
 from homeserver_operator.cli.edge import Edge
 from homeserver_operator.cli.requests import Request
-from homeserver_operator.render.router.keys import ROOM
+from homeserver_operator.render.router.keys import ROOM, SYNAPSES
 from homeserver_operator.routes import Target
 from homeserver_operator.routes.table import Route
 
-_SYNAPSES: Final = re.compile("syt_[^_]+_")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -27,17 +26,24 @@ def key_of(edge: Edge, target: Target, request: Request) -> str | None:
         return f"room {unquote(found[2])}" if found else "source address"
     if key == "origin":
         return "the server that the header names as origin, or else the source address"
-    return _user(dict(request.query))
+    return _user(dict(request.query), whoami=edge.server.router.whoami is not None)
 
 
-def _user(query: dict[str, str]) -> str:
+def _user(query: dict[str, str], *, whoami: bool) -> str:
     token = query.get("access_token")
-    if token and _SYNAPSES.match(token):
+    if token and re.match(SYNAPSES, token):
         return "user, whom the access token in the URL names"
     if user := query.get("user_id"):
         return f"user {user}, for whom an application service speaks"
+    if token and whoami:
+        return "user, if the homeserver knows the access token in the URL, or else the whole token"
     if token:
         return "the access token in the URL, which names no user"
+    if whoami:
+        return (
+            "user, if the access token in the header names one or the homeserver knows whose it "
+            "is, or else the whole token"
+        )
     return "user, if the access token in the header names one, or else the whole token"
 
 

@@ -30,8 +30,8 @@ class Target:
     `service` is a Service of the user's that answers in place of any process of ours, for the
     Matrix Authentication Service's compatibility layer: there are no groups then, and no Service is
     made. `appservices` names the application services whose requests alone go there; the rows tell
-    them by `user_id`, and `dropped` says which cannot be told so. A router may tell them by their
-    tokens, which are in `ValidHomeServer.registrations`.
+    them by `user_id`, and `dropped` says which cannot be told so. A router may ask the homeserver
+    whose the token of a request without it is.
     """
 
     route_class: RouteClass

@@ -1,8 +1,9 @@
 """Groups that serve some application services alone: their class and their rows.
 
 A request of an application service in the name of one of its users says so in the parameter
-`user_id`, which proxies can match. One in its own name is told by its token alone: an Ingress must
-never hold one, so those requests go where everybody's go.
+`user_id`, which proxies can match. One in its own name may be told by its token alone: an Ingress
+must never hold one, so those requests go where everybody's go, unless a router asks the homeserver
+whose the token is.
 """
 
 import re
@@ -37,9 +38,12 @@ def dedicated_routes(
     usable: list[str] = []
     dropped: list[str] = []
     for registration in registrations:
+        # Synapse lets it act as its sender, too, whom no namespace need have.
+        usable.append(re.escape(registration.sender))
         for number, pattern in enumerate(registration.user_patterns):
             if _in_every_dialect(pattern):
-                usable.append(pattern)
+                # Synapse matches at the start only.
+                usable.append(f"(?:{pattern}).*")
             else:
                 dropped.append(
                     f"requests of application service {registration.id} for its namespace "
@@ -49,8 +53,7 @@ def dedicated_routes(
                 )
     if not usable:
         return (), tuple(dropped)
-    # Synapse matches at the start only.
-    users = "|".join(f"(?:{pattern}).*" for pattern in usable)
+    users = "|".join(usable)
     return (
         tuple(
             replace(row, route_class=f"for-{group}", query=("user_id", f"(?:{users})"))

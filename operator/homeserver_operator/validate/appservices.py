@@ -21,9 +21,13 @@ _LIKE_AN_EPOCH: Final = re.compile(r"-e[0-9]+$")
 
 @dataclass(frozen=True)
 class Registration:
-    """What routing needs of a registration: who its users are, and how a router knows it."""
+    """What routing needs of a registration: who its users are, and how a router knows it.
+
+    `sender` is the user as whom it acts in its own name, who may be of no namespace.
+    """
 
     id: str
+    sender: str
     user_patterns: tuple[str, ...]
     as_token: str = field(repr=False)
 
@@ -66,7 +70,7 @@ def read_registrations(
     found: dict[str, Registration] = {}
     problems: list[str] = []
     for service in server.appservices:
-        read = _read(service, material[purpose(service.name)][FILE])
+        read = _read(service, material[purpose(service.name)][FILE], server.server_name)
         if isinstance(read, Registration):
             found[service.name] = read
         else:
@@ -76,7 +80,7 @@ def read_registrations(
     return found, tuple(problems)
 
 
-def _read(service: AppserviceRef, text: bytes) -> Registration | list[str]:
+def _read(service: AppserviceRef, text: bytes, server_name: str) -> Registration | list[str]:
     ref = service.registration
     where = f"spec.appservices[{service.name}]: key {ref.key} of Secret {ref.secret_name}"
     try:
@@ -104,7 +108,8 @@ def _read(service: AppserviceRef, text: bytes) -> Registration | list[str]:
         )
     if problems or users is None:
         return problems
-    return Registration(document["id"], users, document["as_token"])
+    sender = f"@{document['sender_localpart']}:{server_name}"
+    return Registration(document["id"], sender, users, document["as_token"])
 
 
 def _patterns(namespaces: Any) -> tuple[str, ...] | None:

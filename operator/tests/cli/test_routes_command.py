@@ -177,6 +177,31 @@ def test_what_the_router_does_with_a_request(
             assert "notSaid" not in found
 
 
+@pytest.mark.parametrize(
+    ("query", "key"),
+    [
+        ("", ("user, if the access token in the header names one or the homeserver knows whose "
+              "it is, or else the whole token")),
+        (f"?access_token={SYT}", "user, whom the access token in the URL names"),
+        ("?access_token=mat_secretsecret",
+         "user, if the homeserver knows the access token in the URL, or else the whole token"),
+        ("?access_token=secret&user_id=%40irc_a%3Ax",
+         "user @irc_a:x, for whom an application service speaks"),
+    ],
+    ids=["a token elsewhere", "a token of Synapse's", "an opaque token", "an application service"],
+)  # fmt: skip
+def test_a_router_that_asks_whose_tokens_are_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], query: str, key: str
+) -> None:
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(yaml.safe_dump(homeserver(router={"whoami": {}})))
+    request = f"GET /_matrix/client/v3/sync{query}"
+    assert main(["routes", "-f", str(path), "--try", request, "-o", "json"]) == 0
+    text = capsys.readouterr().out
+    assert json.loads(text)["hashedBy"] == key
+    assert "secret" not in text
+
+
 def test_the_router_says_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "homeserver.yaml"
     path.write_text(yaml.safe_dump(homeserver(router={})))

@@ -37,6 +37,10 @@ def named(found: tuple[Target, ...], name: str) -> Target:
     ("serves", "path", "query", "expected"),
     [
         pytest.param("client", "/joined_rooms", USER, "for-bridged", id="a user of the bridge"),
+        pytest.param("client", "/joined_rooms", {"user_id": "@bridge:maple.example"},
+                     "for-bridged", id="the bridge itself, whom its namespace has not"),
+        pytest.param("client", "/joined_rooms", {"user_id": "@bridge:maple.example.x"},
+                     "client", id="no more than its name"),
         pytest.param("client", "/joined_rooms", {}, "client", id="anybody else"),
         pytest.param("client", "/joined_rooms", {"user_id": "@eve:maple.example"}, "client",
                      id="another user that somebody claims to act for"),
@@ -93,7 +97,7 @@ def test_one_that_sleeps_serves_nobody() -> None:
 def test_what_proxies_cannot_match_is_dropped_and_told(pattern: str) -> None:
     text = re.sub(r'regex: ".*"', lambda _found: f'regex: "{pattern}"', REGISTRATION)
     target = named(bridged("client", registration=text), "for-bridged")
-    assert target.routes == ()
+    assert {row.query for row in target.routes} == {("user_id", r"(?:@bridge:maple\.example)")}
     (told,) = target.dropped
     assert "application service bridge" in told
     assert "namespaces.users[0]" in told

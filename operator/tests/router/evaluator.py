@@ -17,13 +17,15 @@ _RULE = re.compile(
 _METHODS = re.compile(r"\{ method ([A-Z ]+) \}")
 _WITHOUT = re.compile(r"!\{ urlp\((\w+)\) -m len gt 0 \}")
 _WITH = re.compile(r"\{ urlp\((\w+)\),url_dec\(1\) -m reg -f (\S+) \}")
+_USER = re.compile(r"\{ var\(txn\.user\) -m reg -f (\S+) \}")
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Answers for the files of one router."""
+    """Answers for the files of one router; `whoami` is whom the homeserver says a token is of."""
 
     files: Mapping[str, str]
+    whoami: str | None = None
 
     def facts(self, request: Request) -> str:
         """What is known of a request: class, what may be sent again, what it hashes by."""
@@ -53,11 +55,18 @@ class Evaluator:
             holds &= not self._raw(request, found[1])
         for found in _WITH.finditer(conditions):
             known = known.replace(found[0], "")
-            pattern = self.files[found[2]].rstrip("\n").replace("\\z", "\\Z")
             value = self._raw(request, found[1])
-            holds &= value is not None and bool(re.search(pattern, unquote_plus(value)))
+            holds &= self._matches(found[2], None if value is None else unquote_plus(value))
+        for found in _USER.finditer(conditions):
+            known = known.replace(found[0], "")
+            named = self._raw(request, "user_id")
+            holds &= self._matches(found[1], unquote_plus(named) if named else self.whoami)
         assert not known.strip(), f"not understood: {known}"
         return holds
+
+    def _matches(self, file: str, value: str | None) -> bool:
+        pattern = self.files[file].rstrip("\n").replace("\\z", "\\Z")
+        return value is not None and bool(re.search(pattern, value))
 
     @staticmethod
     def _raw(request: Request, name: str) -> str | None:

@@ -52,6 +52,8 @@ class _Handler(BaseHTTPRequestHandler):
         if server.lose and server.lose(len(server.requests)):
             self.close_connection = True
             return
+        if server.special and server.special(self):
+            return
         time.sleep(server.delay)
         body = json.dumps({**self.headers, ":path": self.path}).encode()
         self.send_response(200)
@@ -81,6 +83,8 @@ class Servers(socketserver.ThreadingTCPServer):
         """Which requests are read and never answered, by their number."""
         self.delay = 0.0
         """Seconds until a request is answered."""
+        self.special: Callable[[BaseHTTPRequestHandler], bool] | None = None
+        """Answers some requests in another way: those for which it returns true."""
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -224,9 +228,9 @@ def proxy(
     config, addresses = filled(files["haproxy.cfg"], port, members)
     config = config.replace('"${ROUTER_ADDRESS}:8080"', f"{LOOPBACK}:{front}")
     config = config.replace('"${ROUTER_ADDRESS}:8405"', f"{LOOPBACK}:{metrics}")
-    config = change(config.replace(RUN, str(directory)))
+    config = change(config)
     for name, text in {**files, "haproxy.cfg": config}.items():
-        (directory / name).write_text(text)
+        (directory / name).write_text(text.replace(RUN, str(directory)))
     log = directory / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(

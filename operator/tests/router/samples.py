@@ -33,11 +33,14 @@ def sample(name: str) -> Case:
     if name == "authentication-service":
         mas = with_bridge(with_mas(EVERY_CLASS), serves=SERVED)
         return Case(name, with_router(mas, accessLog=False), MAS_SECRET | BRIDGE_SECRET)
+    if name == "whoami":
+        asks = with_bridge(with_mas(EVERY_CLASS), serves=SERVED)
+        return Case(name, with_router(asks, whoami={}), MAS_SECRET | BRIDGE_SECRET)
     found = case.read(name)
     return Case(name, with_router(dict(found.body)), found.users)
 
 
-NAMES = ("minimal", "example", "everything", "authentication-service")
+NAMES = ("minimal", "example", "everything", "authentication-service", "whoami")
 
 
 @cache

@@ -42,7 +42,7 @@ def test_every_request_goes_where_the_table_says(name: str) -> None:
     assert wrong == {}
 
 
-@pytest.fixture(scope="module", params=["everything", "authentication-service"])
+@pytest.fixture(scope="module", params=["everything", "authentication-service", "whoami"])
 def running(
     request: pytest.FixtureRequest, program: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Proxy]]:

@@ -7,8 +7,10 @@ of each backend with addresses. They hold no secrets, tokens of application serv
 from homeserver_operator.api.canonical import canonical
 from homeserver_operator.api.router import Router
 from homeserver_operator.render.router.backends import agent_backends, make_backends
-from homeserver_operator.render.router.haproxy_cfg import render_config
+from homeserver_operator.render.router.haproxy_cfg import WHOAMI_SOCKET, render_config
 from homeserver_operator.render.router.maps import PODS, make_stages, render_maps
+from homeserver_operator.render.router.whoami import FILE, with_whoami
+from homeserver_operator.render.router.whoami_lua import render_lua
 from homeserver_operator.routes import Target
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate import ValidHomeServer
@@ -23,10 +25,19 @@ def render_router(
     """All files of the router by name; `everyone` are the targets of the live topology."""
     router = server.spec.router or Router()
     backends = make_backends(server.spec, topology, everyone)
+    if router.whoami:
+        backends = with_whoami(backends)
     stages = make_stages(everyone)
     return {
         CONFIG: render_config(server.spec, router, backends, stages),
         AGENT: canonical({"backends": agent_backends(backends)}),
         **render_maps(stages),
+        **_lua(router),
         PODS: "# Addresses of pods and their names: the agent keeps them.\n",
     }
+
+
+def _lua(router: Router) -> dict[str, str]:
+    if router.whoami is None:
+        return {}
+    return {FILE: render_lua(WHOAMI_SOCKET, router.whoami.cache_seconds)}

@@ -14,6 +14,7 @@ from homeserver_operator.render.router.keys import key_rules
 from homeserver_operator.render.router.limits import limit_rules
 from homeserver_operator.render.router.log import LOG_FORMAT, log_rules
 from homeserver_operator.render.router.maps import Stage
+from homeserver_operator.render.router.whoami import user_rules
 from homeserver_operator.routes.exposure import open_prefixes
 
 _FACTOR: Final = {"k": 2**10, "m": 2**20, "g": 2**30}
@@ -28,8 +29,11 @@ def frontend_rules(server: HomeServer, router: Router, stages: tuple[Stage, ...]
     yield from _source(router.trusted_proxies)
     yield from log_rules()
     yield from _closed(server)
+    if router.whoami:
+        asked = (f"{{ path,map_reg({s.file}) -m found }} {_fixed(s)}" for s in stages if s.by_user)
+        yield from user_rules(asked)
     for stage in stages:
-        yield _stage(stage)
+        yield _stage(stage, whoami=router.whoami is not None)
     yield "http-request set-var(txn.by) var(txn.row),field(3,:)"
     yield from _again()
     keys = frozenset(
@@ -38,7 +42,7 @@ def frontend_rules(server: HomeServer, router: Router, stages: tuple[Stage, ...]
         for target, _row in stage.rows
         if (key := target.route_class.hash_by) and not target.single
     )
-    yield from key_rules(keys)
+    yield from key_rules(keys, whoami=router.whoami is not None)
     yield from limit_rules(router.limits)
     yield "use_backend %[var(txn.row),field(1,:)]"
 
@@ -85,24 +89,33 @@ def _bytes(size: str) -> int:
     return int(number) * _FACTOR.get(unit, 1)
 
 
-def _stage(stage: Stage) -> str:
+def _stage(stage: Stage, *, whoami: bool) -> str:
     if not stage.narrow:
         lookup = f"path,map_reg({stage.file},{MAIN}::)"
         return f"http-request set-var(txn.row) {lookup} unless {{ var(txn.row) -m found }}"
-    conditions = " ".join(_conditions(stage))
+    conditions = " ".join(filter(None, (_fixed(stage), _value(stage, whoami=whoami))))
     return (
         f"http-request set-var(txn.row) path,map_reg({stage.file}) "
         f"if !{{ var(txn.row) -m found }} {conditions}"
     )
 
 
-def _conditions(stage: Stage) -> Iterator[str]:
+def _fixed(stage: Stage) -> str:
+    """What must hold beside the value of a parameter."""
+    found = []
     if stage.methods:
-        yield f"{{ method {' '.join(sorted(stage.methods))} }}"
+        found.append(f"{{ method {' '.join(sorted(stage.methods))} }}")
     if stage.without_query:
-        yield f"!{{ urlp({stage.without_query}) -m len gt 0 }}"
-    if stage.query:
-        yield f"{{ urlp({stage.query[0]}),url_dec(1) -m reg -f {stage.values} }}"
+        found.append(f"!{{ urlp({stage.without_query}) -m len gt 0 }}")
+    return " ".join(found)
+
+
+def _value(stage: Stage, *, whoami: bool) -> str | None:
+    if stage.query is None:
+        return None
+    # Whom the request names, or else whose its token is.
+    what = "var(txn.user)" if whoami and stage.by_user else f"urlp({stage.query[0]}),url_dec(1)"
+    return f"{{ {what} -m reg -f {stage.values} }}"
 
 
 def _again() -> Iterator[str]:

@@ -18,9 +18,11 @@ from homeserver_operator.render.router.backends import Backend
 from homeserver_operator.render.router.frontend import frontend_rules
 from homeserver_operator.render.router.limits import tables
 from homeserver_operator.render.router.maps import PODS, Stage
+from homeserver_operator.render.router.whoami import FILE, WHOAMI, lookup_frontend, lookup_rules
 
 RUN: Final = "/run/router"
 ADMIN_SOCKET: Final = f"{RUN}/admin.sock"
+WHOAMI_SOCKET: Final = f"unix@{RUN}/whoami.sock"
 
 CONNECT_MS: Final = 200
 """How long to wait for a connection, and between two tries of one server."""
@@ -40,17 +42,21 @@ FALLBACK_CONNECTIONS: Final = 16
 
 _LONGEST_LINE: Final = 8192
 
+_LUA_MEGABYTES: Final = 48
+"""A bound for the worst: what whoami.lua remembers is bounded by number, and is far less."""
+
 
 def render_config(
     server: HomeServer, router: Router, backends: tuple[Backend, ...], stages: Iterable[Stage]
 ) -> str:
     """The whole file."""
     sections = [
-        _section("global", _global()),
+        _section("global", _global(router)),
         _section("defaults", _defaults(router)),
         _section("frontend http", frontend_rules(server, router, tuple(stages))),
         _section("frontend metrics", _metrics()),
         *(_section(f"backend {name}", lines) for name, lines in tables(router.limits)),
+        *_lookups(router),
         *(_section(f"backend {each.name}", _backend(each)) for each in backends),
     ]
     return "\n".join(sections)
@@ -60,7 +66,12 @@ def _section(head: str, lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in (head, *(f"  {line}" for line in lines)))
 
 
-def _global() -> Iterator[str]:
+def _lookups(router: Router) -> Iterator[str]:
+    if router.whoami:
+        yield _section(f"frontend {WHOAMI}", lookup_frontend(WHOAMI_SOCKET))
+
+
+def _global(router: Router) -> Iterator[str]:
     yield f"log stdout len {_LONGEST_LINE} format raw local0 info"
     yield f"stats socket {ADMIN_SOCKET} mode 600 level admin expose-fd listeners"
     # Maps are found beside this file, of whichever revision it is.
@@ -73,6 +84,9 @@ def _global() -> Iterator[str]:
     yield "tune.maxrewrite 2048"
     # After a new configuration the old process ends the requests that it has.
     yield "hard-stop-after 11m"
+    if router.whoami:
+        yield f"tune.lua.maxmem {_LUA_MEGABYTES}"
+        yield f"lua-load {FILE}"
 
 
 def _defaults(router: Router) -> Iterator[str]:
@@ -117,7 +131,10 @@ def _backend(backend: Backend) -> Iterator[str]:
     yield f"balance hash {'var(txn.key)' if hashed else 'rand(1000000000)'}"
     yield "hash-type consistent sdbm avalanche"
     # Of one process, too: else a held request goes on asking where its process has been.
-    yield f"option redispatch {REDISPATCH}"
+    if backend.name == WHOAMI:
+        yield from lookup_rules()
+    else:
+        yield f"option redispatch {REDISPATCH}"
     if backend.named:
         # Its address is its Service's, which stays; where there is none yet, that is no mistake.
         yield f"server s1 {backend.service}:{backend.port} id 1 init-addr libc,none"

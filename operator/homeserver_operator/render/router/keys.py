@@ -16,24 +16,38 @@ _ORIGIN: Final = '^x-matrix .*?origin="?([^", ]+).*$'
 
 _BEARER: Final = "req.fhdr(authorization) -m beg -i 'bearer '"
 
+USER_ID: Final = "urlp(user_id),url_dec(1)"
+"""For whom an application service speaks."""
 
-def token_rules(condition: str) -> Iterator[str]:
+SYNAPSES: Final = "^syt_[^_]+_"
+"""How Synapse's own tokens begin: with the user's localpart in base64, which has no underscore."""
+
+_LOCALPART: Final = "word(1,:),bytes(1),base64,word(1,=)"
+"""A user's id as Synapse's own tokens have it, so that a user has one key whoever names it."""
+
+
+def token_rules(condition: str = "{ always_true }") -> Iterator[str]:
     """Find the access token, in the header or in the URL; it stays in memory."""
     url, header = "urlp(access_token),url_dec(1)", "req.fhdr(authorization),word(2,' ')"
     yield f"http-request set-var(txn.token) {url} if {condition}"
     yield f"http-request set-var(txn.token) {header} if {condition} {{ {_BEARER} }}"
 
 
-def key_rules(keys: frozenset[HashKey]) -> Iterator[str]:
+def ask(condition: str) -> str:
+    """The rule that has whoami.lua find whose the token is; it asks once for each request."""
+    return f"http-request lua.whoami if {{ var(txn.digest) -m found }} {condition}"
+
+
+def key_rules(keys: frozenset[HashKey], *, whoami: bool) -> Iterator[str]:
     """Find the key of a request whose class is hashed, and say of which kind it is.
 
-    `keys` are those in use.
+    `keys` are those in use; `whoami` says whether tokens that name nobody are asked for.
     """
     if keys:
         hashed = f"{{ var(txn.by) -m str {' '.join(sorted(keys))} }}"
         yield from _key("source", "var(txn.source)", hashed)
     if "user" in keys:
-        yield from _user()
+        yield from _user(whoami=whoami)
     if "room" in keys:
         # Looking for words costs less than the pattern, which then need not be tried twice.
         by_room = "{ var(txn.by) -m str room } { path -m sub /rooms/ /join/ /knock/ /profile/ }"
@@ -47,15 +61,21 @@ def key_rules(keys: frozenset[HashKey]) -> Iterator[str]:
         yield from _key("origin", origin, by_origin)
 
 
-def _user() -> Iterator[str]:
+def _user(*, whoami: bool) -> Iterator[str]:
     yield "acl by_user var(txn.by) -m str user"
-    yield from token_rules("by_user")
+    if whoami:
+        yield ask("by_user")
+    else:
+        yield from token_rules("by_user")
     # Of tokens that say nothing (of the Matrix Authentication Service, guests, application
     # services) each is a key of its own, but who speaks for one of its users names that user.
     yield from _key("token", "var(txn.token)", "by_user { var(txn.token) -m len gt 0 }")
-    yield from _key("user_id", "urlp(user_id),url_dec(1)", "by_user { urlp(user_id) -m len gt 0 }")
-    # Synapse's own hold the user's name in base64, which has no underscore.
-    own = "by_user { var(txn.token) -m reg ^syt_[^_]+_ }"
+    said = "{ urlp(user_id) -m len gt 0 }"
+    if whoami:
+        found = f"by_user {{ var(txn.user) -m found }} !{said}"
+        yield from _key("whoami", f"var(txn.user),{_LOCALPART}", found)
+    yield from _key("user_id", f"{USER_ID},{_LOCALPART}", f"by_user {said}")
+    own = f"by_user {{ var(txn.token) -m reg {SYNAPSES} }}"
     yield from _key("localpart", "var(txn.token),word(2,_)", own)
 
 

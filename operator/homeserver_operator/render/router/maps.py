@@ -38,6 +38,11 @@ class Stage:
         return self.file != ROUTES
 
     @property
+    def by_user(self) -> bool:
+        """Whether it is for some users alone, those of application services."""
+        return self.query is not None and self.query[0] == "user_id"
+
+    @property
     def values(self) -> str:
         """The file with the pattern of the query parameter's value."""
         return self.file.replace(".map", ".values")
