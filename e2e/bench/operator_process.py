@@ -7,7 +7,6 @@ them would be imported, and measured, too.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from e2e.bench.machine import REPOSITORY
 from e2e.cluster import cache
+from e2e.cluster.ports import free_port
 from e2e.cluster.progress import RigError, run_logged, step, tail, wait_until
 
 REQUIREMENTS = REPOSITORY / "operator" / "requirements.txt"
@@ -74,7 +74,7 @@ def operator(kubeconfig: Path, directory: Path) -> Iterator[OperatorProcess]:
     Raises RigError with the end of its log if it does not come up.
     """
     python = _environment() / "bin" / "python"
-    port = _free_port()
+    port = free_port()
     log = directory / f"operator-{port}.log"
     environment = {
         "KUBECONFIG": str(kubeconfig),
@@ -132,9 +132,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -18,8 +18,9 @@ from pathlib import Path
 import psycopg2
 import yaml
 from tests.processes import RuntimeProcess, Site, ending
-from tests.services import LOOPBACK, Postgres, free_port, postgres, redis_server, wait_until
+from tests.services import LOOPBACK, Postgres, postgres, redis_server, wait_until
 
+from e2e.cluster.ports import free_port
 from homeserver_runtime.fence.claim import Claim
 from homeserver_runtime.fence.fence import Fence
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
-from contextlib import ExitStack
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from e2e.cluster import debian, gobuild, kwok
 from e2e.cluster.apiserver import READY_SECONDS, ApiServer
 from e2e.cluster.kubectl import Kubectl
+from e2e.cluster.ports import free_port
 from e2e.cluster.processes import Daemons, Process
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class ControlPlane:
         directory = Path(tempfile.mkdtemp(prefix="", dir=_base()))
         # Tells a later run whether the process that started these servers still lives.
         shutil.copyfile("/proc/self/stat", directory / OWNER_RECORD)
-        etcd_port, etcd_peer_port, port = _free_ports(3)
+        etcd_port, etcd_peer_port, port = free_port(), free_port(), free_port()
         self._server = server = ApiServer(
             directory=directory,
             programs=programs,
@@ -182,11 +181,3 @@ def _stop_abandoned() -> None:
         owner = directory / OWNER_RECORD
         if owner.exists() and not Process.recorded(owner):
             _stop(directory)
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [int(each.getsockname()[1]) for each in sockets]

@@ -6,7 +6,9 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING
 
-from tests.services import free_port, wait_until
+from tests.services import wait_until
+
+from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

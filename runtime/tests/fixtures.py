@@ -10,7 +10,9 @@ import pytest
 from tests.held import Held
 from tests.matrix import Client, register
 from tests.processes import Site, ending
-from tests.services import free_port, postgres, redis_server
+from tests.services import postgres, redis_server
+
+from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

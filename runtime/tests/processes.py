@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from tests.services import LOOPBACK, Postgres, Redis, free_port, wait_until
+from tests.services import LOOPBACK, Postgres, Redis, wait_until
 
+from e2e.cluster.ports import free_port
 from homeserver_runtime.configuration import merge
 
 if TYPE_CHECKING:

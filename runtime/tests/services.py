@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,18 +21,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import redis
 
+from e2e.cluster.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LOOPBACK = "127.0.0.1"
 AWKWARD_PASSWORD = "a:b\\c d'ü"
 """Holds what a passfile has to escape."""
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on at this moment."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_until(

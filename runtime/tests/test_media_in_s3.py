@@ -11,7 +11,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from tests.matrix import register
 from tests.processes import SERVER_NAME, ending
-from tests.services import LOOPBACK, free_port
+from tests.services import LOOPBACK
+
+from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.processes import ending
-from tests.services import free_port, wait_until
+from tests.services import wait_until
 
+from e2e.cluster.ports import free_port
 from homeserver_runtime.metrics import Collector
 from homeserver_runtime.state import Replication, Snapshot, State
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.processes import ending
-from tests.services import free_port, wait_until
+from tests.services import wait_until
+
+from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

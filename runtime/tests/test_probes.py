@@ -7,8 +7,9 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.services import LOOPBACK, free_port
+from tests.services import LOOPBACK
 
+from e2e.cluster.ports import free_port
 from homeserver_runtime.failure import TERMINATION_MESSAGE_BYTES
 from homeserver_runtime.probes import (
     CUT_OFF_SECONDS,

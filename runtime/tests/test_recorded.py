@@ -9,8 +9,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.services import LOOPBACK, Postgres, free_port, wait_until
+from tests.services import LOOPBACK, Postgres, wait_until
 
+from e2e.cluster.ports import free_port
 from homeserver_runtime import fencing
 from homeserver_runtime.contract import Launch
 from homeserver_runtime.fence.claim import Claim

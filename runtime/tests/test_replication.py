@@ -9,8 +9,9 @@ import types
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.services import LOOPBACK, free_port
+from tests.services import LOOPBACK
 
+from e2e.cluster.ports import free_port
 from homeserver_runtime.replication import redis_answers
 
 if TYPE_CHECKING:

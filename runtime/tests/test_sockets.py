@@ -13,7 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.processes import ending, http_listener
-from tests.services import LOOPBACK, free_port, wait_until
+from tests.services import LOOPBACK, wait_until
+
+from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

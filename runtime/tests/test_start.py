@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.processes import ending, http_listener
-from tests.services import LOOPBACK, free_port, wait_until
+from tests.services import LOOPBACK, wait_until
+
+from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
     from tests.processes import Site

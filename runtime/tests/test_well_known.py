@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from tests.processes import SERVER_NAME, ending
-from tests.services import LOOPBACK, free_port
+from tests.services import LOOPBACK
+
+from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
     from tests.processes import RuntimeProcess, Site

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from homeserver_operator.api.names import POSTGRES_PORT, REDIS_PORT, ROLE_LABEL
+from homeserver_operator.api.names import ROLE_LABEL
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.api.world import Object
 from homeserver_operator.build import stores
 from homeserver_operator.build.autoscalers import build_autoscalers
@@ -20,7 +19,6 @@ from homeserver_operator.build.edge import build_edge, edge_reductions
 from homeserver_operator.build.images import Images, with_defaults
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.build.network_policies import build_network_policies
-from homeserver_operator.build.pods import Mounts, process_template
 from homeserver_operator.build.rendering import with_rendering
 from homeserver_operator.build.router import RouterObjects, build_router
 from homeserver_operator.build.services import (
@@ -29,7 +27,8 @@ from homeserver_operator.build.services import (
     build_store_service,
     replication_service_name,
 )
-from homeserver_operator.build.volumes import build_claim
+from homeserver_operator.build.synapse_pods import Mounts, process_template
+from homeserver_operator.build.volumes import build_volumes, database_claim, media_claim
 from homeserver_operator.fences import TOPOLOGY, Fences
 from homeserver_operator.render import render
 from homeserver_operator.render.paths import Addresses
@@ -116,13 +115,12 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
         )
         for process in topology.processes
     }
-    media_claim = spec.media.volume.existing_claim or f"{spec.key.name}-media"
     mounts = Mounts(
         config={name: object_["metadata"]["name"] for name, object_ in config_maps.items()},
         copies=copies,
-        media_claim=media_claim,
+        media_claim=media_claim(spec),
     )
-    managed = _managed_stores(spec)
+    managed = stores.managed(spec)
     store_maps = {
         store: build_config_map(spec, store, stores.store_files(store), component=store)
         for store in managed
@@ -139,7 +137,7 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
             *store_maps.values(),
             *(router.content if router else ()),
         ),
-        volumes=tuple(_volumes(spec)),
+        volumes=tuple(build_volumes(spec)),
         stores=tuple(
             _recorded(
                 stores.build_store(
@@ -149,7 +147,7 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
                     pull_policy=images.pull_policy,
                     config_map=store_maps[store]["metadata"]["name"],
                     password=copies[store]["metadata"]["name"],
-                    claim=f"{spec.key.name}-{store}" if store == stores.POSTGRES else None,
+                    claim=database_claim(spec) if store == stores.POSTGRES else None,
                     resources=resources,
                 ),
                 images,
@@ -184,12 +182,9 @@ def build_network(
     """All Services, which lead to the revisions of the Deployments that are given."""
     services = build_services(server, topology, everyone, epoch, synapse)
     of_stores = (
-        build_store_service(server, store, _PORTS[store]) for store in _managed_stores(server)
+        build_store_service(server, store, stores.PORTS[store]) for store in stores.managed(server)
     )
     return replace(services, objects=(*of_stores, *services.objects))
-
-
-_PORTS = {stores.POSTGRES: POSTGRES_PORT, stores.REDIS: REDIS_PORT}
 
 
 def _recorded(deployment: dict[str, Any], images: Images) -> dict[str, Any]:
@@ -243,41 +238,6 @@ def _router(
         pull_policy=images.pull_policy,
     )
     return replace(built, deployment=_recorded(dict(built.deployment), images))
-
-
-def _managed_stores(spec: HomeServer) -> dict[str, Mapping[str, Any]]:
-    """Stores that we run, with the resources that their pods ask for."""
-    managed: dict[str, Mapping[str, Any]] = {}
-    if not isinstance(spec.postgres.server, ExternalPostgres):
-        managed[stores.POSTGRES] = spec.postgres.server.resources
-    if not isinstance(spec.redis, ExternalRedis):
-        managed[stores.REDIS] = spec.redis.resources
-    return managed
-
-
-def _volumes(spec: HomeServer) -> list[Object]:
-    claims: list[Object] = []
-    if not isinstance(spec.postgres.server, ExternalPostgres):
-        claims.append(
-            build_claim(
-                spec,
-                f"{spec.key.name}-{stores.POSTGRES}",
-                spec.postgres.server.storage,
-                component=stores.POSTGRES,
-                retention=spec.retention.database,
-            )
-        )
-    if spec.media.volume.existing_claim is None:
-        claims.append(
-            build_claim(
-                spec,
-                f"{spec.key.name}-media",
-                spec.media.volume,
-                component="media",
-                retention=spec.retention.media,
-            )
-        )
-    return claims
 
 
 def _service_account(spec: HomeServer) -> Object:

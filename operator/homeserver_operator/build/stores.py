@@ -16,11 +16,13 @@ from homeserver_operator.api.names import (
     ROLE_LABEL,
 )
 from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.build.meta import object_labels, object_meta
 from homeserver_operator.build.pods import container, pod_spec, with_revision
 
 POSTGRES: Final = "postgres"
 REDIS: Final = "redis"
+PORTS: Final = {POSTGRES: POSTGRES_PORT, REDIS: REDIS_PORT}
 
 STORE_USER: Final = 999
 """User of both servers in the public images."""
@@ -70,6 +72,16 @@ dir /tmp
 """
 
 
+def managed(server: HomeServer) -> dict[str, Mapping[str, Any]]:
+    """Stores that we run, with the resources that their pods ask for."""
+    found: dict[str, Mapping[str, Any]] = {}
+    if not isinstance(server.postgres.server, ExternalPostgres):
+        found[POSTGRES] = server.postgres.server.resources
+    if not isinstance(server.redis, ExternalRedis):
+        found[REDIS] = server.redis.resources
+    return found
+
+
 def store_files(store: str) -> dict[str, str]:
     """What a store's pod mounts at /process."""
     if store == POSTGRES:
@@ -89,7 +101,6 @@ def build_store(
     resources: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The Deployment of one store. `password` names the Secret copy, `claim` the data's volume."""
-    port = {POSTGRES: POSTGRES_PORT, REDIS: REDIS_PORT}[store]
     volumes: list[dict[str, Any]] = [
         {"name": "process", "configMap": {"name": config_map}},
         {"name": "password", "secret": {"secretName": password, "defaultMode": 0o440}},
@@ -110,7 +121,7 @@ def build_store(
         resources=resources,
         mounts=mounts,
         command=["sh", "/process/start.sh"],
-        ports=[{"name": store, "containerPort": port, "protocol": "TCP"}],
+        ports=[{"name": store, "containerPort": PORTS[store], "protocol": "TCP"}],
         readinessProbe=_ready(store),
     )
     spec = pod_spec(

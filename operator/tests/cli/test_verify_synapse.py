@@ -12,10 +12,11 @@ import pytest
 import yaml
 from aiohttp import web
 from tests.processes import RuntimeProcess, Site, ending
-from tests.services import LOOPBACK, free_port, wait_until
+from tests.services import LOOPBACK, wait_until
 from tests.shell.fake_api import FakeApi
 from tests.shell.objects import pod
 
+from e2e.cluster.ports import free_port
 from homeserver_operator.api import names
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.api.spec import parse

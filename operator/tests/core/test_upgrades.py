@@ -465,7 +465,7 @@ def test_services_lead_to_the_pods_that_live_whatever_labels_new_ones_get(
     scenario = running("shared-class")
     before = selectors(scenario)
     install(scenario, 2)
-    for module in (build.pods, build.services):
+    for module in (build.synapse_pods, build.services):
         monkeypatch.setattr(module, "SHARES_LABEL_PREFIX", "shared.example/")
     scenario.converge()
     assert selectors(scenario) == before

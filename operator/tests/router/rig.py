@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from e2e.cluster.ports import free_port
 from homeserver_operator.render.router.haproxy_cfg import RUN
 
 LOOPBACK = "127.0.0.1"
@@ -243,12 +244,6 @@ def proxy(
     finally:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server((LOOPBACK, 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def _until_listening(port: int, admin: Path, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.router.rig import LOOPBACK, Answer, Proxy, Servers, free_port, proxy, servers
+from tests.router.rig import LOOPBACK, Answer, Proxy, Servers, proxy, servers
 from tests.router.samples import files, sample, with_router
+
+from e2e.cluster.ports import free_port
 
 pytestmark = pytest.mark.apiserver
 

