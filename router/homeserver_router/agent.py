@@ -26,7 +26,7 @@ from homeserver_router.desired import Desired
 from homeserver_router.driver import Driver
 from homeserver_router.endpoints import SERVICE_LABEL, Endpoints, by_service
 from homeserver_router.files import Files
-from homeserver_router.haproxy import MASTER, HAProxy, HAProxyError
+from homeserver_router.haproxy import MASTER, SCRIPT, HAProxy, HAProxyError
 from homeserver_router.watch import Watch
 
 if TYPE_CHECKING:
@@ -196,7 +196,6 @@ class Agent:
         trouble = None
         if self._configuration:
             try:
-                # Before a reload, too: the old process learns no addresses after it.
                 await self._follow(self._configuration)
             except HAProxyError as error:
                 # Perhaps there is a configuration by now with which it starts.
@@ -243,7 +242,6 @@ class Agent:
         name = self._choice.next(
             (service["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION),
             loaded=self._configuration.name if self._configuration else None,
-            holds=self._desired.holds,
         )
         if name is None:
             return None
@@ -287,7 +285,9 @@ class Agent:
         return self._desired.servers(configuration, self._endpoints, self._agreement.of)
 
     def _finished(self, configuration: Configuration, servers: Servers) -> dict[str, str]:
-        text = plan.with_addresses(configuration.files[HAPROXY], servers, configuration.name)
+        text = plan.with_addresses(
+            configuration.files[HAPROXY], servers, configuration.name, str(SCRIPT)
+        )
         return {HAPROXY: text, PODS: pods.text(pods.by_address(self._endpoints))}
 
     async def _follow(self, configuration: Configuration) -> None:

@@ -40,14 +40,6 @@ class Desired:
         self._empty_since: dict[str, float] = {}
         self.standing: dict[str, Standing] = {}
 
-    @property
-    def holds(self) -> bool:
-        """Whether requests are held for a backend whose processes have gone."""
-        return any(
-            not each.pods and not each.fallback and self._last.get(each.service)
-            for each in self.standing.values()
-        )
-
     def recall(self, configuration: Configuration, observed: Servers) -> None:
         """Learn what HAProxy had before this agent."""
         for name, backend in configuration.backends.items():

@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -25,6 +26,7 @@ from tests.agent.kube import HOMESERVER, TOKEN
 from homeserver_router.agent import Agent
 from homeserver_router.api import Api
 from homeserver_router.endpoints import Address
+from homeserver_router.haproxy import MASTER, HAProxy
 from homeserver_router.metrics import Metrics
 from homeserver_router.settings import Settings
 
@@ -269,6 +271,14 @@ class Router:
         # With its worker the master ends, too: the kubelet starts the container again.
         self.process.wait(10)
 
+    async def connections(self) -> int:
+        """How many clients the process that serves has."""
+        haproxy = HAProxy(self.run / MASTER)
+        (pid,) = [worker.pid for worker in await haproxy.workers() if worker.current]
+        found = re.search(r"^CurrConns: (\d+)$", await haproxy.ask(pid, "show info"), re.MULTILINE)
+        assert found
+        return int(found[1])
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
@@ -280,6 +290,7 @@ class Load:
 
     urls: list[str]
     rate: float = 50
+    begun: int = 0
     latencies: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     workers: dict[str, set[str]] = field(default_factory=dict)
@@ -301,12 +312,12 @@ class Load:
 
     async def _send(self, session: aiohttp.ClientSession, over: asyncio.Event) -> None:
         clock = asyncio.get_running_loop().time
-        started, number = clock(), 0
+        started = clock()
         async with asyncio.TaskGroup() as group:
             while not over.is_set():
-                group.create_task(self._request(session, number))
-                number += 1
-                await asyncio.sleep(max(0.0, started + number / self.rate - clock()))
+                group.create_task(self._request(session, self.begun))
+                self.begun += 1
+                await asyncio.sleep(max(0.0, started + self.begun / self.rate - clock()))
 
     async def _request(self, session: aiohttp.ClientSession, number: int) -> None:
         clock = asyncio.get_running_loop().time
@@ -335,6 +346,7 @@ class Load:
 
     @property
     def sent(self) -> int:
+        """How many have got an answer, or none for good."""
         return len(self.latencies)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,9 @@ from tests.agent.rig import (
     shares,
     until,
 )
+
+from homeserver_router import plan
+from homeserver_router.haproxy import MASTER, HAProxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -194,24 +199,97 @@ async def test_a_reload_in_the_middle_of_an_exchange_of_all_workers_fails_no_req
     assert load.failures == []
 
 
-async def test_a_reload_waits_for_requests_that_are_held(
-    router: Router, kube: Kube, workers: Workers
-) -> None:
+async def holding(router: Router, kube: Kube, workers: Workers) -> None:
+    """Nobody is there to answer syncs."""
     await kube.endpoints("alpha-sync", {})
     await until(lambda: not router.agent.state()["backends"]["sync"]["pods"])
     for each in workers.all[1:]:
         await each.stop()
+
+
+async def test_what_is_held_in_an_old_process_is_served_by_who_comes_after_a_reload(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    await holding(router, kube, workers)
     async with Load([router.url]).running() as load:
-        await kube.configuration("alpha-router-2", files(router.port, version="2"))
-        await until(lambda: router.agent.state()["configuration"]["wanted"] == "alpha-router-2")
-        with pytest.raises(TimeoutError):
-            await until(lambda: load.sent > 0, seconds=1)
-        assert router.agent.condition.running == "alpha-router-1"
+        await until(lambda: load.begun > 50)
+        for version in (2, 3):
+            changed = files(router.port, version=str(version), slots=6 + version)
+            await kube.configuration(f"alpha-router-{version}", changed)
+            await until(lambda v=version: router.agent.condition.running == f"alpha-router-{v}")  # type: ignore[misc]
+        assert load.sent == 0
         new = await workers.started("sync-30", "sync-31", "sync-32")
         await kube.endpoints("alpha-sync", addresses(*new))
-        await until(lambda: router.agent.condition.running == "alpha-router-2")
-        await until(lambda: load.sent > 50)
+        await until(lambda: load.sent > 100)
     assert load.failures == []
+    assert sum(each.served for each in new) == load.sent
+
+
+async def test_what_is_held_when_haproxy_is_told_to_end_is_served_by_who_comes(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    await holding(router, kube, workers)
+    assert router.process is not None
+    requests = [asyncio.create_task(ask(router.url, f"user-{number}")) for number in range(20)]
+
+    async def all_held() -> bool:
+        return await router.connections() == 20
+
+    await becomes(all_held)
+    router.agent.leave()
+    router.process.send_signal(signal.SIGUSR1)
+
+    async def listens_no_more() -> bool:
+        return (await ask(router.url))[0] == 0
+
+    await becomes(listens_no_more)
+    (new,) = await workers.started("sync-30")
+    await kube.endpoints("alpha-sync", addresses(new))
+    answers = await asyncio.gather(*requests)
+    assert [(status, said["worker"]) for status, said in answers] == [(200, "sync-30")] * 20
+    await router.agent_ends()
+    assert router.process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("router server nobody/s1 state ready", "No such server."),
+        ("router server sync/nobody state ready", "No such server."),
+        ("router server sync", "No such server."),
+        ("router server sync/s1 state odd", "No such command."),
+        ("router server sync/s1 addr 10.0.0.1", "No such command."),
+        ("router server sync/s1 addr nonsense port 1", "Invalid addr 'nonsense'"),
+    ],
+)
+async def test_haproxy_says_so_if_it_does_not_do_as_told(
+    router: Router, command: str, said: str
+) -> None:
+    haproxy = HAProxy(router.run / MASTER)
+    (worker,) = await haproxy.workers()
+    (refusal,) = plan.refusals(await haproxy.tell(worker.pid, [command]))
+    assert said in refusal
+
+
+async def test_a_class_goes_to_main_together_with_its_processes_without_a_failed_request(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    """Nobody waits for routers before the old processes end: requests are held, and led to main."""
+    changed = files(router.port, version="2", slots=1)
+    content = json.loads(changed["agent.json"])
+    content["backends"]["sync"]["service"] = "alpha-main"
+    changed["agent.json"] = json.dumps(content)
+    async with Load([router.url]).running() as load:
+        await until(lambda: load.sent > 50)
+        for each in workers.all[1:]:
+            await each.stop()
+        await kube.endpoints("alpha-sync", {})
+        begun = load.begun
+        await until(lambda: load.begun > begun + 25)
+        await kube.configuration("alpha-router-2", changed)
+        await until(lambda: load.sent > begun + 50)
+    assert load.failures == []
+    assert max(load.latencies) < 5
 
 
 async def test_a_configuration_that_haproxy_refuses_leaves_the_old_one(
