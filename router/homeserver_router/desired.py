@@ -62,7 +62,8 @@ class Desired:
         self.standing = {}
         wanted: Servers = {}
         for name, backend in configuration.backends.items():
-            slots = ledger(backend.service).slots
+            ours = backend.port is None
+            slots = ledger(backend.service).slots if ours else {backend.service: 1}
             found = members(endpoints.get(backend.service, ()))
             pods = {slots[pod]: pod for pod in found if slots.get(pod, 0) in _range(backend)}
             placed = {slot: found[pod] for slot, pod in pods.items()}

@@ -166,7 +166,7 @@ async def test_a_new_configuration_is_loaded_without_a_failed_request(
         for version in range(2, 6):
             changed = files(router.port, version=str(version), slots=6 + version)
             await kube.configuration(f"alpha-router-{version}", changed)
-            await until(lambda v=version: router.agent.condition.running == f"alpha-router-{v}")  # type: ignore[misc]
+            await until(lambda v=version: router.agent.running == f"alpha-router-{v}")  # type: ignore[misc]
             assert (await ask(router.url))[1]["version"] == str(version)
             sent = load.sent
             await until(lambda s=sent: load.sent > s + 50)  # type: ignore[misc]
@@ -188,7 +188,7 @@ async def test_a_reload_in_the_middle_of_an_exchange_of_all_workers_fails_no_req
             each.listen()
         await kube.configuration("alpha-router-2", files(router.port, version="2"))
         await kube.endpoints("alpha-sync", addresses(*new), ready=[])
-        await until(lambda: router.agent.condition.running == "alpha-router-2")
+        await until(lambda: router.agent.running == "alpha-router-2")
         for each in workers.all[1:4]:
             await each.stop()
         for each in new:
@@ -216,7 +216,7 @@ async def test_what_is_held_in_an_old_process_is_served_by_who_comes_after_a_rel
         for version in (2, 3):
             changed = files(router.port, version=str(version), slots=6 + version)
             await kube.configuration(f"alpha-router-{version}", changed)
-            await until(lambda v=version: router.agent.condition.running == f"alpha-router-{v}")  # type: ignore[misc]
+            await until(lambda v=version: router.agent.running == f"alpha-router-{v}")  # type: ignore[misc]
         assert load.sent == 0
         new = await workers.started("sync-30", "sync-31", "sync-32")
         await kube.endpoints("alpha-sync", addresses(*new))
@@ -322,7 +322,7 @@ async def test_a_configuration_that_cannot_start_leaves_the_old_one(
     )
     assert (await ask(router.url))[1]["version"] == "1"
     await kube.configuration("alpha-router-3", files(router.port, version="3"))
-    await until(lambda: router.agent.condition.running == "alpha-router-3")
+    await until(lambda: router.agent.running == "alpha-router-3")
     assert (await ask(router.url))[1]["version"] == "3"
 
 
@@ -380,7 +380,7 @@ async def test_main_answers_once_nobody_else_has_for_long_and_no_longer_than_tha
 ) -> None:
     fallback = {"server": "main", "service": "alpha-main", "after": 1}
     await kube.configuration("alpha-router-2", files(router.port, fallback=fallback))
-    await until(lambda: router.agent.condition.running == "alpha-router-2")
+    await until(lambda: router.agent.running == "alpha-router-2")
     await kube.endpoints("alpha-sync", {})
     for each in workers.all[1:]:
         await each.stop()
