@@ -62,6 +62,7 @@ frontend http
     http-after-response set-header X-Pod %[var(txn.pod)]
     http-request set-header X-Version {version}
     use_backend main if {{ path_beg /main }}
+    use_backend auth if {{ path_beg /auth }}
     default_backend sync
 backend sync
     balance hash hdr(x-user)
@@ -71,6 +72,9 @@ backend sync
     server main 127.0.0.1:9 backup disabled maxconn 50
 backend main
     http-response set-var(txn.pod) bc_dst,map(pods.map,unknown)
+    server s1 127.0.0.1:9 id 1 disabled
+backend auth
+    balance hash rand(1000)
     server s1 127.0.0.1:9 id 1 disabled
 """
 
@@ -108,13 +112,20 @@ async def becomes(condition: Callable[[], Awaitable[object]], *, seconds: float 
     return time.monotonic() - started
 
 
-def files(port: int, *, slots: int = 6, version: str = "1", **fallback: Any) -> dict[str, str]:
-    """A configuration as the operator renders it, with two classes."""
+def files(
+    port: int, *, slots: int = 6, version: str = "1", auth: int | None = None, **fallback: Any
+) -> dict[str, str]:
+    """A configuration as the operator renders it, with two classes.
+
+    `auth` is the port of somebody else's Service of this name, if it is to be followed.
+    """
     servers = "\n".join(f"    server s{n} 127.0.0.1:9 id {n} disabled" for n in range(1, slots + 1))
     backends = {
         "sync": {"service": "alpha-sync", "slots": slots, "main": False, **fallback},
         "main": {"service": "alpha-main", "slots": 1, "main": True},
     }
+    if auth:
+        backends["auth"] = {"service": "auth", "port": auth, "slots": 1, "byName": True}
     return {
         "haproxy.cfg": CONFIG.format(port=port, servers=servers, version=version),
         "agent.json": json.dumps({"backends": backends}),

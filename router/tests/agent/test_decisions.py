@@ -366,12 +366,22 @@ def test_a_configuration_is_refused_without(lacking: str) -> None:
         Configuration.parse("c", content)
 
 
+AUTH = {"service": "auth", "port": 8080, "slots": 1, "main": False, "byName": True}
+
+
 def test_a_service_has_the_slots_of_its_largest_backend_and_those_by_name_are_not_ours() -> None:
-    configuration = Configuration.parse(
-        "c", files(sync=SYNC, more={**SYNC, "slots": 5}, auth={**SYNC, "byName": True})
-    )
+    configuration = Configuration.parse("c", files(sync=SYNC, more={**SYNC, "slots": 5}, auth=AUTH))
     assert configuration.slots() == {"alpha-sync": 5}
-    assert set(configuration.backends) == {"sync", "more"}
+    assert configuration.named() == {"auth": 8080}
+
+
+def test_a_service_by_its_name_needs_no_slot_that_is_agreed_on() -> None:
+    configuration = Configuration.parse("c", files(auth=AUTH))
+    desired = Desired(lambda: 0.0)
+    there = {"auth": (Endpoint("auth", A, ready=True, terminating=False),)}
+    for endpoints in (there, {}):
+        servers = desired.servers(configuration, endpoints, lambda _: Ledger())
+        assert servers["auth"] == {"s1": Server(A, ON)}
 
 
 def test_a_configuration_is_loaded_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,13 @@ from tests.agent.rig import (
     until,
 )
 
-from homeserver_router import plan
+from homeserver_router import names, plan
 from homeserver_router.haproxy import MASTER, HAProxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from homeserver_router.endpoints import Address
 
 pytestmark = pytest.mark.haproxy
 
@@ -421,6 +424,50 @@ async def test_a_router_that_ends_under_load_fails_no_request(
             await until(lambda: load.sent > sent + 50)
         assert router.process.wait(10) == 0
     assert load.failures == []
+
+
+async def test_a_service_of_others_is_followed_by_its_name_and_stays_while_nobody_knows_it(
+    router: Router, kube: Kube, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[Address] = []
+
+    async def resolve(_name: str, _port: int) -> list[Address]:
+        if not known:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return known
+
+    monkeypatch.setattr(names, "resolve", resolve)
+    monkeypatch.setattr(names, "PERIOD_SECONDS", 0.05)
+    first, second = await workers.started("auth-1", "auth-2")
+    await kube.configuration("alpha-router-2", files(router.port, auth=workers.port))
+    await until(lambda: router.agent.running == "alpha-router-2")
+    assert router.agent.ready
+
+    held = asyncio.create_task(ask(router.url, path="/auth"))
+
+    async def is_held() -> bool:
+        return await router.connections() == 1
+
+    await becomes(is_held)
+    known[:] = [first.address]
+    status, said = await held
+    assert (status, said["worker"]) == (200, "auth-1")
+
+    async def answers() -> str:
+        return str((await ask(router.url, path="/auth"))[1].get("worker"))
+
+    async def moved() -> bool:
+        return await answers() == "auth-2"
+
+    known[:] = [second.address]
+    await becomes(moved)
+    known.clear()
+    await router.stop_agent()
+    router.kill_haproxy()
+    router.start_haproxy()
+    await router.start_agent()
+    await until(lambda: router.agent.ready)
+    assert await answers() == "auth-2"
 
 
 async def test_nobody_writes_while_nothing_changes(router: Router, kube: Kube) -> None:

@@ -118,10 +118,6 @@ def _backend(backend: Backend) -> Iterator[str]:
     yield "hash-type consistent sdbm avalanche"
     # Of one process, too: else a held request goes on asking where its process has been.
     yield f"option redispatch {REDISPATCH}"
-    if backend.named:
-        # Its address is its Service's, which stays; where there is none yet, that is no mistake.
-        yield f"server s1 {backend.service}:{backend.port} id 1 init-addr libc,none"
-        return
     weight = "" if backend.single else f" weight {WEIGHT}"
     for slot in range(1, backend.slots + 1):
         yield f"server s{slot} {NOBODY}:{backend.port} id {slot}{weight} disabled"
