@@ -282,11 +282,21 @@ class Router:
         # With its worker the master ends, too: the kubelet starts the container again.
         self.process.wait(10)
 
-    async def connections(self) -> int:
-        """How many clients the process that serves has."""
+    @property
+    def changes(self) -> int:
+        """How many changes of endpoints HAProxy has been told."""
+        count = "homeserver_router_follow_lag_seconds_count"
+        return int(self.metrics.registry.get_sample_value(count) or 0)
+
+    async def tell(self, command: str) -> str:
+        """What the process that serves says to a command."""
         haproxy = HAProxy(self.run / MASTER)
         (pid,) = [worker.pid for worker in await haproxy.workers() if worker.current]
-        found = re.search(r"^CurrConns: (\d+)$", await haproxy.ask(pid, "show info"), re.MULTILINE)
+        return await haproxy.ask(pid, command)
+
+    async def connections(self) -> int:
+        """How many clients the process that serves has."""
+        found = re.search(r"^CurrConns: (\d+)$", await self.tell("show info"), re.MULTILINE)
         assert found
         return int(found[1])
 

@@ -13,7 +13,7 @@ from tests.agent.kube import slice_of
 from homeserver_router import plan, pods
 from homeserver_router.choice import REFUSED_SECONDS, Choice
 from homeserver_router.configuration import Configuration, ConfigurationRefusedError
-from homeserver_router.desired import Desired
+from homeserver_router.desired import AWAIT_SECONDS, Desired
 from homeserver_router.endpoints import Address, Endpoint, by_service, members, present
 from homeserver_router.haproxy import Worker, parse_processes
 from homeserver_router.ledger import Ledger
@@ -278,12 +278,13 @@ class World:
         self.configuration = Configuration.parse("c", files(sync={**SYNC, **more}))
         self.desired = Desired(lambda: self.now)
         self.ledger = Ledger()
+        self.warming = ""
 
     def at(self, now: float, **services: dict[str, Address]) -> dict[str, Server]:
         self.now = now
         endpoints = {
             f"alpha-{name}": tuple(
-                Endpoint(pod, address, ready=True, terminating=False)
+                Endpoint(pod, address, ready=pod not in self.warming, terminating=False)
                 for pod, address in found.items()
             )
             for name, found in services.items()
@@ -312,6 +313,36 @@ def test_a_backend_keeps_its_last_addresses_when_all_have_gone() -> None:
 
 def test_a_backend_that_never_had_anyone_holds_too() -> None:
     assert World().at(0)["s1"] == Server(NOBODY, ON)
+
+
+def test_those_that_warm_up_with_the_first_one_are_awaited_for_a_while() -> None:
+    """Their keys are not the first one's meanwhile: their sockets hold what arrives."""
+    world, pods = World(), {"a": A, "b": B, "c": C}
+    world.ledger = Ledger({"a": 1, "b": 2, "c": 3})
+    world.warming = "abc"
+    everyone = {"s1": Server(A, ON), "s2": Server(B, ON), "s3": Server(C, ON)}
+    assert world.at(0, sync=pods) == everyone
+    world.warming = "bc"
+    assert world.at(1, sync=pods) == everyone
+    world.warming = "c"
+    assert world.at(AWAIT_SECONDS, sync=pods) == everyone
+    assert world.at(AWAIT_SECONDS + 1, sync=pods) == {**everyone, "s3": Server(None, OFF)}
+    # Who was given up, or has turned unready since, is awaited by nobody.
+    world.warming = "b"
+    assert world.at(AWAIT_SECONDS + 2, sync=pods) == {**everyone, "s2": Server(None, OFF)}
+    # With all of them gone it begins anew.
+    world.warming = "abc"
+    assert world.at(AWAIT_SECONDS + 3, sync=pods) == everyone
+    world.warming = "ab"
+    assert world.at(AWAIT_SECONDS + 4, sync=pods) == everyone
+
+
+def test_who_warms_up_beside_those_that_serve_gets_nothing() -> None:
+    world = World()
+    world.ledger = Ledger({"a": 1, "b": 2})
+    world.at(0, sync={"a": A})
+    world.warming = "b"
+    assert world.at(1, sync={"a": A, "b": B})["s2"] == Server(None, OFF)
 
 
 def test_a_new_agent_remembers_what_haproxy_has() -> None:

@@ -25,7 +25,6 @@ from tests.agent.rig import (
 )
 
 from homeserver_router import names, plan
-from homeserver_router.haproxy import MASTER, HAProxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -140,6 +139,33 @@ async def test_nothing_fails_while_all_workers_are_exchanged_for_warm_ones_under
         await until(lambda: load.sent > sent + 50)
     assert load.failures == []
     assert sum(each.served for each in new) > 50
+
+
+async def test_who_is_ready_first_gets_nobody_elses_requests(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    before = await shares(router.url)
+    old = workers.all[1:]
+    new = [workers.new(each.name) for each in old]
+    for each in new:
+        each.listen()
+    for ready in ([], [new[0].name]):
+        changes = router.changes
+        await kube.endpoints("alpha-sync", addresses(*new), ready=ready)
+        await until(lambda before=changes: router.changes > before)  # type: ignore[misc]
+    for each in old:
+        await each.stop()
+    requests = asyncio.create_task(shares(router.url))
+    await new[0].start()
+    own = [worker for worker in before.values() if worker == new[0].name]
+    await until(lambda: new[0].served == len(own))
+    later = asyncio.create_task(shares(router.url))
+    await until(lambda: new[0].served == 2 * len(own))
+    for each in new[1:]:
+        await each.start()
+    await kube.endpoints("alpha-sync", addresses(*new))
+    assert await requests == before
+    assert await later == before
 
 
 async def test_requests_are_held_while_nobody_is_there_and_served_by_who_comes(
@@ -268,9 +294,7 @@ async def test_what_is_held_when_haproxy_is_told_to_end_is_served_by_who_comes(
 async def test_haproxy_says_so_if_it_does_not_do_as_told(
     router: Router, command: str, said: str
 ) -> None:
-    haproxy = HAProxy(router.run / MASTER)
-    (worker,) = await haproxy.workers()
-    (refusal,) = plan.refusals(await haproxy.tell(worker.pid, [command]))
+    (refusal,) = plan.refusals(await router.tell(command))
     assert said in refusal
 
 
