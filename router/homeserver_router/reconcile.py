@@ -84,23 +84,15 @@ class Reconciler:
 
         """
         self._endpoints = endpoints
-        trouble = None
-        if self.configuration:
-            try:
-                await self._follow(self.configuration)
-            except HAProxyError as error:
-                # Perhaps there is a configuration by now with which it starts.
-                trouble = error
+        # First: what the new one means somebody for, the old one must not send there.
         new = await self._new_configuration(wanted)
         if new:
             try:
                 await self._load(new)
             except ConfigurationRefusedError as error:
                 self._refuse(new.name, str(error))
-            if self.configuration:
-                await self._follow(self.configuration)
-        elif trouble:
-            raise trouble
+        if self.configuration:
+            await self._follow(self.configuration)
 
     async def _new_configuration(self, wanted: str | None) -> Configuration | None:
         loaded = self.configuration.name if self.configuration else None

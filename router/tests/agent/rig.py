@@ -315,12 +315,12 @@ class Load:
     latencies: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     workers: dict[str, set[str]] = field(default_factory=dict)
-    keep_alive: bool = True
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
         """Send until the block ends, then wait for all answers."""
-        connector = aiohttp.TCPConnector(limit=0, force_close=not self.keep_alive)
+        # Shorter than HAProxy keeps a connection, or one is used just when that closes it.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3)
         timeout = aiohttp.ClientTimeout(total=50)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             over = asyncio.Event()

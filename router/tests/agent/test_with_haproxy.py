@@ -25,6 +25,7 @@ from tests.agent.rig import (
 )
 
 from homeserver_router import names, plan
+from homeserver_router.endpoints import by_service, members
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -298,14 +299,54 @@ async def test_haproxy_says_so_if_it_does_not_do_as_told(
     assert said in refusal
 
 
+def all_by_main(configuration: dict[str, str]) -> dict[str, str]:
+    """The same, but main answers the class."""
+    content = json.loads(configuration["agent.json"])
+    content["backends"]["sync"]["service"] = "alpha-main"
+    return {**configuration, "agent.json": json.dumps(content)}
+
+
+async def test_who_comes_with_a_configuration_gets_nothing_by_the_one_before(
+    router: Router, kube: Kube, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new main that no longer writes a stream could only refuse what the old one answered."""
+    await kube.configuration("alpha-router-2", all_by_main(files(router.port)))
+    await until(lambda: router.agent.running == "alpha-router-2")
+    old, (new,) = workers.all[0], await workers.started("main-2")
+    agent, waits, go = router.agent, asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        waits.set()
+        await go.wait()
+
+    def told() -> bool:
+        annotations = agent._services.objects["alpha-router"]["metadata"]["annotations"]
+        slices = by_service(agent._slices.objects.values())
+        return "alpha-router-3" in annotations.values() and members(
+            slices["alpha-main"]
+        ) == addresses(new)
+
+    async with Load([router.url]).running() as load:
+        await until(lambda: old.served > 50)
+        with monkeypatch.context() as patch:
+            patch.setattr(agent, "_pause", wait)
+            await until(waits.is_set)
+            await kube.endpoints("alpha-main", addresses(new))
+            await kube.configuration("alpha-router-3", files(router.port, version="3"))
+            await old.stop()
+            await until(told)
+            begun = load.begun
+            go.set()
+        await until(lambda: load.sent > begun + 50)
+    assert load.failures == []
+    assert new.served == 0
+
+
 async def test_a_class_goes_to_main_together_with_its_processes_without_a_failed_request(
     router: Router, kube: Kube, workers: Workers
 ) -> None:
     """Nobody waits for routers before the old processes end: requests are held, and led to main."""
-    changed = files(router.port, version="2", slots=1)
-    content = json.loads(changed["agent.json"])
-    content["backends"]["sync"]["service"] = "alpha-main"
-    changed["agent.json"] = json.dumps(content)
+    changed = all_by_main(files(router.port, version="2", slots=1))
     async with Load([router.url]).running() as load:
         await until(lambda: load.sent > 50)
         for each in workers.all[1:]:
