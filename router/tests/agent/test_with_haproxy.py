@@ -270,7 +270,7 @@ async def test_what_is_held_when_haproxy_is_told_to_end_is_served_by_who_comes(
     router.process.send_signal(signal.SIGUSR1)
 
     async def listens_no_more() -> bool:
-        return (await ask(router.url))[0] == 0
+        return (await ask(router.url, path="/main"))[0] == 0
 
     await becomes(listens_no_more)
     (new,) = await workers.started("sync-30")
