@@ -23,9 +23,11 @@ local function obey(target, what, value, port)
     end
 end
 
-core.register_cli({"router", "server"}, "router server: as set server", function(applet, _, _, target, what, value, _, port)
+local function answer(applet, _, _, target, what, value, _, port)
     local said = obey(target, what, value, port)
     if said then
         applet:send(said .. "\n")
     end
-end)
+end
+
+core.register_cli({"router", "server"}, "router server: as set server, always", answer)
