@@ -12,26 +12,15 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from homeserver_router import plan, pods
-from homeserver_router.agreement import Agreement
-from homeserver_router.api import Api, ApiError
-from homeserver_router.choice import Choice
-from homeserver_router.configuration import (
-    HAPROXY,
-    PODS,
-    Configuration,
-    ConfigurationRefusedError,
-)
-from homeserver_router.desired import Desired
-from homeserver_router.driver import Driver
 from homeserver_router.endpoints import SERVICE_LABEL, Endpoints, by_service
-from homeserver_router.files import Files
-from homeserver_router.haproxy import MASTER, HAProxy, HAProxyError
+from homeserver_router.haproxy import HAProxyError
+from homeserver_router.names import Names
+from homeserver_router.reconcile import Reconciler
 from homeserver_router.watch import Watch
 
 if TYPE_CHECKING:
+    from homeserver_router.api import Api
     from homeserver_router.metrics import Metrics
-    from homeserver_router.plan import Servers
     from homeserver_router.settings import Settings
 
 HOMESERVER_LABEL: Final = "homeserver-operator.io/homeserver"
@@ -53,7 +42,6 @@ log = logging.getLogger(__name__)
 class Condition:
     """How things stand, for probes and people."""
 
-    running: str | None = None
     synced_at: float | None = None
     looked_at: float | None = None
     leaving: bool = False
@@ -64,13 +52,8 @@ class Agent:
     """One router's agent."""
 
     def __init__(self, settings: Settings, api: Api, metrics: Metrics) -> None:
-        self._api = api
         self._metrics = metrics
         self._clock = time.monotonic
-        self._files = Files(settings.directory)
-        self._driver = Driver(HAProxy(settings.directory / MASTER), metrics)
-        self._agreement = Agreement(api, settings.ledger, metrics)
-        self._desired = Desired(self._clock)
         labels = f"{HOMESERVER_LABEL}={settings.homeserver},{SERVICE_LABEL}"
         self._slices = Watch(
             api, "endpointslices", {"labelSelector": labels}, self._endpoints_changed
@@ -78,11 +61,11 @@ class Agent:
         name = {"fieldSelector": f"metadata.name={settings.service}"}
         self._services = Watch(api, "services", name, self._wake)
         self._service = settings.service
-        self._configuration: Configuration | None = None
-        self._endpoints: dict[str, Endpoints] = {}
+        self._names = Names(self._wake, metrics)
+        self._reconciler = Reconciler(settings, api, metrics, self._names, self._clock)
+        self._endpoints: dict[str, Endpoints] | None = None
         self._heard: float | None = None
         self._unanswered = 0
-        self._choice = Choice(self._clock)
         self._woken = asyncio.Event()
         self.condition = Condition()
 
@@ -90,6 +73,11 @@ class Agent:
         """Stop as soon as HAProxy has: what it still holds has to be served."""
         self.condition.leaving = True
         self._wake()
+
+    @property
+    def running(self) -> str | None:
+        """The configuration that HAProxy was last seen to run, with everyone in place."""
+        return self._reconciler.running
 
     @property
     def ready(self) -> bool:
@@ -106,27 +94,28 @@ class Agent:
 
     def state(self) -> dict[str, Any]:
         """Everything for people, without secrets."""
-        now = self.condition
+        now, reconciler = self.condition, self._reconciler
         return {
             "configuration": {
-                "wanted": self._choice.wanted,
-                "running": now.running,
-                "refused": self._choice.refused,
+                "wanted": reconciler.choice.wanted,
+                "running": reconciler.running,
+                "refused": reconciler.choice.refused,
             },
             "ready": self.ready,
             "leaving": now.leaving,
             "problem": now.problem,
             "follows": {"services": self._services.synced, "endpoints": self._slices.synced},
-            "agrees": self._agreement.reached,
+            "agrees": reconciler.agreement.reached,
             "backends": {
-                name: dataclasses.asdict(each) for name, each in self._desired.standing.items()
+                name: dataclasses.asdict(each) for name, each in reconciler.desired.standing.items()
             },
         }
 
     async def run(self) -> None:
         """Follow until told to leave, and HAProxy has gone."""
-        self._resume()
-        watches = [asyncio.create_task(each.run()) for each in (self._slices, self._services)]
+        self._reconciler.resume()
+        followed = (self._slices, self._services, self._names)
+        watches = [asyncio.create_task(each.run()) for each in followed]
         try:
             while not self._over:
                 await self._step()
@@ -141,7 +130,7 @@ class Agent:
 
     @property
     def _over(self) -> bool:
-        gone = self._configuration is None or self._unanswered >= GONE_LOOKS
+        gone = self._reconciler.configuration is None or self._unanswered >= GONE_LOOKS
         return self.condition.leaving and gone
 
     def _wake(self) -> None:
@@ -154,7 +143,7 @@ class Agent:
 
     async def _pause(self) -> None:
         await asyncio.sleep(PACE_SECONDS)
-        seconds = SETTLE_LOOK_SECONDS if self._agreement.settles else LOOK_SECONDS
+        seconds = SETTLE_LOOK_SECONDS if self._reconciler.agreement.settles else LOOK_SECONDS
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -162,26 +151,13 @@ class Agent:
             pass
         self._woken.clear()
 
-    def _resume(self) -> None:
-        """Go on with what is on the volume: this container may have started again."""
-        name = self._files.current_name()
-        if name:
-            try:
-                self._configuration = self._files.read(name)
-                config = self._files.text(name, HAPROXY)
-                self._desired.recall(self._configuration, plan.read_addresses(config))
-            except ConfigurationRefusedError as error:
-                log.warning("%s", error)
-
     async def _step(self) -> None:
         heard, self._heard = self._heard, None
         self.condition.looked_at = self._clock()
         if heard is not None:
             self._endpoints = by_service(self._slices.objects.values())
         try:
-            await self._bring_up_to_date()
-            if self._configuration is None:
-                return
+            await self._reconciler.bring_up_to_date(self._wanted(), self._endpoints)
         except (HAProxyError, OSError) as error:
             # What was heard is not done yet, and its lag counts on.
             self._heard = heard if self._heard is None else self._heard
@@ -189,32 +165,18 @@ class Agent:
             self._problem(str(error))
             self._metrics.haproxy_errors.inc()
         else:
-            self._unanswered = 0
-            self._done(heard)
+            if self._reconciler.configuration:
+                self._unanswered = 0
+                self._done(heard)
 
-    async def _bring_up_to_date(self) -> None:
-        trouble = None
-        if self._configuration:
-            try:
-                # Before a reload, too: the old process learns no addresses after it.
-                await self._follow(self._configuration)
-            except HAProxyError as error:
-                # Perhaps there is a configuration by now with which it starts.
-                trouble = error
-        try:
-            new = await self._new_configuration()
-        except ApiError as error:
-            log.warning("the configuration cannot be read: %s", error)
-            new = None
-        if new:
-            try:
-                await self._load(new)
-            except ConfigurationRefusedError as error:
-                self._refuse(new.name, str(error))
-            if self._configuration:
-                await self._follow(self._configuration)
-        elif trouble:
-            raise trouble
+    def _wanted(self) -> str | None:
+        """What the Service's annotation names; before all pods are known nothing is loaded."""
+        service = self._services.objects.get(self._service)
+        if service is None or self._endpoints is None:
+            return None
+        annotations = service["metadata"].get("annotations") or {}
+        found: str | None = annotations.get(CONFIG_ANNOTATION)
+        return found
 
     def _problem(self, text: str) -> None:
         if text != self.condition.problem:
@@ -223,81 +185,14 @@ class Agent:
 
     def _done(self, heard: float | None) -> None:
         if self.condition.problem:
-            log.info("HAProxy runs %s, with everyone in place", self.condition.running)
+            log.info("HAProxy runs %s, with everyone in place", self.running)
         self.condition.problem = None
         self.condition.synced_at = self._clock()
         self._metrics.last_sync.set_to_current_time()
         if heard is not None:
             self._metrics.lag.observe(self._clock() - heard)
-        for name, each in self._desired.standing.items():
+        for name, each in self._reconciler.desired.standing.items():
             self._metrics.slots.labels(name).set(each.slots)
             self._metrics.members.labels(name).set(len(each.pods))
             self._metrics.unplaced.labels(name).set(len(each.unplaced))
             self._metrics.fallback.labels(name).set(each.fallback)
-
-    async def _new_configuration(self) -> Configuration | None:
-        """What the Service's annotation names, if that is to be loaded now."""
-        service = self._services.objects.get(self._service)
-        if service is None or not self._slices.synced:
-            return None
-        name = self._choice.next(
-            (service["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION),
-            loaded=self._configuration.name if self._configuration else None,
-            holds=self._desired.holds,
-        )
-        if name is None:
-            return None
-        found = await self._api.get("configmaps", name)
-        try:
-            return Configuration.parse(name, found.get("data") or {})
-        except ConfigurationRefusedError as error:
-            self._refuse(name, str(error))
-            return None
-
-    def _refuse(self, name: str, why: str) -> None:
-        self._choice.refuse(name, why)
-        self._metrics.reloads.labels("refused").inc()
-        log.error("the configuration is refused, the old one goes on: %s", why)
-
-    async def _load(self, new: Configuration) -> None:
-        old = self._configuration
-        servers = await self._servers(new)
-        finished = self._finished(new, servers)
-        self._files.write(new, finished)
-        await self._files.check(new.name, HAPROXY)
-        self._files.use(new.name)
-        self._configuration = new
-        self._choice.accept()
-        try:
-            # Else its container waits for these files.
-            if await self._driver.runs():
-                await self._driver.reload(new.name)
-        except HAProxyError as error:
-            if old:
-                self._files.use(old.name)
-            self._configuration = old
-            raise ConfigurationRefusedError(str(error)) from error
-        self._metrics.reloads.labels("ok").inc()
-        log.info("loaded %s", new.name)
-        self._files.prune({new.name, old.name if old else None})
-
-    async def _servers(self, configuration: Configuration) -> Servers:
-        if self._slices.synced:
-            await self._agreement.update(self._endpoints, configuration.slots())
-        return self._desired.servers(configuration, self._endpoints, self._agreement.of)
-
-    def _finished(self, configuration: Configuration, servers: Servers) -> dict[str, str]:
-        text = plan.with_addresses(configuration.files[HAPROXY], servers, configuration.name)
-        return {HAPROXY: text, PODS: pods.text(pods.by_address(self._endpoints))}
-
-    async def _follow(self, configuration: Configuration) -> None:
-        """Bring HAProxy there, and the files that it would start with."""
-        servers = await self._servers(configuration)
-        for name, text in self._finished(configuration, servers).items():
-            self._files.update(configuration.name, name, text)
-        names = pods.by_address(self._endpoints)
-        running = await self._driver.converge(servers, names, configuration.name)
-        if running != configuration.name:
-            log.warning("HAProxy runs %s, reloading", running or "something else")
-            await self._driver.reload(configuration.name)
-        self.condition.running = configuration.name

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
 REFUSED_SECONDS: Final = 60.0
 """After this time a refused one is tried again: the machine may have been at fault."""
-HELD_SECONDS: Final = 30.0
-"""For so long at most a reload waits for requests that are held, which the old process loses."""
 
 
 class Choice:
@@ -18,21 +16,16 @@ class Choice:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._since = 0.0
         self._again_at = 0.0
         self.wanted: str | None = None
         self.refused: dict[str, str] = {}
 
-    def next(self, wanted: str | None, *, loaded: str | None, holds: bool) -> str | None:
+    def next(self, wanted: str | None, *, loaded: str | None) -> str | None:
         """The configuration to load; None: go on with the one that is loaded."""
-        now = self._clock()
-        if wanted != self.wanted:
-            self.wanted, self._since = wanted, now
+        self.wanted = wanted
         if not wanted or wanted == loaded:
             return None
-        if wanted in self.refused and now < self._again_at:
-            return None
-        waits = holds and loaded is not None and now - self._since < HELD_SECONDS
+        waits = wanted in self.refused and self._clock() < self._again_at
         return None if waits else wanted
 
     def refuse(self, name: str, why: str) -> None:

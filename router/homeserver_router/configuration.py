@@ -33,11 +33,15 @@ class Fallback:
 
 @dataclasses.dataclass(frozen=True)
 class Backend:
-    """A backend of HAProxy: the Service that it follows, and how many pods there is room for."""
+    """A backend of HAProxy: the Service that it follows, and how many pods there is room for.
+
+    `port` is that of a Service of somebody else's, which is reached by its name.
+    """
 
     service: str
     slots: int
     fallback: Fallback | None = None
+    port: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,22 +68,22 @@ class Configuration:
                 raise ConfigurationRefusedError(f"{name} lacks {file}")
         try:
             content = json.loads(files[AGENT])
-            backends = {
-                backend: _backend(entry)
-                for backend, entry in content["backends"].items()
-                # Somebody else's Service, which HAProxy reaches by its name.
-                if not entry.get("byName")
-            }
+            backends = {backend: _backend(entry) for backend, entry in content["backends"].items()}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigurationRefusedError(f"{AGENT} of {name}: {error!r}") from error
         return cls(name, dict(files), backends)
 
     def slots(self) -> dict[str, int]:
-        """How many slots each Service has: those of its largest backend."""
+        """How many slots each Service of ours has: those of its largest backend."""
         found: dict[str, int] = {}
         for backend in self.backends.values():
-            found[backend.service] = max(found.get(backend.service, 0), backend.slots)
+            if backend.port is None:
+                found[backend.service] = max(found.get(backend.service, 0), backend.slots)
         return found
+
+    def named(self) -> dict[str, int]:
+        """The ports of the Services that are somebody else's."""
+        return {each.service: each.port for each in self.backends.values() if each.port}
 
 
 def _backend(entry: Mapping[str, Any]) -> Backend:
@@ -97,4 +101,5 @@ def _backend(entry: Mapping[str, Any]) -> Backend:
         )
         if fallback
         else None,
+        port=int(entry["port"]) if entry.get("byName") else None,
     )

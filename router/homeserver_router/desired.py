@@ -7,7 +7,7 @@ No I/O; the clock comes from outside.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from homeserver_router import plan
 from homeserver_router.endpoints import Address, Endpoints, members
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
     from homeserver_router.configuration import Backend, Configuration
     from homeserver_router.ledger import Ledger
+
+
+AWAIT_SECONDS: Final = 5.0
+"""How long after the first pod of a Service those are awaited that started to warm up with it.
+
+Their sockets hold requests already. Else the first one would get everybody's, just when everybody
+comes back, and would fill its caches with what is others'.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,15 +46,8 @@ class Desired:
         self._clock = clock
         self._last: dict[str, dict[int, Address]] = {}
         self._empty_since: dict[str, float] = {}
+        self._ready_since: dict[str, float] = {}
         self.standing: dict[str, Standing] = {}
-
-    @property
-    def holds(self) -> bool:
-        """Whether requests are held for a backend whose processes have gone."""
-        return any(
-            not each.pods and not each.fallback and self._last.get(each.service)
-            for each in self.standing.values()
-        )
 
     def recall(self, configuration: Configuration, observed: Servers) -> None:
         """Learn what HAProxy had before this agent."""
@@ -66,12 +67,15 @@ class Desired:
         ledger: Callable[[str], Ledger],
     ) -> Servers:
         """All servers of all backends."""
-        self._note_empty(configuration, endpoints)
+        self._note_times(configuration, endpoints)
+        before = {each.service: frozenset(each.pods.values()) for each in self.standing.values()}
         self.standing = {}
         wanted: Servers = {}
         for name, backend in configuration.backends.items():
-            slots = ledger(backend.service).slots
-            found = members(endpoints.get(backend.service, ()))
+            ours = backend.port is None
+            slots = ledger(backend.service).slots if ours else {backend.service: 1}
+            awaited = before.get(backend.service, frozenset()) if self._awaits(backend) else ()
+            found = members(endpoints.get(backend.service, ()), awaited)
             pods = {slots[pod]: pod for pod in found if slots.get(pod, 0) in _range(backend)}
             placed = {slot: found[pod] for slot, pod in pods.items()}
             last = self._last.get(backend.service, {})
@@ -91,13 +95,27 @@ class Desired:
             )
         return wanted
 
-    def _note_empty(self, configuration: Configuration, endpoints: Mapping[str, Endpoints]) -> None:
-        services = {backend.service for backend in configuration.backends.values()}
-        self._empty_since = {
-            service: self._empty_since.get(service, self._clock())
-            for service in services
-            if not members(endpoints.get(service, ()))
+    def _note_times(self, configuration: Configuration, endpoints: Mapping[str, Endpoints]) -> None:
+        now = self._clock()
+        services = {
+            backend.service: endpoints.get(backend.service, ())
+            for backend in configuration.backends.values()
         }
+        self._empty_since = {
+            service: self._empty_since.get(service, now)
+            for service, found in services.items()
+            if not members(found)
+        }
+        self._ready_since = {
+            service: self._ready_since.get(service, now)
+            for service, found in services.items()
+            if any(each.ready for each in found)
+        }
+
+    def _awaits(self, backend: Backend) -> bool:
+        """Whether others may follow whoever was the first of a Service to be ready."""
+        since = self._ready_since.get(backend.service)
+        return since is not None and self._clock() - since < AWAIT_SECONDS
 
     def _fallback(self, backend: Backend, endpoints: Mapping[str, Endpoints]) -> Address | None:
         """Who answers instead, if it has come to that."""

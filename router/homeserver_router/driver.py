@@ -1,12 +1,13 @@
-"""Brings the process of HAProxy that serves to where it shall be, and makes sure that it is there.
+"""Brings the processes of HAProxy to where they shall be, and makes sure that they are there.
 
-One that only finishes what it has begun (after a reload, or in the end) takes no new addresses:
-what it still holds would be lost. So whoever lets HAProxy reload brings it up to date first.
+One that only finishes what it has begun (after a reload, or in the end) gets all addresses, too:
+else what it still holds would be lost when a pod moves.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 RELOAD_SECONDS: Final = 15.0
 LOOK_SECONDS: Final = 0.05
+
+log = logging.getLogger(__name__)
 
 
 class Driver:
@@ -45,22 +48,33 @@ class Driver:
 
         If that is `config`, it must have all of the servers.
         """
-        worker = await self._newest()
-        observed = await self._steer(worker, servers)
-        await self._name_pods(worker, names)
-        running = await self._running(worker)
-        if running == config and (lacking := plan.missing(observed, servers)):
-            raise HAProxyError(f"the configuration lacks {', '.join(lacking[:3])}")
-        return running
-
-    async def _newest(self) -> Worker:
-        """The process that serves; those that only finish take no commands for servers."""
         workers = await self._haproxy.workers()
+        pids = {worker.pid for worker in workers}
+        self._named = {pid: named for pid, named in self._named.items() if pid in pids}
+        self._runs = {pid: run for pid, run in self._runs.items() if pid in pids}
         newest = next((worker for worker in workers if worker.current), None)
         if newest is None:
             raise HAProxyError("HAProxy has no process that serves")
-        self._named = {newest.pid: self._named.get(newest.pid)}
-        return newest
+        observed = await self._steer(newest, servers)
+        await self._name_pods(newest, names)
+        running = await self._running(newest)
+        if running == config and (lacking := plan.missing(observed, servers)):
+            raise HAProxyError(f"the configuration lacks {', '.join(lacking[:3])}")
+        for worker in workers:
+            if worker is not newest:
+                await self._help_to_finish(worker, servers, names)
+        return running
+
+    async def _help_to_finish(
+        self, worker: Worker, servers: Servers, names: Mapping[str, str]
+    ) -> None:
+        """What an old process still holds goes where the one that serves would send it."""
+        try:
+            await self._steer(worker, servers)
+            await self._name_pods(worker, names)
+        except HAProxyError as error:
+            # It ends any moment.
+            log.info("process %s of HAProxy, which finishes: %s", worker.pid, error)
 
     async def reload(self, config: str) -> None:
         """Let a new process read the files; returns once it runs `config`."""
@@ -84,6 +98,7 @@ class Driver:
 
     async def _steer(self, worker: Worker, servers: Servers) -> Servers:
         observed = await self._observe(worker)
+        servers = plan.fitted(observed, servers)
         commands = list(plan.commands(observed, servers))
         if not commands:
             return observed

@@ -9,7 +9,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 SERVICE_LABEL: Final = "kubernetes.io/service-name"
 PORT_NAME: Final = "http"
@@ -64,11 +64,15 @@ def present(endpoints: Endpoints) -> frozenset[str]:
     return frozenset(each.pod for each in endpoints if not each.terminating)
 
 
-def members(endpoints: Endpoints) -> dict[str, Address]:
-    """Whom to send requests to: the ready ones, or else all that may become ready."""
+def members(
+    endpoints: Endpoints, awaited: Collection[str] = frozenset[str]()
+) -> dict[str, Address]:
+    """Whom to send requests to: who is ready or `awaited`, or else all that may become ready."""
     staying = [each for each in endpoints if not each.terminating]
-    chosen = [each for each in staying if each.ready] or staying
-    return {each.pod: each.address for each in chosen}
+    nobody = not any(each.ready for each in staying)
+    return {
+        each.pod: each.address for each in staying if nobody or each.ready or each.pod in awaited
+    }
 
 
 def _of_slice(each: Mapping[str, Any]) -> Iterator[Endpoint]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 MASTER: Final = "master.sock"
+SCRIPT: Final = Path(__file__).with_name("servers.lua")
+"""What HAProxy must load to obey `plan.commands`, in whichever of its processes."""
 SECONDS: Final = 5.0
 BATCH: Final = 50
 """Commands in one line: the master reads them into one buffer."""

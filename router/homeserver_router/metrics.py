@@ -65,6 +65,11 @@ class Metrics:
             "Times that HAProxy did not answer, or did not do as told.",
             registry=registry,
         )
+        self.name_errors = Counter(
+            "homeserver_router_name_errors_total",
+            "Look-ups of other Services' names that failed; the last address goes on.",
+            registry=registry,
+        )
         self.ledger_writes = Counter(
             "homeserver_router_ledger_writes_total",
             "Changes of the slots that this router made for all.",

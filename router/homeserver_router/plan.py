@@ -81,8 +81,28 @@ def parse_state(text: str) -> Servers:
     return found
 
 
+def fitted(observed: Servers, desired: Servers) -> Servers:
+    """What is desired, for a process that may run by another configuration.
+
+    Of a backend that has fewer slots than it needs it uses those that it has, at least one; slots
+    that are no longer wanted are empty.
+    """
+    found: Servers = {}
+    for backend, live in observed.items():
+        wanted = desired.get(backend)
+        if wanted is None:
+            continue
+        there = found[backend] = {
+            name: wanted.get(name, Server(None, enabled=False)) for name in live
+        }
+        serving = [server for server in wanted.values() if server.enabled]
+        if serving and not any(server.enabled for server in there.values()):
+            there[next(iter(live))] = serving[0]
+    return found
+
+
 def commands(observed: Servers, desired: Servers) -> Iterator[str]:
-    """What to tell HAProxy; servers that it does not have (an older process) are passed over.
+    """What to tell HAProxy (servers.lua); servers that it does not have are passed over.
 
     Who comes is told first, so that no backend is empty in between.
     """
@@ -94,11 +114,11 @@ def commands(observed: Servers, desired: Servers) -> Iterator[str]:
                 continue
             if server.enabled and server.address and server.address != live.address:
                 ip, port = server.address
-                yield f"set server {backend}/{name} addr {ip} port {port}"
+                yield f"router server {backend}/{name} addr {ip} port {port}"
             if server.enabled and not live.enabled:
-                yield f"set server {backend}/{name} state ready"
+                yield f"router server {backend}/{name} state ready"
             if live.enabled and not server.enabled:
-                leaving.append(f"set server {backend}/{name} state maint")
+                leaving.append(f"router server {backend}/{name} state maint")
     yield from leaving
 
 
@@ -130,10 +150,11 @@ _SERVER: Final = re.compile(
 _STATE: Final = re.compile(r"\s(disabled|enabled)(?=\s|$)")
 
 
-def with_addresses(config: str, desired: Servers, name: str) -> str:
+def with_addresses(config: str, desired: Servers, name: str, script: str) -> str:
     """HAProxy's configuration with the addresses in it, so that it starts with everyone in place.
 
-    It says which one it is, too (`name`): that is how the agent knows what HAProxy runs.
+    It says which one it is, too (`name`): that is how the agent knows what HAProxy runs. `script`
+    is what it must load to obey commands.
     """
     lines: list[str] = []
     for line, backend, found in _server_lines(config):
@@ -147,7 +168,8 @@ def with_addresses(config: str, desired: Servers, name: str) -> str:
         lines.append(
             f"{found['start']}{found['name']} {where}{_STATE.sub('', found['rest'])} {state}"
         )
-    return "\n".join([*lines, "", "global", f"    description {name}", ""])
+    own = ["global", f"    description {name}", f"    lua-load {script}"]
+    return "\n".join([*lines, "", *own, ""])
 
 
 def read_addresses(config: str) -> Servers:

@@ -2,7 +2,8 @@
 
 Its Service names the configuration, and pods follow within a moment. So the name changes when all
 to whom the next configuration leads may be asked: in a switch with the other Services, before the
-old processes go; else when somebody is there.
+old processes go; else when somebody is there. Nobody waits for the pods to follow: what they send
+to who has gone meanwhile is held in them, and goes where the next configuration leads it.
 """
 
 import json

@@ -204,7 +204,7 @@ def filled(config: str, port: int, members: Callable[[str], int]) -> tuple[str, 
     for line in config.splitlines():
         if head := re.fullmatch(r"backend (\S+)", line):
             backend, number = head[1], number + 1
-        slot = re.fullmatch(r"  server s(\d+) \S+:\d+ (.*?)(?:disabled|init-addr \S+)", line)
+        slot = re.fullmatch(r"  server s(\d+) \S+:\d+ (.*?)disabled", line)
         if slot and int(slot[1]) <= members(backend):
             address = f"127.60.{number}.{slot[1]}"
             addresses[address] = backend

@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,6 +27,7 @@ from e2e.cluster.ports import free_port
 from homeserver_router.agent import Agent
 from homeserver_router.api import Api
 from homeserver_router.endpoints import Address
+from homeserver_router.haproxy import MASTER, HAProxy
 from homeserver_router.metrics import Metrics
 from homeserver_router.settings import Settings
 
@@ -61,6 +63,7 @@ frontend http
     http-after-response set-header X-Pod %[var(txn.pod)]
     http-request set-header X-Version {version}
     use_backend main if {{ path_beg /main }}
+    use_backend auth if {{ path_beg /auth }}
     default_backend sync
 backend sync
     balance hash hdr(x-user)
@@ -70,6 +73,9 @@ backend sync
     server main 127.0.0.1:9 backup disabled maxconn 50
 backend main
     http-response set-var(txn.pod) bc_dst,map(pods.map,unknown)
+    server s1 127.0.0.1:9 id 1 disabled
+backend auth
+    balance hash rand(1000)
     server s1 127.0.0.1:9 id 1 disabled
 """
 
@@ -102,13 +108,20 @@ async def becomes(condition: Callable[[], Awaitable[object]], *, seconds: float 
     return time.monotonic() - started
 
 
-def files(port: int, *, slots: int = 6, version: str = "1", **fallback: Any) -> dict[str, str]:
-    """A configuration as the operator renders it, with two classes."""
+def files(
+    port: int, *, slots: int = 6, version: str = "1", auth: int | None = None, **fallback: Any
+) -> dict[str, str]:
+    """A configuration as the operator renders it, with two classes.
+
+    `auth` is the port of somebody else's Service of this name, if it is to be followed.
+    """
     servers = "\n".join(f"    server s{n} 127.0.0.1:9 id {n} disabled" for n in range(1, slots + 1))
     backends = {
         "sync": {"service": "alpha-sync", "slots": slots, "main": False, **fallback},
         "main": {"service": "alpha-main", "slots": 1, "main": True},
     }
+    if auth:
+        backends["auth"] = {"service": "auth", "port": auth, "slots": 1, "byName": True}
     return {
         "haproxy.cfg": CONFIG.format(port=port, servers=servers, version=version),
         "agent.json": json.dumps({"backends": backends}),
@@ -266,6 +279,24 @@ class Router:
         self.process.wait(10)
 
     @property
+    def changes(self) -> int:
+        """How many changes of endpoints HAProxy has been told."""
+        count = "homeserver_router_follow_lag_seconds_count"
+        return int(self.metrics.registry.get_sample_value(count) or 0)
+
+    async def tell(self, command: str) -> str:
+        """What the process that serves says to a command."""
+        haproxy = HAProxy(self.run / MASTER)
+        (pid,) = [worker.pid for worker in await haproxy.workers() if worker.current]
+        return await haproxy.ask(pid, command)
+
+    async def connections(self) -> int:
+        """How many clients the process that serves has."""
+        found = re.search(r"^CurrConns: (\d+)$", await self.tell("show info"), re.MULTILINE)
+        assert found
+        return int(found[1])
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -276,15 +307,16 @@ class Load:
 
     urls: list[str]
     rate: float = 50
+    begun: int = 0
     latencies: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     workers: dict[str, set[str]] = field(default_factory=dict)
-    keep_alive: bool = True
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
         """Send until the block ends, then wait for all answers."""
-        connector = aiohttp.TCPConnector(limit=0, force_close=not self.keep_alive)
+        # Shorter than HAProxy keeps a connection, or one is used just when that closes it.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3)
         timeout = aiohttp.ClientTimeout(total=50)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             over = asyncio.Event()
@@ -297,12 +329,12 @@ class Load:
 
     async def _send(self, session: aiohttp.ClientSession, over: asyncio.Event) -> None:
         clock = asyncio.get_running_loop().time
-        started, number = clock(), 0
+        started = clock()
         async with asyncio.TaskGroup() as group:
             while not over.is_set():
-                group.create_task(self._request(session, number))
-                number += 1
-                await asyncio.sleep(max(0.0, started + number / self.rate - clock()))
+                group.create_task(self._request(session, self.begun))
+                self.begun += 1
+                await asyncio.sleep(max(0.0, started + self.begun / self.rate - clock()))
 
     async def _request(self, session: aiohttp.ClientSession, number: int) -> None:
         clock = asyncio.get_running_loop().time
@@ -331,6 +363,7 @@ class Load:
 
     @property
     def sent(self) -> int:
+        """How many have got an answer, or none for good."""
         return len(self.latencies)
 
 

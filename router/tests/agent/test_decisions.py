@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.agent.kube import slice_of
 
 from homeserver_router import plan, pods
-from homeserver_router.choice import HELD_SECONDS, REFUSED_SECONDS, Choice
+from homeserver_router.choice import REFUSED_SECONDS, Choice
 from homeserver_router.configuration import Configuration, ConfigurationRefusedError
-from homeserver_router.desired import Desired
+from homeserver_router.desired import AWAIT_SECONDS, Desired
 from homeserver_router.endpoints import Address, Endpoint, by_service, members, present
 from homeserver_router.haproxy import Worker, parse_processes
 from homeserver_router.ledger import Ledger
@@ -143,7 +143,7 @@ ON, OFF = True, False
 )  # fmt: skip
 def test_haproxy_is_told_of(live: Server, wanted: Server, commands: list[str]) -> None:
     told = list(plan.commands({"sync": {"s1": live}}, {"sync": {"s1": wanted}}))
-    assert told == [f"set server sync/s1 {command}" for command in commands]
+    assert told == [f"router server sync/s1 {command}" for command in commands]
 
 
 def test_who_goes_is_told_last_and_servers_that_are_not_there_are_passed_over() -> None:
@@ -153,11 +153,36 @@ def test_who_goes_is_told_last_and_servers_that_are_not_there_are_passed_over() 
         "new": {"s1": Server(C, ON)},
     }
     assert list(plan.commands(live, wanted)) == [
-        "set server sync/s2 addr 10.0.0.2 port 8008",
-        "set server sync/s2 state ready",
-        "set server sync/s1 state maint",
+        "router server sync/s2 addr 10.0.0.2 port 8008",
+        "router server sync/s2 state ready",
+        "router server sync/s1 state maint",
     ]
     assert plan.missing(live, wanted) == ["sync/s3", "new/s1"]
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted", "fitted"),
+    [
+        pytest.param({"s1": Server(A, ON)}, {"s1": Server(B, ON)}, {"s1": Server(B, ON)},
+                     id="as it is wanted, where it has the same slots"),
+        pytest.param({"s1": Server(A, ON)}, {"s1": Server(B, ON), "s2": Server(C, ON)},
+                     {"s1": Server(B, ON)}, id="no slots that it lacks"),
+        pytest.param({"s1": Server(A, ON), "s2": Server(B, ON), "main": Server(None, OFF)},
+                     {"s1": Server(C, ON)},
+                     {"s1": Server(C, ON), "s2": Server(None, OFF), "main": Server(None, OFF)},
+                     id="nobody in slots that are no longer wanted"),
+        pytest.param({"s1": Server(A, ON), "s2": Server(NOBODY, OFF)},
+                     {"s1": Server(None, OFF), "s2": Server(None, OFF), "s3": Server(C, ON)},
+                     {"s1": Server(C, ON), "s2": Server(None, OFF)},
+                     id="somebody at least, whatever slots they have"),
+    ],
+)  # fmt: skip
+def test_a_process_of_another_configuration_gets(
+    live: dict[str, Server], wanted: dict[str, Server], fitted: dict[str, Server]
+) -> None:
+    assert plan.fitted({"sync": live, "gone": live}, {"sync": wanted, "new": wanted}) == {
+        "sync": fitted
+    }
 
 
 STATE = """1
@@ -216,14 +241,14 @@ def test_addresses_are_written_into_the_configuration_and_read_from_it() -> None
         "sync": {"s1": Server(A, ON), "s2": Server(SIX, ON), "main": Server(None, OFF)},
         "gone": {"s1": Server(A, ON)},
     }
-    text = plan.with_addresses(CONFIG, servers, "alpha-router-1")
+    text = plan.with_addresses(CONFIG, servers, "alpha-router-1", "/a.lua")
     assert text.splitlines()[3:6] == [
         "    server s1 10.0.0.1:8008 id 1 weight 256 enabled",
         "    server s2 [fd00::1]:8008 id 2 weight 256 enabled",
         "    server main 127.0.0.1:9 backup maxconn 50 disabled",
     ]
     assert "server s1 outside.example.org:80 id 1\n" in text
-    assert text.endswith("global\n    description alpha-router-1\n")
+    assert text.endswith("global\n    description alpha-router-1\n    lua-load /a.lua\n")
     assert plan.read_addresses(text)["sync"] == {**servers["sync"], "main": Server(NOBODY, OFF)}
 
 
@@ -253,12 +278,13 @@ class World:
         self.configuration = Configuration.parse("c", files(sync={**SYNC, **more}))
         self.desired = Desired(lambda: self.now)
         self.ledger = Ledger()
+        self.warming = ""
 
     def at(self, now: float, **services: dict[str, Address]) -> dict[str, Server]:
         self.now = now
         endpoints = {
             f"alpha-{name}": tuple(
-                Endpoint(pod, address, ready=True, terminating=False)
+                Endpoint(pod, address, ready=pod not in self.warming, terminating=False)
                 for pod, address in found.items()
             )
             for name, found in services.items()
@@ -276,7 +302,6 @@ def test_who_has_a_slot_is_in_it_and_who_has_none_is_told_of() -> None:
         "s3": Server(None, OFF),
     }
     assert world.desired.standing["sync"].unplaced == ("b", "z")
-    assert not world.desired.holds
 
 
 def test_a_backend_keeps_its_last_addresses_when_all_have_gone() -> None:
@@ -284,13 +309,40 @@ def test_a_backend_keeps_its_last_addresses_when_all_have_gone() -> None:
     world.ledger = Ledger({"a": 2})
     world.at(0, sync={"a": A})
     assert world.at(1)["s2"] == Server(A, ON)
-    assert world.desired.holds
 
 
-def test_a_backend_that_never_had_anyone_holds_too_but_keeps_no_reload_waiting() -> None:
+def test_a_backend_that_never_had_anyone_holds_too() -> None:
+    assert World().at(0)["s1"] == Server(NOBODY, ON)
+
+
+def test_those_that_warm_up_with_the_first_one_are_awaited_for_a_while() -> None:
+    """Their keys are not the first one's meanwhile: their sockets hold what arrives."""
+    world, pods = World(), {"a": A, "b": B, "c": C}
+    world.ledger = Ledger({"a": 1, "b": 2, "c": 3})
+    world.warming = "abc"
+    everyone = {"s1": Server(A, ON), "s2": Server(B, ON), "s3": Server(C, ON)}
+    assert world.at(0, sync=pods) == everyone
+    world.warming = "bc"
+    assert world.at(1, sync=pods) == everyone
+    world.warming = "c"
+    assert world.at(AWAIT_SECONDS, sync=pods) == everyone
+    assert world.at(AWAIT_SECONDS + 1, sync=pods) == {**everyone, "s3": Server(None, OFF)}
+    # Who was given up, or has turned unready since, is awaited by nobody.
+    world.warming = "b"
+    assert world.at(AWAIT_SECONDS + 2, sync=pods) == {**everyone, "s2": Server(None, OFF)}
+    # With all of them gone it begins anew.
+    world.warming = "abc"
+    assert world.at(AWAIT_SECONDS + 3, sync=pods) == everyone
+    world.warming = "ab"
+    assert world.at(AWAIT_SECONDS + 4, sync=pods) == everyone
+
+
+def test_who_warms_up_beside_those_that_serve_gets_nothing() -> None:
     world = World()
-    assert world.at(0)["s1"] == Server(NOBODY, ON)
-    assert not world.desired.holds
+    world.ledger = Ledger({"a": 1, "b": 2})
+    world.at(0, sync={"a": A})
+    world.warming = "b"
+    assert world.at(1, sync={"a": A, "b": B})["s2"] == Server(None, OFF)
 
 
 def test_a_new_agent_remembers_what_haproxy_has() -> None:
@@ -345,35 +397,40 @@ def test_a_configuration_is_refused_without(lacking: str) -> None:
         Configuration.parse("c", content)
 
 
+AUTH = {"service": "auth", "port": 8080, "slots": 1, "main": False, "byName": True}
+
+
 def test_a_service_has_the_slots_of_its_largest_backend_and_those_by_name_are_not_ours() -> None:
-    configuration = Configuration.parse(
-        "c", files(sync=SYNC, more={**SYNC, "slots": 5}, auth={**SYNC, "byName": True})
-    )
+    configuration = Configuration.parse("c", files(sync=SYNC, more={**SYNC, "slots": 5}, auth=AUTH))
     assert configuration.slots() == {"alpha-sync": 5}
-    assert set(configuration.backends) == {"sync", "more"}
+    assert configuration.named() == {"auth": 8080}
 
 
-def test_a_new_configuration_waits_for_what_is_held_but_not_for_ever() -> None:
-    now = 0.0
-    choice = Choice(lambda: now)
-    assert choice.next("2", loaded="1", holds=True) is None
-    now = HELD_SECONDS
-    assert choice.next("2", loaded="1", holds=True) == "2"
-    assert choice.next("3", loaded="1", holds=True) is None
-    assert choice.next("3", loaded="1", holds=False) == "3"
-    assert choice.next("3", loaded=None, holds=True) == "3"
-    assert choice.next("3", loaded="3", holds=False) is None
-    assert choice.next(None, loaded="3", holds=False) is None
+def test_a_service_by_its_name_needs_no_slot_that_is_agreed_on() -> None:
+    configuration = Configuration.parse("c", files(auth=AUTH))
+    desired = Desired(lambda: 0.0)
+    there = {"auth": (Endpoint("auth", A, ready=True, terminating=False),)}
+    for endpoints in (there, {}):
+        servers = desired.servers(configuration, endpoints, lambda _: Ledger())
+        assert servers["auth"] == {"s1": Server(A, ON)}
+
+
+def test_a_configuration_is_loaded_once() -> None:
+    choice = Choice(lambda: 0.0)
+    assert choice.next("3", loaded=None) == "3"
+    assert choice.next("3", loaded="2") == "3"
+    assert choice.next("3", loaded="3") is None
+    assert choice.next(None, loaded="3") is None
 
 
 def test_a_refused_configuration_is_tried_again_later_another_one_at_once() -> None:
     now = 0.0
     choice = Choice(lambda: now)
     choice.refuse("2", "why")
-    assert choice.next("2", loaded="1", holds=False) is None
-    assert choice.next("3", loaded="1", holds=False) == "3"
+    assert choice.next("2", loaded="1") is None
+    assert choice.next("3", loaded="1") == "3"
     now = REFUSED_SECONDS
-    assert choice.next("2", loaded="1", holds=False) == "2"
+    assert choice.next("2", loaded="1") == "2"
     choice.accept()
     assert choice.refused == {}
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +24,13 @@ from tests.agent.rig import (
     until,
 )
 
+from homeserver_router import names, plan
+from homeserver_router.endpoints import by_service, members
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from homeserver_router.endpoints import Address
 
 pytestmark = pytest.mark.haproxy
 
@@ -134,6 +142,33 @@ async def test_nothing_fails_while_all_workers_are_exchanged_for_warm_ones_under
     assert sum(each.served for each in new) > 50
 
 
+async def test_who_is_ready_first_gets_nobody_elses_requests(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    before = await shares(router.url)
+    old = workers.all[1:]
+    new = [workers.new(each.name) for each in old]
+    for each in new:
+        each.listen()
+    for ready in ([], [new[0].name]):
+        changes = router.changes
+        await kube.endpoints("alpha-sync", addresses(*new), ready=ready)
+        await until(lambda before=changes: router.changes > before)  # type: ignore[misc]
+    for each in old:
+        await each.stop()
+    requests = asyncio.create_task(shares(router.url))
+    await new[0].start()
+    own = [worker for worker in before.values() if worker == new[0].name]
+    await until(lambda: new[0].served == len(own))
+    later = asyncio.create_task(shares(router.url))
+    await until(lambda: new[0].served == 2 * len(own))
+    for each in new[1:]:
+        await each.start()
+    await kube.endpoints("alpha-sync", addresses(*new))
+    assert await requests == before
+    assert await later == before
+
+
 async def test_requests_are_held_while_nobody_is_there_and_served_by_who_comes(
     router: Router, kube: Kube, workers: Workers
 ) -> None:
@@ -161,7 +196,7 @@ async def test_a_new_configuration_is_loaded_without_a_failed_request(
         for version in range(2, 6):
             changed = files(router.port, version=str(version), slots=6 + version)
             await kube.configuration(f"alpha-router-{version}", changed)
-            await until(lambda v=version: router.agent.condition.running == f"alpha-router-{v}")  # type: ignore[misc]
+            await until(lambda v=version: router.agent.running == f"alpha-router-{v}")  # type: ignore[misc]
             assert (await ask(router.url))[1]["version"] == str(version)
             sent = load.sent
             await until(lambda s=sent: load.sent > s + 50)  # type: ignore[misc]
@@ -183,7 +218,7 @@ async def test_a_reload_in_the_middle_of_an_exchange_of_all_workers_fails_no_req
             each.listen()
         await kube.configuration("alpha-router-2", files(router.port, version="2"))
         await kube.endpoints("alpha-sync", addresses(*new), ready=[])
-        await until(lambda: router.agent.condition.running == "alpha-router-2")
+        await until(lambda: router.agent.running == "alpha-router-2")
         for each in workers.all[1:4]:
             await each.stop()
         for each in new:
@@ -194,24 +229,135 @@ async def test_a_reload_in_the_middle_of_an_exchange_of_all_workers_fails_no_req
     assert load.failures == []
 
 
-async def test_a_reload_waits_for_requests_that_are_held(
-    router: Router, kube: Kube, workers: Workers
-) -> None:
+async def holding(router: Router, kube: Kube, workers: Workers) -> None:
+    """Nobody is there to answer syncs."""
     await kube.endpoints("alpha-sync", {})
     await until(lambda: not router.agent.state()["backends"]["sync"]["pods"])
     for each in workers.all[1:]:
         await each.stop()
+
+
+async def test_what_is_held_in_an_old_process_is_served_by_who_comes_after_a_reload(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    await holding(router, kube, workers)
     async with Load([router.url]).running() as load:
-        await kube.configuration("alpha-router-2", files(router.port, version="2"))
-        await until(lambda: router.agent.state()["configuration"]["wanted"] == "alpha-router-2")
-        with pytest.raises(TimeoutError):
-            await until(lambda: load.sent > 0, seconds=1)
-        assert router.agent.condition.running == "alpha-router-1"
+        await until(lambda: load.begun > 50)
+        for version in (2, 3):
+            changed = files(router.port, version=str(version), slots=6 + version)
+            await kube.configuration(f"alpha-router-{version}", changed)
+            await until(lambda v=version: router.agent.running == f"alpha-router-{v}")  # type: ignore[misc]
+        assert load.sent == 0
         new = await workers.started("sync-30", "sync-31", "sync-32")
         await kube.endpoints("alpha-sync", addresses(*new))
-        await until(lambda: router.agent.condition.running == "alpha-router-2")
-        await until(lambda: load.sent > 50)
+        await until(lambda: load.sent > 100)
     assert load.failures == []
+    assert sum(each.served for each in new) == load.sent
+
+
+async def test_what_is_held_when_haproxy_is_told_to_end_is_served_by_who_comes(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    await holding(router, kube, workers)
+    assert router.process is not None
+    requests = [asyncio.create_task(ask(router.url, f"user-{number}")) for number in range(20)]
+
+    async def all_held() -> bool:
+        return await router.connections() == 20
+
+    await becomes(all_held)
+    router.agent.leave()
+    router.process.send_signal(signal.SIGUSR1)
+
+    async def listens_no_more() -> bool:
+        return (await ask(router.url, path="/main"))[0] == 0
+
+    await becomes(listens_no_more)
+    (new,) = await workers.started("sync-30")
+    await kube.endpoints("alpha-sync", addresses(new))
+    answers = await asyncio.gather(*requests)
+    assert [(status, said["worker"]) for status, said in answers] == [(200, "sync-30")] * 20
+    await router.agent_ends()
+    assert router.process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("router server nobody/s1 state ready", "No such server."),
+        ("router server sync/nobody state ready", "No such server."),
+        ("router server sync", "No such server."),
+        ("router server sync/s1 state odd", "No such command."),
+        ("router server sync/s1 addr 10.0.0.1", "No such command."),
+        ("router server sync/s1 addr nonsense port 1", "Invalid addr 'nonsense'"),
+    ],
+)
+async def test_haproxy_says_so_if_it_does_not_do_as_told(
+    router: Router, command: str, said: str
+) -> None:
+    (refusal,) = plan.refusals(await router.tell(command))
+    assert said in refusal
+
+
+def all_by_main(configuration: dict[str, str]) -> dict[str, str]:
+    """The same, but main answers the class."""
+    content = json.loads(configuration["agent.json"])
+    content["backends"]["sync"]["service"] = "alpha-main"
+    return {**configuration, "agent.json": json.dumps(content)}
+
+
+async def test_who_comes_with_a_configuration_gets_nothing_by_the_one_before(
+    router: Router, kube: Kube, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new main that no longer writes a stream could only refuse what the old one answered."""
+    await kube.configuration("alpha-router-2", all_by_main(files(router.port)))
+    await until(lambda: router.agent.running == "alpha-router-2")
+    old, (new,) = workers.all[0], await workers.started("main-2")
+    agent, waits, go = router.agent, asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        waits.set()
+        await go.wait()
+
+    def told() -> bool:
+        annotations = agent._services.objects["alpha-router"]["metadata"]["annotations"]
+        slices = by_service(agent._slices.objects.values())
+        return "alpha-router-3" in annotations.values() and members(
+            slices["alpha-main"]
+        ) == addresses(new)
+
+    async with Load([router.url]).running() as load:
+        await until(lambda: old.served > 50)
+        with monkeypatch.context() as patch:
+            patch.setattr(agent, "_pause", wait)
+            await until(waits.is_set)
+            await kube.endpoints("alpha-main", addresses(new))
+            await kube.configuration("alpha-router-3", files(router.port, version="3"))
+            await old.stop()
+            await until(told)
+            begun = load.begun
+            go.set()
+        await until(lambda: load.sent > begun + 50)
+    assert load.failures == []
+    assert new.served == 0
+
+
+async def test_a_class_goes_to_main_together_with_its_processes_without_a_failed_request(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    """Nobody waits for routers before the old processes end: requests are held, and led to main."""
+    changed = all_by_main(files(router.port, version="2", slots=1))
+    async with Load([router.url]).running() as load:
+        await until(lambda: load.sent > 50)
+        for each in workers.all[1:]:
+            await each.stop()
+        await kube.endpoints("alpha-sync", {})
+        begun = load.begun
+        await until(lambda: load.begun > begun + 25)
+        await kube.configuration("alpha-router-2", changed)
+        await until(lambda: load.sent > begun + 50)
+    assert load.failures == []
+    assert max(load.latencies) < 5
 
 
 async def test_a_configuration_that_haproxy_refuses_leaves_the_old_one(
@@ -244,7 +390,7 @@ async def test_a_configuration_that_cannot_start_leaves_the_old_one(
     )
     assert (await ask(router.url))[1]["version"] == "1"
     await kube.configuration("alpha-router-3", files(router.port, version="3"))
-    await until(lambda: router.agent.condition.running == "alpha-router-3")
+    await until(lambda: router.agent.running == "alpha-router-3")
     assert (await ask(router.url))[1]["version"] == "3"
 
 
@@ -302,7 +448,7 @@ async def test_main_answers_once_nobody_else_has_for_long_and_no_longer_than_tha
 ) -> None:
     fallback = {"server": "main", "service": "alpha-main", "after": 1}
     await kube.configuration("alpha-router-2", files(router.port, fallback=fallback))
-    await until(lambda: router.agent.condition.running == "alpha-router-2")
+    await until(lambda: router.agent.running == "alpha-router-2")
     await kube.endpoints("alpha-sync", {})
     for each in workers.all[1:]:
         await each.stop()
@@ -343,6 +489,50 @@ async def test_a_router_that_ends_under_load_fails_no_request(
             await until(lambda: load.sent > sent + 50)
         assert router.process.wait(10) == 0
     assert load.failures == []
+
+
+async def test_a_service_of_others_is_followed_by_its_name_and_stays_while_nobody_knows_it(
+    router: Router, kube: Kube, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[Address] = []
+
+    async def resolve(_name: str, _port: int) -> list[Address]:
+        if not known:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return known
+
+    monkeypatch.setattr(names, "resolve", resolve)
+    monkeypatch.setattr(names, "PERIOD_SECONDS", 0.05)
+    first, second = await workers.started("auth-1", "auth-2")
+    await kube.configuration("alpha-router-2", files(router.port, auth=workers.port))
+    await until(lambda: router.agent.running == "alpha-router-2")
+    assert router.agent.ready
+
+    held = asyncio.create_task(ask(router.url, path="/auth"))
+
+    async def is_held() -> bool:
+        return await router.connections() == 1
+
+    await becomes(is_held)
+    known[:] = [first.address]
+    status, said = await held
+    assert (status, said["worker"]) == (200, "auth-1")
+
+    async def answers() -> str:
+        return str((await ask(router.url, path="/auth"))[1].get("worker"))
+
+    async def moved() -> bool:
+        return await answers() == "auth-2"
+
+    known[:] = [second.address]
+    await becomes(moved)
+    known.clear()
+    await router.stop_agent()
+    router.kill_haproxy()
+    router.start_haproxy()
+    await router.start_agent()
+    await until(lambda: router.agent.ready)
+    assert await answers() == "auth-2"
 
 
 async def test_nobody_writes_while_nothing_changes(router: Router, kube: Kube) -> None:

@@ -107,7 +107,7 @@ def _entry(backend: Backend, main: str) -> Iterator[tuple[str, Any]]:
     yield "slots", backend.slots
     yield "main", backend.service == main
     if backend.named:
-        # Its pods are none of ours: its name leads to it.
+        # Its pods are none of ours: the agent follows its name.
         yield "byName", True
     if backend.falls_back:
         yield "fallback", {"server": MAIN, "service": main, "after": FALLBACK_AFTER}

@@ -135,10 +135,6 @@ def _backend(backend: Backend) -> Iterator[str]:
         yield from lookup_rules()
     else:
         yield f"option redispatch {REDISPATCH}"
-    if backend.named:
-        # Its address is its Service's, which stays; where there is none yet, that is no mistake.
-        yield f"server s1 {backend.service}:{backend.port} id 1 init-addr libc,none"
-        return
     weight = "" if backend.single else f" weight {WEIGHT}"
     for slot in range(1, backend.slots + 1):
         yield f"server s{slot} {NOBODY}:{backend.port} id {slot}{weight} disabled"
