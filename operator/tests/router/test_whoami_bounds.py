@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from tests.router.asked import SYNC, asking, bearer, say
-from tests.router.rig import LOOPBACK, Proxy, Servers, free_port, proxy
+from tests.router.rig import LOOPBACK, Proxy, Servers, proxy
 from tests.router.samples import files, sample
+
+from e2e.cluster.ports import free_port
 
 pytestmark = pytest.mark.apiserver
 
