@@ -107,7 +107,7 @@ def nginx(compiled: Compiled, port: int, servers: int) -> str:
 def _nginx_http() -> Iterator[str]:
     # ingress-nginx's own format, less the names of its objects.
     yield (
-        "log_format upstreaminfo '$remote_addr - $remote_user [$time_local] \"$request\" $status "
+        'log_format upstreaminfo \'$remote_addr - $remote_user [$time_local] "$request" $status '
         '$body_bytes_sent "$http_referer" "$http_user_agent" $request_length $request_time '
         "$upstream_addr $upstream_response_length $upstream_response_time $upstream_status "
         "$request_id';"

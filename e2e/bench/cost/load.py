@@ -42,7 +42,9 @@ class Kind:
 KINDS: tuple[Kind, ...] = (
     Kind("sync", "GET", f"{CLIENT}/sync?filter=0&timeout=0&since={SINCE}"),
     Kind("versions", "GET", "/_matrix/client/versions"),
-    Kind("keys/query", "POST", f"{CLIENT}/keys/query", body='{"device_keys":{"@bob:b.example":[]}}'),
+    Kind(
+        "keys/query", "POST", f"{CLIENT}/keys/query", body='{"device_keys":{"@bob:b.example":[]}}'
+    ),
     Kind(
         "send",
         "PUT",

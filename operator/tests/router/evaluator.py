@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 from tests.core.requests import Request
 
 _RULE = re.compile(
-    r"  http-request set-var\(txn\.row\) path,map_reg\((?P<map>[^,)]+)(?:,(?P<otherwise>[^)]+))?\)"
+    r"  http-request set-var\(txn\.row\) path,map_(?P<by>reg|str)\((?P<map>[^,)]+)(?:,(?P<otherwise>[^)]+))?\)"
     r"(?P<conditions>.*)"
 )
 _METHODS = re.compile(r"\{ method ([A-Z ]+) \}")
@@ -30,8 +30,12 @@ class Evaluator:
         for line in self.files["haproxy.cfg"].splitlines():
             rule = _RULE.fullmatch(line)
             if rule and self._holds(rule["conditions"], request):
-                for pattern, found in self._map(rule["map"]):
-                    if re.search(pattern, request.path):
+                for entry, found in self._map(rule["map"]):
+                    if (
+                        entry == request.path
+                        if rule["by"] == "str"
+                        else re.search(entry, request.path)
+                    ):
                         return found
                 if rule["otherwise"]:
                     return rule["otherwise"]

@@ -13,7 +13,7 @@ from homeserver_operator.render.router.answers import answer
 from homeserver_operator.render.router.keys import key_rules
 from homeserver_operator.render.router.limits import limit_rules
 from homeserver_operator.render.router.log import LOG_FORMAT, log_rules
-from homeserver_operator.render.router.maps import Stage
+from homeserver_operator.render.router.maps import PATHS, Stage
 from homeserver_operator.routes.exposure import open_prefixes
 
 _FACTOR: Final = {"k": 2**10, "m": 2**20, "g": 2**30}
@@ -87,7 +87,8 @@ def _bytes(size: str) -> int:
 
 def _stage(stage: Stage) -> str:
     if not stage.narrow:
-        lookup = f"path,map_reg({stage.file},{MAIN}::)"
+        plain = stage.file == PATHS
+        lookup = f"path,map_str({PATHS})" if plain else f"path,map_reg({stage.file},{MAIN}::)"
         return f"http-request set-var(txn.row) {lookup} unless {{ var(txn.row) -m found }}"
     conditions = " ".join(_conditions(stage))
     return (
@@ -110,10 +111,8 @@ def _again() -> Iterator[str]:
 
     What reached no process is always tried again.
     """
-    yield "http-request set-var(txn.safe) bool(true) if METH_GET || METH_OPTIONS"
-    for method in ("PUT", "POST", "DELETE"):
-        yield (
-            f"http-request set-var(txn.safe) bool(true) if METH_{method} "
-            f"{{ var(txn.row),field(2,:) -m sub {method} }}"
-        )
-    yield "http-request disable-l7-retry unless { var(txn.safe) -m bool }"
+    methods = " or ".join(
+        f"METH_{method} {{ var(txn.row),field(2,:) -m sub {method} }}"
+        for method in ("PUT", "POST", "DELETE")
+    )
+    yield f"http-request disable-l7-retry unless METH_GET or {methods} or METH_OPTIONS"

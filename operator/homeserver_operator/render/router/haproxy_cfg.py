@@ -71,6 +71,8 @@ def _global() -> Iterator[str]:
     # What fits is sent again if an answer is lost, and bounds URL and headers together.
     yield "tune.bufsize 32768"
     yield "tune.maxrewrite 2048"
+    # Most paths are seen but once, so remembering what they matched costs more than it saves.
+    yield "tune.pattern.cache-size 0"
     # After a new configuration the old process ends the requests that it has.
     yield "hard-stop-after 11m"
 

@@ -20,8 +20,8 @@ _BEARER: Final = "req.fhdr(authorization) -m beg -i 'bearer '"
 def token_rules(condition: str) -> Iterator[str]:
     """Find the access token, in the header or in the URL; it stays in memory."""
     url, header = "urlp(access_token),url_dec(1)", "req.fhdr(authorization),word(2,' ')"
-    yield f"http-request set-var(txn.token) {url} if {condition}"
     yield f"http-request set-var(txn.token) {header} if {condition} {{ {_BEARER} }}"
+    yield f"http-request set-var(txn.token) {url} if {condition} !{{ var(txn.token) -m found }}"
 
 
 def key_rules(keys: frozenset[HashKey]) -> Iterator[str]:

@@ -1,0 +1,80 @@
+"""Rows' patterns made cheap to look up: as plain paths where they are few, else many as one.
+
+Pure text; knows the subset of regular expressions that rows are written in.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+_TOKEN: Final = re.compile(r"\\.|.", re.DOTALL)
+
+_MANY: Final = frozenset("[]{}.*+^$")
+"""What stands for more than is written."""
+
+
+def paths(pattern: str) -> tuple[str, ...] | None:
+    """Every path that a pattern matches, if it has alternatives and optional groups only."""
+    tokens = _TOKEN.findall(pattern)
+    if _MANY.intersection(tokens) or any(re.fullmatch(r"\\\w", token) for token in tokens):
+        return None
+    tokens.reverse()
+    return tuple(dict.fromkeys(_alternatives(tokens)))
+
+
+def _alternatives(tokens: list[str]) -> list[str]:
+    """Up to the end of a group, which is taken away, or of everything."""
+    found: list[str] = []
+    parts: list[list[str]] = []
+    while tokens and (token := tokens.pop()) != ")":
+        if token == "|":
+            found += _joined(parts)
+            parts = []
+        elif token == "(":
+            parts.append(_alternatives(tokens))
+        elif token == "?":
+            parts.append([*parts.pop(), ""])
+        else:
+            parts.append([token.removeprefix("\\")])
+    return [*found, *_joined(parts)]
+
+
+def _joined(parts: list[list[str]]) -> list[str]:
+    return ["".join(chosen) for chosen in itertools.product(*parts)]
+
+
+def merged(patterns: Iterable[str]) -> str:
+    """One pattern that matches what any of them does, and reads what they begin with but once."""
+    return _either([tuple(_segments(pattern)) for pattern in patterns])
+
+
+def _segments(pattern: str) -> Iterator[str]:
+    """What stands between slashes; those in groups, in classes and that may be absent part nothing."""
+    depth, segment = 0, ""
+    tokens = _TOKEN.findall(pattern)
+    for token, following in itertools.zip_longest(tokens, tokens[1:], fillvalue=""):
+        if token == "/" and not depth and following not in {*"?*+{"}:
+            yield segment
+            segment = ""
+            continue
+        depth += (token in "([") - (token in ")]")
+        segment += token
+    yield segment
+
+
+def _either(ways: list[tuple[str, ...]]) -> str:
+    """Alternatives by what they begin with, in the order in which that comes first."""
+    by_head: dict[str, list[tuple[str, ...]]] = {}
+    for head, *rest in ways:
+        by_head.setdefault(head, []).append(tuple(rest))
+    written = [_followed(head, rests) for head, rests in by_head.items()]
+    return written[0] if len(written) == 1 else f"(?:{'|'.join(written)})"
+
+
+def _followed(head: str, rests: list[tuple[str, ...]]) -> str:
+    longer = list(dict.fromkeys(rest for rest in rests if rest))
+    if not longer:
+        return head
+    tail = f"/{_either(longer)}"
+    return f"{head}{tail}" if all(rests) else f"{head}(?:{tail})?"
