@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from e2e.bench import core, downtime, memory, readiness, rig, start, warm, writes
+from e2e.bench.cost import measuring
 from e2e.bench.machine import machine, revision
 from e2e.bench.table import Measurement, table
 from e2e.cluster import debian
@@ -56,6 +57,11 @@ def _downtime(options: Options) -> Iterator[Measurement]:
         yield from downtime.measure(cluster, options.rounds)
 
 
+def _cost(options: Options) -> Iterator[Measurement]:
+    """What the router costs a request, beside HAProxy without routes, nginx and Traefik."""
+    return measuring.measure(options.runs)
+
+
 BENCHMARKS: dict[str, Benchmark] = {
     "start": _start,
     "ready": _ready,
@@ -63,6 +69,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": _memory,
     "core": _core,
     "warm": _warm,
+    "cost": _cost,
     "downtime": _downtime,
 }
 

@@ -69,10 +69,11 @@ def without_routes(
     return {"haproxy.cfg": settings + "\n".join(lines)}
 
 
-def nginx(compiled: Compiled, port: int, servers: int) -> str:
+def nginx(compiled: Compiled, port: int, servers: int, *, keeping: bool) -> str:
     """nginx.conf with the locations that ingress-nginx makes of Ingress objects.
 
-    Expressions by falling length, none of which minds case; upstreams keep connections.
+    Expressions by falling length, none of which minds case. `keeping`: connections to servers are
+    kept, as ingress-nginx does; nginx by itself makes one for each request, as the router does.
     """
     found = [
         (path["path"], path["backend"]["service"]["name"], ingress["metadata"]["annotations"])
@@ -92,7 +93,12 @@ def nginx(compiled: Compiled, port: int, servers: int) -> str:
             "events { worker_connections 16384; multi_accept on; }",
             "http {",
             *(f"  {line}" for line in _nginx_http()),
-            *(line for each in upstreams.items() for line in _upstream(compiled, servers, *each)),
+            *(
+                f"  {line}"
+                for service, annotations in upstreams.items()
+                for line in _upstream(compiled.servers(service), servers, service, annotations)
+                if keeping or "keepalive" not in line
+            ),
             "  server {",
             f"    listen {LOOPBACK}:{port} reuseport backlog=4096;",
             f"    server_name {HOST};",
@@ -125,14 +131,14 @@ def _nginx_http() -> Iterator[str]:
 
 
 def _upstream(
-    compiled: Compiled, port: int, service: str, annotations: Mapping[str, str]
+    addresses: Sequence[str], port: int, service: str, annotations: Mapping[str, str]
 ) -> Iterator[str]:
-    yield f"  upstream {service} {{"
+    yield f"upstream {service} {{"
     if key := annotations.get(f"{NGINX}upstream-hash-by"):
-        yield f"    hash {key} consistent;"
-    yield from (f"    server {address}:{port};" for address in compiled.servers(service))
-    yield "    keepalive 320;"
-    yield "  }"
+        yield f"  hash {key} consistent;"
+    yield from (f"  server {address}:{port};" for address in addresses)
+    yield "  keepalive 320;"
+    yield "}"
 
 
 def _location(path: str, service: str, annotations: Mapping[str, str]) -> str:

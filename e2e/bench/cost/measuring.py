@@ -20,6 +20,7 @@ from e2e.bench.cost.started import (
     DIRECT,
     KEEPING,
     NGINX,
+    NGINX_KEEPING,
     PLAIN,
     ROUTER,
     SILENT,
@@ -60,8 +61,8 @@ def _pairs() -> Iterator[Pair]:
             yield Pair(name, f"{PLAIN}, {version}{silent}", AIM)
         name = f"{ROUTER}, {version}"
         yield Pair(name, f"{KEEPING}, {version}", None)
-        yield Pair(name, NGINX, AHEAD)
-        yield Pair(name, TRAEFIK, AHEAD)
+        for other in (NGINX, NGINX_KEEPING, TRAEFIK):
+            yield Pair(name, other, AHEAD)
 
 
 class _Sender:
@@ -70,7 +71,7 @@ class _Sender:
     def __init__(self, program: Path, directory: Path) -> None:
         self._program = program
         self._scripts = {}
-        for number, kinds in enumerate(([kind] for kind in KINDS)):
+        for number, kinds in enumerate([kind] for kind in KINDS):
             self._scripts[kinds[0].name] = directory / f"{number}.lua"
             self._scripts[kinds[0].name].write_text(load.script(kinds))
         self._mixed = directory / "mixed.lua"

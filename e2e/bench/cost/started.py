@@ -21,9 +21,16 @@ from e2e.cluster.progress import RigError
 
 Command = Callable[[Path], list[str | Path]]
 
-ROUTER, PLAIN, KEEPING = "router", "HAProxy without routes", "HAProxy that keeps connections"
-NGINX, TRAEFIK, DIRECT = "nginx", "Traefik", "directly"
+ROUTER, PLAIN, KEEPING = (
+    "router",
+    "HAProxy without routes",
+    "HAProxy without routes that keeps connections",
+)
+NGINX, NGINX_KEEPING = "nginx", "nginx that keeps connections"
+TRAEFIK = "Traefik, which keeps connections"
+DIRECT = "directly"
 SILENT = ", no log"
+"""Connections are those to servers, of which the router makes one for each request."""
 
 
 @contextmanager
@@ -71,9 +78,10 @@ def _programs(
                     keeping=plain == KEEPING,
                 )
                 yield name, _haproxy_command(program), written, port
-    port = free_port()
-    written = {"nginx.conf": configurations.nginx(compiled, port, server)}
-    yield NGINX, _nginx_command(), written, port
+    for name in (NGINX, NGINX_KEEPING):
+        port, keeping = free_port(), name == NGINX_KEEPING
+        written = {"nginx.conf": configurations.nginx(compiled, port, server, keeping=keeping)}
+        yield name, _nginx_command(), written, port
     port = free_port()
     written = {"dynamic.yaml": yaml.safe_dump(configurations.traefik(compiled, server))}
     yield TRAEFIK, _traefik_command(port), written, port

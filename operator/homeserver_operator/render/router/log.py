@@ -52,5 +52,5 @@ def log_rules() -> Iterator[str]:
     masked = f'regsub("{_SECRET}","/\\1/-",g),regsub("{_TOKEN}","-",g)'
     yield (
         f"http-request set-var(txn.path) '{path},{masked},json(utf8s)' "
-        f"if {{ path -m reg '{_SUSPECT}' }}"
+        f"if {{ var(txn.path) -m reg '{_SUSPECT}' }}"
     )

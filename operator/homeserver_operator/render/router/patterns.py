@@ -1,6 +1,6 @@
 """Rows' patterns made cheap to look up: as plain paths where they are few, else many as one.
 
-Pure text; knows the subset of regular expressions that rows are written in.
+Knows the regular expressions that rows are written in, whose alternatives stand in groups.
 """
 
 import itertools
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-_TOKEN: Final = re.compile(r"\\.|.", re.DOTALL)
+_WORD: Final = re.compile(r"\\.|.", re.DOTALL)
 
 _MANY: Final = frozenset("[]{}.*+^$")
 """What stands for more than is written."""
@@ -16,27 +16,28 @@ _MANY: Final = frozenset("[]{}.*+^$")
 
 def paths(pattern: str) -> tuple[str, ...] | None:
     """Every path that a pattern matches, if it has alternatives and optional groups only."""
-    tokens = _TOKEN.findall(pattern)
-    if _MANY.intersection(tokens) or any(re.fullmatch(r"\\\w", token) for token in tokens):
+    words = _WORD.findall(pattern)
+    classes = (word for word in words if re.fullmatch(r"\\\w", word))
+    if "(?" in pattern or _MANY.intersection(words) or any(classes):
         return None
-    tokens.reverse()
-    return tuple(dict.fromkeys(_alternatives(tokens)))
+    words.reverse()
+    return tuple(dict.fromkeys(_alternatives(words)))
 
 
-def _alternatives(tokens: list[str]) -> list[str]:
+def _alternatives(words: list[str]) -> list[str]:
     """Up to the end of a group, which is taken away, or of everything."""
     found: list[str] = []
     parts: list[list[str]] = []
-    while tokens and (token := tokens.pop()) != ")":
-        if token == "|":
+    while words and (word := words.pop()) != ")":
+        if word == "|":
             found += _joined(parts)
             parts = []
-        elif token == "(":
-            parts.append(_alternatives(tokens))
-        elif token == "?":
+        elif word == "(":
+            parts.append(_alternatives(words))
+        elif word == "?":
             parts.append([*parts.pop(), ""])
         else:
-            parts.append([token.removeprefix("\\")])
+            parts.append([word.removeprefix("\\")])
     return [*found, *_joined(parts)]
 
 
@@ -50,16 +51,16 @@ def merged(patterns: Iterable[str]) -> str:
 
 
 def _segments(pattern: str) -> Iterator[str]:
-    """What stands between slashes; those in groups, in classes and that may be absent part nothing."""
+    """What slashes part that stand in no group and no class, and may not be absent."""
     depth, segment = 0, ""
-    tokens = _TOKEN.findall(pattern)
-    for token, following in itertools.zip_longest(tokens, tokens[1:], fillvalue=""):
-        if token == "/" and not depth and following not in {*"?*+{"}:
+    words = _WORD.findall(pattern)
+    for word, following in itertools.zip_longest(words, words[1:], fillvalue=""):
+        if word == "/" and not depth and following not in {*"?*+{"}:
             yield segment
             segment = ""
             continue
-        depth += (token in "([") - (token in ")]")
-        segment += token
+        depth += (word in "([") - (word in ")]")
+        segment += word
     yield segment
 
 
