@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
-from e2e.bench.cost.configurations import LOOPBACK
+from e2e.bench.cost.configurations import HOST, LOOPBACK
 from e2e.cluster.progress import RigError
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 PROXIES, OTHERS = 0, -1
 """Which of the cores: proxies have one, and whoever asks and answers has another if there is."""
 
@@ -82,7 +84,7 @@ def running(
     assert sink.stdin
     sink.stdin.close()
     try:
-        _until_listening(port, process, errors)
+        _until_answering(port, process, errors)
         yield Proxy(name, port, process)
     finally:
         process.terminate()
@@ -100,15 +102,18 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _until_listening(port: int, process: subprocess.Popen[bytes], errors: Path) -> None:
+def _until_answering(port: int, process: subprocess.Popen[bytes], errors: Path) -> None:
+    """Wait until requests are led to a server: some listen before they know where to."""
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        with suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
-            return
-        time.sleep(0.02)
-    raise RigError(f"{process.args!r} does not listen:\n{errors.read_text()[-4000:]}")
+    while time.monotonic() < end and process.poll() is None:
+        with suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection(LOOPBACK, port, timeout=PATIENCE)
+            with closing(connection):
+                connection.request("GET", "/_matrix/client/versions", headers={"Host": HOST})
+                if connection.getresponse().status == HTTPStatus.OK:
+                    return
+        time.sleep(0.05)
+    raise RigError(f"{process.args!r} does not answer:\n{errors.read_text()[-4000:]}")
 
 
 def _tree(pid: int) -> Iterator[int]:

@@ -144,16 +144,10 @@ def test_what_wrk_saw_is_read() -> None:
     assert load.read(f"Running 1s test\n{said}\n") == Sent(7, 250, 900)
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        pytest.param({"requests": 7, "errors": 1}, id="one failed"),
-        pytest.param({"requests": 0, "errors": 0}, id="none was answered"),
-    ],
-)
-def test_a_measurement_in_which_requests_fail_is_none(said: dict[str, int]) -> None:
+def test_a_measurement_in_which_requests_fail_is_none() -> None:
+    said = {"requests": 7, "median": 1, "p99": 1, "errors": 1}
     with pytest.raises(RigError):
-        load.read(json.dumps({"median": 1, "p99": 1, **said}))
+        load.read(json.dumps(said))
 
 
 def _costs() -> Costs:
