@@ -73,7 +73,7 @@ def nginx(compiled: Compiled, port: int, servers: int, *, keeping: bool) -> str:
     """nginx.conf with the locations that ingress-nginx makes of Ingress objects.
 
     Expressions by falling length, none of which minds case. `keeping`: connections to servers are
-    kept, as ingress-nginx does; nginx by itself makes one for each request, as the router does.
+    kept, as ingress-nginx does; else there is one for each request, as in the router.
     """
     found = [
         (path["path"], path["backend"]["service"]["name"], ingress["metadata"]["annotations"])
@@ -92,12 +92,11 @@ def nginx(compiled: Compiled, port: int, servers: int, *, keeping: bool) -> str:
             "pid nginx.pid;",
             "events { worker_connections 16384; multi_accept on; }",
             "http {",
-            *(f"  {line}" for line in _nginx_http()),
+            *(f"  {line}" for line in _nginx_http(keeping=keeping)),
             *(
                 f"  {line}"
                 for service, annotations in upstreams.items()
                 for line in _upstream(compiled.servers(service), servers, service, annotations)
-                if keeping or "keepalive" not in line
             ),
             "  server {",
             f"    listen {LOOPBACK}:{port} reuseport backlog=4096;",
@@ -110,7 +109,7 @@ def nginx(compiled: Compiled, port: int, servers: int, *, keeping: bool) -> str:
     )
 
 
-def _nginx_http() -> Iterator[str]:
+def _nginx_http(*, keeping: bool) -> Iterator[str]:
     # ingress-nginx's own format, less the names of its objects.
     yield (
         'log_format upstreaminfo \'$remote_addr - $remote_user [$time_local] "$request" $status '
@@ -123,7 +122,8 @@ def _nginx_http() -> Iterator[str]:
     yield "keepalive_requests 1000000;"
     yield "proxy_http_version 1.1;"
     yield "proxy_buffering off;"
-    yield 'proxy_set_header Connection "";'
+    connection = '""' if keeping else "close"
+    yield f"proxy_set_header Connection {connection};"
     yield "proxy_set_header Host $http_host;"
     yield "proxy_set_header X-Real-IP $remote_addr;"
     yield "proxy_set_header X-Forwarded-For $remote_addr;"

@@ -116,8 +116,8 @@ def test_nginx_has_the_servers_of_each_class_and_hashes_as_it_is_told() -> None:
 @pytest.mark.parametrize("keeping", [False, True])
 def test_nginx_keeps_connections_only_if_it_is_to(keeping: bool) -> None:
     config = configurations.nginx(COMPILED, 1234, 9, keeping=keeping)
-    assert ("keepalive 320;" in config) == keeping
-    assert "keepalive_timeout 75s;" in config
+    assert ('proxy_set_header Connection "";' in config) == keeping
+    assert ("proxy_set_header Connection close;" in config) != keeping
 
 
 def test_traefik_has_every_rule_with_its_priority_and_servers() -> None:

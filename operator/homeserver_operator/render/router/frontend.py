@@ -1,4 +1,4 @@
-"""The rules of the router's one way in: what is let in, which row a request falls to, by what key.
+"""The rules of the router's one way in: what is let in, which row a request falls to.
 
 A later rule never looks at the path or the query again: they go by the variables that rows set.
 """
@@ -10,7 +10,6 @@ from homeserver_operator.api.names import MAIN, ROUTER_PORT
 from homeserver_operator.api.router import Router
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.render.router.answers import answer
-from homeserver_operator.render.router.keys import key_rules
 from homeserver_operator.render.router.limits import limit_rules
 from homeserver_operator.render.router.log import LOG_FORMAT, log_rules
 from homeserver_operator.render.router.maps import PATHS, Stage
@@ -30,15 +29,7 @@ def frontend_rules(server: HomeServer, router: Router, stages: tuple[Stage, ...]
     yield from _closed(server)
     for stage in stages:
         yield _stage(stage)
-    yield "http-request set-var(txn.by) var(txn.row),field(3,:)"
     yield from _again()
-    keys = frozenset(
-        key
-        for stage in stages
-        for target, _row in stage.rows
-        if (key := target.route_class.hash_by) and not target.single
-    )
-    yield from key_rules(keys)
     yield from limit_rules(router.limits)
     yield "use_backend %[var(txn.row),field(1,:)]"
 

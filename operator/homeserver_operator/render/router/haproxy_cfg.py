@@ -16,6 +16,7 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.render.router.answers import ERRORS, on_error
 from homeserver_operator.render.router.backends import Backend
 from homeserver_operator.render.router.frontend import frontend_rules
+from homeserver_operator.render.router.keys import key_rules
 from homeserver_operator.render.router.limits import tables
 from homeserver_operator.render.router.maps import PODS, Stage
 
@@ -115,8 +116,11 @@ def _backend(backend: Backend) -> Iterator[str]:
     yield f"http-request set-var(txn.groups) str({groups})"
     yield f"http-response set-var(txn.pod) bc_dst,map_ip({PODS})"
     yield f"timeout server {target.route_class.read_timeout}s"
-    hashed = target.route_class.hash_by and not backend.single
-    yield f"balance hash {'var(txn.key)' if hashed else 'rand(1000000000)'}"
+    if target.route_class.hash_by and not backend.single:
+        yield from key_rules(target.route_class.hash_by)
+        yield "balance hash var(txn.key)"
+    else:
+        yield "balance hash rand(1000000000)"
     yield "hash-type consistent sdbm avalanche"
     # Of one process, too: else a held request goes on asking where its process has been.
     yield f"option redispatch {REDISPATCH}"

@@ -27,7 +27,7 @@ _FIELDS: Final = (
     ("groups", '"%[var(txn.groups)]"'),
     ("pod", '"%[var(txn.pod)]"'),
     ("server", '"%b/%s"'),
-    ("hash", '"%[var(txn.by)]"'),
+    ("hash", '"%[var(txn.row),field(3,:)]"'),
     ("key", '"%[var(txn.kind)]"'),
     ("status", "%ST"),
     ("retries", '"%rc"'),
