@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from e2e.bench import core, downtime, fronts, memory, readiness, rig, start, warm, writes
+from e2e.bench.cost import measuring
 from e2e.bench.machine import machine, revision
 from e2e.bench.table import Measurement, table
 from e2e.cluster import debian
@@ -64,6 +65,11 @@ def _fronts(options: Options) -> Iterator[Measurement]:
         yield from fronts.measure(cluster, options.rounds or FRONTS_ROUNDS)
 
 
+def _cost(options: Options) -> Iterator[Measurement]:
+    """What the router costs a request, beside HAProxy without routes, nginx and Traefik."""
+    return measuring.measure(options.runs)
+
+
 BENCHMARKS: dict[str, Benchmark] = {
     "start": _start,
     "ready": _ready,
@@ -71,6 +77,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": _memory,
     "core": _core,
     "warm": _warm,
+    "cost": _cost,
     "downtime": _downtime,
     "fronts": _fronts,
 }

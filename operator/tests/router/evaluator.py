@@ -11,8 +11,8 @@ from urllib.parse import unquote_plus
 from tests.core.requests import Request
 
 _RULE = re.compile(
-    r"  http-request set-var\(txn\.row\) path,map_reg\((?P<map>[^,)]+)(?:,(?P<otherwise>[^)]+))?\)"
-    r"(?P<conditions>.*)"
+    r"  http-request set-var\(txn\.row\) path,"
+    r"map_(?P<by>reg|str)\((?P<map>[^,)]+)(?:,(?P<otherwise>[^)]+))?\)(?P<conditions>.*)"
 )
 _METHODS = re.compile(r"\{ method ([A-Z ]+) \}")
 _WITHOUT = re.compile(r"!\{ urlp\((\w+)\) -m len gt 0 \}")
@@ -32,8 +32,8 @@ class Evaluator:
         for line in self.files["haproxy.cfg"].splitlines():
             rule = _RULE.fullmatch(line)
             if rule and self._holds(rule["conditions"], request):
-                for pattern, found in self._map(rule["map"]):
-                    if re.search(pattern, request.path):
+                for entry, found in self._map(rule["map"]):
+                    if _matches(rule["by"], entry, request.path):
                         return found
                 if rule["otherwise"]:
                     return rule["otherwise"]
@@ -72,3 +72,7 @@ class Evaluator:
     def _raw(request: Request, name: str) -> str | None:
         parts = (part.partition("=") for part in request.query.split("&"))
         return next((value for key, _, value in parts if key == name), None)
+
+
+def _matches(by: str, entry: str, path: str) -> bool:
+    return entry == path if by == "str" else bool(re.search(entry, path))

@@ -1,4 +1,4 @@
-"""The rules of the router's one way in: what is let in, which row a request falls to, by what key.
+"""The rules of the router's one way in: what is let in, which row a request falls to.
 
 A later rule never looks at the path or the query again: they go by the variables that rows set.
 """
@@ -10,10 +10,9 @@ from homeserver_operator.api.names import MAIN, ROUTER_PORT
 from homeserver_operator.api.router import Router
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.render.router.answers import answer
-from homeserver_operator.render.router.keys import key_rules
 from homeserver_operator.render.router.limits import limit_rules
 from homeserver_operator.render.router.log import LOG_FORMAT, log_rules
-from homeserver_operator.render.router.maps import Stage
+from homeserver_operator.render.router.maps import PATHS, Stage
 from homeserver_operator.render.router.whoami import user_rules
 from homeserver_operator.routes.exposure import open_prefixes
 
@@ -34,15 +33,7 @@ def frontend_rules(server: HomeServer, router: Router, stages: tuple[Stage, ...]
         yield from user_rules(asked)
     for stage in stages:
         yield _stage(stage, whoami=router.whoami is not None)
-    yield "http-request set-var(txn.by) var(txn.row),field(3,:)"
     yield from _again()
-    keys = frozenset(
-        key
-        for stage in stages
-        for target, _row in stage.rows
-        if (key := target.route_class.hash_by) and not target.single
-    )
-    yield from key_rules(keys, whoami=router.whoami is not None)
     yield from limit_rules(router.limits)
     yield "use_backend %[var(txn.row),field(1,:)]"
 
@@ -91,7 +82,8 @@ def _bytes(size: str) -> int:
 
 def _stage(stage: Stage, *, whoami: bool) -> str:
     if not stage.narrow:
-        lookup = f"path,map_reg({stage.file},{MAIN}::)"
+        plain = stage.file == PATHS
+        lookup = f"path,map_str({PATHS})" if plain else f"path,map_reg({stage.file},{MAIN}::)"
         return f"http-request set-var(txn.row) {lookup} unless {{ var(txn.row) -m found }}"
     conditions = " ".join(filter(None, (_fixed(stage), _value(stage, whoami=whoami))))
     return (
@@ -123,10 +115,8 @@ def _again() -> Iterator[str]:
 
     What reached no process is always tried again.
     """
-    yield "http-request set-var(txn.safe) bool(true) if METH_GET || METH_OPTIONS"
-    for method in ("PUT", "POST", "DELETE"):
-        yield (
-            f"http-request set-var(txn.safe) bool(true) if METH_{method} "
-            f"{{ var(txn.row),field(2,:) -m sub {method} }}"
-        )
-    yield "http-request disable-l7-retry unless { var(txn.safe) -m bool }"
+    methods = " or ".join(
+        f"METH_{method} {{ var(txn.row),field(2,:) -m sub {method} }}"
+        for method in ("PUT", "POST", "DELETE")
+    )
+    yield f"http-request disable-l7-retry unless METH_GET or {methods} or METH_OPTIONS"

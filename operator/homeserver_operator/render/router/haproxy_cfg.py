@@ -16,6 +16,7 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.render.router.answers import ERRORS, on_error
 from homeserver_operator.render.router.backends import Backend
 from homeserver_operator.render.router.frontend import frontend_rules
+from homeserver_operator.render.router.keys import key_rules
 from homeserver_operator.render.router.limits import tables
 from homeserver_operator.render.router.maps import PODS, Stage
 from homeserver_operator.render.router.whoami import FILE, WHOAMI, lookup_frontend, lookup_rules
@@ -57,7 +58,10 @@ def render_config(
         _section("frontend metrics", _metrics()),
         *(_section(f"backend {name}", lines) for name, lines in tables(router.limits)),
         *_lookups(router),
-        *(_section(f"backend {each.name}", _backend(each)) for each in backends),
+        *(
+            _section(f"backend {each.name}", _backend(each, whoami=router.whoami is not None))
+            for each in backends
+        ),
     ]
     return "\n".join(sections)
 
@@ -82,6 +86,8 @@ def _global(router: Router) -> Iterator[str]:
     # What fits is sent again if an answer is lost, and bounds URL and headers together.
     yield "tune.bufsize 32768"
     yield "tune.maxrewrite 2048"
+    # Most paths are seen but once, so remembering what they matched costs more than it saves.
+    yield "tune.pattern.cache-size 0"
     # After a new configuration the old process ends the requests that it has.
     yield "hard-stop-after 11m"
     if router.whoami:
@@ -121,14 +127,17 @@ def _metrics() -> Iterator[str]:
     yield "http-request deny deny_status 404"
 
 
-def _backend(backend: Backend) -> Iterator[str]:
+def _backend(backend: Backend, *, whoami: bool) -> Iterator[str]:
     target = backend.target
     groups = "+".join(target.groups) if target.groups else backend.service
     yield f"http-request set-var(txn.groups) str({groups})"
     yield f"http-response set-var(txn.pod) bc_dst,map_ip({PODS})"
     yield f"timeout server {target.route_class.read_timeout}s"
-    hashed = target.route_class.hash_by and not backend.single
-    yield f"balance hash {'var(txn.key)' if hashed else 'rand(1000000000)'}"
+    if target.route_class.hash_by and not backend.single:
+        yield from key_rules(target.route_class.hash_by, whoami=whoami)
+        yield "balance hash var(txn.key)"
+    else:
+        yield "balance hash rand(1000000000)"
     yield "hash-type consistent sdbm avalanche"
     # Of one process, too: else a held request goes on asking where its process has been.
     if backend.name == WHOAMI:

@@ -1,5 +1,7 @@
 """By what requests are spread over the processes of a class: the rules that find each one's key.
 
+They are its backend's, so that no request goes through those of another class.
+
 Keys are for caches, never for correctness: whoever forges one reaches another worker that answers
 the same. The best that there is comes last, and replaces what came before.
 """
@@ -26,57 +28,63 @@ _LOCALPART: Final = "word(1,:),bytes(1),base64,word(1,=)"
 """A user's id as Synapse's own tokens have it, so that a user has one key whoever names it."""
 
 
-def token_rules(condition: str = "{ always_true }") -> Iterator[str]:
+def token_rules(*conditions: str) -> Iterator[str]:
     """Find the access token, in the header or in the URL; it stays in memory."""
     url, header = "urlp(access_token),url_dec(1)", "req.fhdr(authorization),word(2,' ')"
-    yield f"http-request set-var(txn.token) {url} if {condition}"
-    yield f"http-request set-var(txn.token) {header} if {condition} {{ {_BEARER} }}"
+    in_header, elsewhere = f"{{ {_BEARER} }}", "!{ var(txn.token) -m found }"
+    for expression, where in ((header, in_header), (url, elsewhere)):
+        yield f"http-request set-var(txn.token) {expression} if {' '.join((*conditions, where))}"
 
 
-def ask(condition: str) -> str:
+def ask(condition: str = "") -> str:
     """The rule that has whoami.lua find whose the token is; it asks once for each request."""
-    return f"http-request lua.whoami if {{ var(txn.digest) -m found }} {condition}"
+    return f"http-request lua.whoami if {{ var(txn.digest) -m found }} {condition}".rstrip()
 
 
-def key_rules(keys: frozenset[HashKey], *, whoami: bool) -> Iterator[str]:
+def key_rules(hash_by: HashKey, *, whoami: bool) -> Iterator[str]:
     """Find the key of a request whose class is hashed, and say of which kind it is.
 
-    `keys` are those in use; `whoami` says whether tokens that name nobody are asked for.
+    `whoami` says whether tokens that name nobody are asked for.
     """
-    if keys:
-        hashed = f"{{ var(txn.by) -m str {' '.join(sorted(keys))} }}"
-        yield from _key("source", "var(txn.source)", hashed)
-    if "user" in keys:
-        yield from _user(whoami=whoami)
-    if "room" in keys:
-        # Looking for words costs less than the pattern, which then need not be tried twice.
-        by_room = "{ var(txn.by) -m str room } { path -m sub /rooms/ /join/ /knock/ /profile/ }"
-        yield from _key("room", f"""'path,regsub("{ROOM}","\\2"),url_dec'""", by_room)
-    if "origin" in keys:
-        by_origin = (
-            f"{{ var(txn.by) -m str origin }} {{ req.fhdr(authorization) -m reg -i '{_ORIGIN}' }}"
-        )
-        quoted = _ORIGIN.replace('"', '\\"')
-        origin = f"""'req.fhdr(authorization),regsub("{quoted}","\\1",i),lower'"""
-        yield from _key("origin", origin, by_origin)
+    yield "http-request set-var(txn.kind) str(source)"
+    yield "http-request set-var(txn.key) var(txn.source)"
+    match hash_by:
+        case "user":
+            yield from _user(whoami=whoami)
+        case "room":
+            yield from _room()
+        case "origin":
+            yield from _origin()
 
 
 def _user(*, whoami: bool) -> Iterator[str]:
-    yield "acl by_user var(txn.by) -m str user"
     if whoami:
-        yield ask("by_user")
+        yield ask()
     else:
-        yield from token_rules("by_user")
+        yield from token_rules()
     # Of tokens that say nothing (of the Matrix Authentication Service, guests, application
     # services) each is a key of its own, but who speaks for one of its users names that user.
-    yield from _key("token", "var(txn.token)", "by_user { var(txn.token) -m len gt 0 }")
+    yield from _key("token", "var(txn.token)", "{ var(txn.token) -m len gt 0 }")
     said = "{ urlp(user_id) -m len gt 0 }"
     if whoami:
-        found = f"by_user {{ var(txn.user) -m found }} !{said}"
+        found = f"{{ var(txn.user) -m found }} !{said}"
         yield from _key("whoami", f"var(txn.user),{_LOCALPART}", found)
-    yield from _key("user_id", f"{USER_ID},{_LOCALPART}", f"by_user {said}")
-    own = f"by_user {{ var(txn.token) -m reg {SYNAPSES} }}"
+    yield from _key("user_id", f"{USER_ID},{_LOCALPART}", said)
+    own = f"{{ var(txn.token) -m reg {SYNAPSES} }}"
     yield from _key("localpart", "var(txn.token),word(2,_)", own)
+
+
+def _room() -> Iterator[str]:
+    # Looking for words costs less than the pattern, which then need not be tried twice.
+    by_room = "{ path -m sub /rooms/ /join/ /knock/ /profile/ }"
+    yield from _key("room", f"""'path,regsub("{ROOM}","\\2"),url_dec'""", by_room)
+
+
+def _origin() -> Iterator[str]:
+    by_origin = f"{{ req.fhdr(authorization) -m reg -i '{_ORIGIN}' }}"
+    quoted = _ORIGIN.replace('"', '\\"')
+    origin = f"""'req.fhdr(authorization),regsub("{quoted}","\\1",i),lower'"""
+    yield from _key("origin", origin, by_origin)
 
 
 def _key(kind: str, expression: str, condition: str) -> Iterator[str]:

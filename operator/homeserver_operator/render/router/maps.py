@@ -2,7 +2,9 @@
 
 All narrow rows of one target that have the same condition are a stage: a map from paths to what is
 to be known of a row, looked up if the condition holds and no stage before has found anything. Wide
-rows are the last. Within a target order does not matter.
+rows are the last: first those that are plain paths, for which there is an index, then the others,
+all of whom HAProxy tries in turn, so that those of which the same is known are one. Within a target
+order does not matter, and of wide rows only one matches a path.
 """
 
 import re
@@ -10,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from homeserver_operator.render.router.patterns import merged, paths
 from homeserver_operator.routes import Target
 from homeserver_operator.routes.table import Route
 
+PATHS: Final = "paths.map"
 ROUTES: Final = "routes.map"
 PODS: Final = "pods.map"
 
@@ -21,7 +25,7 @@ Condition = tuple[frozenset[str], str | None, tuple[str, str] | None]
 
 @dataclass(frozen=True)
 class Stage:
-    """Rows under one condition, with the target that each leads to; none for all wide rows.
+    """Rows under one condition, with the target that each leads to; none for wide rows.
 
     `file` is the map, `values` that with the pattern of a query parameter's value, if there is one.
     """
@@ -35,7 +39,7 @@ class Stage:
     @property
     def narrow(self) -> bool:
         """Whether there is a condition."""
-        return self.file != ROUTES
+        return self.file not in {PATHS, ROUTES}
 
     @property
     def by_user(self) -> bool:
@@ -49,7 +53,7 @@ class Stage:
 
 
 def make_stages(everyone: Iterable[Target]) -> tuple[Stage, ...]:
-    """The narrow ones in the order of their targets, then the wide one."""
+    """The narrow ones in the order of their targets, then the wide ones."""
     targets = tuple(everyone)
     stages: list[Stage] = []
     for target in targets:
@@ -63,7 +67,8 @@ def make_stages(everyone: Iterable[Target]) -> tuple[Stage, ...]:
             found = tuple((target, row) for row in rows)
             stages.append(Stage(file, found, methods, without_query, query))
     wide = tuple((target, row) for target in targets for row in target.routes if not row.narrow)
-    return (*stages, Stage(ROUTES, wide))
+    plain = tuple(each for each in wide if paths(each[1].pattern))
+    return (*stages, Stage(PATHS, plain), Stage(ROUTES, tuple(e for e in wide if e not in plain)))
 
 
 def render_maps(stages: Iterable[Stage]) -> dict[str, str]:
@@ -73,11 +78,25 @@ def render_maps(stages: Iterable[Stage]) -> dict[str, str]:
 
 def _files(stages: Iterable[Stage]) -> Iterator[tuple[str, str]]:
     for stage in stages:
-        lines = (f"^{in_a_file(row.pattern)}$ {facts(target, row)}" for target, row in stage.rows)
+        lines = _paths(stage) if stage.file == PATHS else _patterns(stage)
         yield stage.file, "".join(f"{line}\n" for line in lines)
         if stage.query:
             # \z, because $ would take a line's end that follows.
             yield stage.values, f"^(?:{in_a_file(stage.query[1])})\\z\n"
+
+
+def _paths(stage: Stage) -> Iterator[str]:
+    for target, row in stage.rows:
+        for path in paths(row.pattern) or ():
+            yield f"{path} {facts(target, row)}"
+
+
+def _patterns(stage: Stage) -> Iterator[str]:
+    by_facts: dict[str, list[str]] = {}
+    for target, row in stage.rows:
+        by_facts.setdefault(facts(target, row), []).append(row.pattern)
+    for known, patterns in by_facts.items():
+        yield f"^{in_a_file(merged(patterns))}$ {known}"
 
 
 def facts(target: Target, row: Route) -> str:
