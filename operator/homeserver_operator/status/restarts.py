@@ -52,17 +52,25 @@ def _plan(
         "id": restarts.id,
         "phase": restarts.phase.value,
         "because": _because(restarts)[:_LONGEST],
-        "waves": [_wave(wave) for wave in restarts.waves],
+        "waves": _story([_wave(wave) for wave in restarts.waves], same),
     }
     if restarts.phase is not Phase.HELD:
         plan["startedAt"] = (same or {}).get("startedAt", now)
     if same and "switchedAt" in same:
         plan["switchedAt"] = same["switchedAt"]
-        # What has been done by now belongs to the story.
-        plan["waves"] = same["waves"]
     elif restarts.phase in _LATER:
         plan["switchedAt"] = now
     return plan
+
+
+def _story(waves: list[dict[str, Any]], same: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """What has been done by now belongs to it: so what was told stands, if it says of all."""
+    told: list[dict[str, Any]] = same["waves"] if same else []
+    return told if set(_named(waves)) <= set(_named(told)) else waves
+
+
+def _named(waves: list[dict[str, Any]]) -> Iterator[str]:
+    return (restart["process"] for wave in waves for restart in wave["restarts"])
 
 
 def _wave(wave: Wave) -> dict[str, Any]:

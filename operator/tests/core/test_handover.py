@@ -7,6 +7,7 @@ from tests.core.cluster import copied
 from tests.core.scenario import Scenario, running
 from tests.core.worlds import CLIENT, MEDIA, PERSISTER, SENDER, SYNC, USUAL, usual
 
+from homeserver_operator.api.names import PROCESS_LABEL, ROLE_LABEL
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.fences import TOPOLOGY, Mark
 
@@ -138,3 +139,29 @@ def _start(scenario: Scenario, deployment: ObjectKey) -> str:
 def _warm(scenario: Scenario, pod: str) -> None:
     status = scenario.cluster.live[ObjectKey("Pod", pod)]["status"]
     status["containerStatuses"][0]["started"] = True
+
+
+def test_the_last_switch_tells_of_all_though_some_were_done_before_others_were_warm() -> None:
+    scenario = running(body=usual())
+    scenario.edit(logLevel="DEBUG")
+    scenario.step()
+    scenario.cluster.settle()
+    slow = next(
+        pod
+        for key, pod in scenario.cluster.live.items()
+        if key.kind == "Pod" and pod["metadata"]["labels"].get(PROCESS_LABEL) == "sync"
+        and "deletionTimestamp" not in pod["metadata"]
+    )  # fmt: skip
+    status = copied(slow["status"])
+    slow["status"] = {"containerStatuses": [{"started": False}]}
+    for _ in range(3):
+        scenario.step()
+    slow["status"] = status
+    scenario.converge()
+
+    processes = {
+        live["metadata"]["labels"][PROCESS_LABEL]
+        for live in scenario.cluster.world.of_kind("Deployment").values()
+        if live["metadata"]["labels"][ROLE_LABEL] in {"main", "worker"}
+    }
+    assert scenario.body["status"]["lastSwitch"]["processes"] == len(processes)
