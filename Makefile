@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/homeserver-operator
 ROUNDS ?= 3
-SOURCES := operator router runtime e2e crds helm docs
+SOURCES := operator router runtime e2e crds helm docs conftest.py
 
 .PHONY: help demo test check soak bench up down format golden reference clean
 

@@ -13,7 +13,6 @@ pytestmark = pytest.mark.apiserver
 
 few = settings(
     max_examples=15,
-    deadline=None,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -126,7 +126,7 @@ def test_who_started_last_knows_whether_the_limit_was_raised() -> None:
     assert told(scenario, limits, {"main": late, "client": early}) is not None
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(pool=st.integers(1, 40), writers=st.integers(0, 20), limit=st.integers(1, 900))
 def test_following_its_advice_ends_it(pool: int, writers: int, limit: int) -> None:
     groups = [{"name": "bee", "writes": ["events"], "replicas": writers}] if writers else []

@@ -169,7 +169,7 @@ def is_open(window: MaintenanceWindow, now: datetime) -> bool:
     return any(now < opening + window.length for opening in openings(window, now))
 
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60)
 
 
 @few

@@ -18,7 +18,6 @@ bounded = settings(
     max_examples=40,
     # Shrinking takes minutes, and a whole spec reads well enough.
     phases=[Phase.explicit, Phase.generate],
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

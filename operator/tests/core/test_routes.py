@@ -90,7 +90,7 @@ WITH_BRIDGE = targets_of(with_bridge(EVERY_CLASS), BRIDGE_SECRET)
 
 
 of_every_row = pytest.mark.parametrize("row", ROUTES, ids=lambda row: row.pattern)
-few = settings(max_examples=12, deadline=None)
+few = settings(max_examples=12)
 
 
 @of_every_row

@@ -159,9 +159,7 @@ RENDERED: dict[str, Callable[[Rendered], None]] = {
     "quarantine where the media repository is not": decisions_on_media_are_written_where_media_are,
 }
 
-bounded = settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+bounded = settings(max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @bounded

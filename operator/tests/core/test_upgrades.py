@@ -479,7 +479,7 @@ def selectors(scenario: Scenario) -> dict[str, Any]:
     return {name: live["spec"]["selector"] for name, live in services.items()}
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=5, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(strategies.specs())
 def test_an_upgrade_writes_no_template_of_any_spec(spec: Spec) -> None:
     scenario = told_of(spec).converge()
