@@ -40,8 +40,12 @@ It restarts in less."""
 INBOUND_SECONDS = 1.0
 """For so long staged events are handled on; what a busy room has after that stays staged."""
 
-QUIET_SECONDS = 1.5
-"""After so long without a new connection nobody is taken for still on the way to this process."""
+LATE_SECONDS = 1.5
+"""For so long at least some are still led here: kube-proxy takes half a second to learn that others
+serve, and a second more if it has just learnt something else."""
+QUIET_SECONDS = 0.3
+"""After that, when nobody new has come for so long, all are led to others. There they wait already,
+so it must not take longer."""
 
 PUSHING_SECONDS = 3.0
 """A push gateway that takes longer is not waited for; it may be pushed the same once more."""
@@ -128,7 +132,7 @@ class Drain:
         """Does what can be done after `elapsed` seconds; True when nothing is left to wait for."""
         sites = [site for _port, site in self._clients]
         if not self._closed:
-            quiet = self._clock() - self._latest >= QUIET_SECONDS
+            quiet = elapsed >= LATE_SECONDS and self._clock() - self._latest >= QUIET_SECONDS
             if sites and elapsed < self._late_seconds and not quiet:
                 for site in sites:
                     _part_politely(site, close_idle=False)
