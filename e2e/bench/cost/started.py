@@ -56,7 +56,7 @@ def slug(name: str) -> str:
 
 def haproxies() -> dict[str, Path]:
     """HAProxy's programs by version."""
-    return {_version(program): program for program in haproxy.programs()}
+    return {_version(program): program for program in map(haproxy.program, haproxy.names())}
 
 
 def _programs(

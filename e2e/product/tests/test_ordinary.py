@@ -115,7 +115,7 @@ def test_all_of_it_is_found_when_it_is_taken_away(ordinary: Ordinary) -> None:
 def test_haproxy_takes_the_file(tmp_path: Path) -> None:
     file = tmp_path / "haproxy.cfg"
     file.write_text(_text())
-    for program in haproxy.programs():
+    for program in map(haproxy.program, haproxy.names()):
         done = subprocess.run(
             [program, "-c", "-f", file], capture_output=True, text=True, check=False
         )

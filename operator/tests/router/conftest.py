@@ -7,12 +7,6 @@ import pytest
 from e2e.cluster import haproxy
 
 
-@pytest.fixture(scope="session")
-def programs() -> list[Path]:
-    return haproxy.programs()
-
-
-@pytest.fixture(scope="module", params=range(len(haproxy.names())), ids=haproxy.names())
-def program(request: pytest.FixtureRequest, programs: list[Path]) -> Path:
-    found: Path = programs[request.param]
-    return found
+@pytest.fixture(scope="module", params=haproxy.names())
+def program(request: pytest.FixtureRequest) -> Path:
+    return haproxy.program(request.param)

@@ -13,7 +13,7 @@ from tests.router.samples import files, sample
 
 from homeserver_operator.api.roles import SSO
 
-pytestmark = pytest.mark.apiserver
+pytestmark = pytest.mark.haproxy
 
 SYNC = "/_matrix/client/v3/sync?since=s1"
 SEND = "/_matrix/federation/v1/send/1"

@@ -57,7 +57,7 @@ def running(
         yield name, it
 
 
-@pytest.mark.apiserver
+@pytest.mark.haproxy
 def test_real_haproxy_sends_every_request_where_the_table_says(
     running: tuple[str, Proxy],
 ) -> None:
@@ -78,7 +78,7 @@ def _target(request: Request) -> str:
     return request.path + (f"?{request.query}" if request.query else "")
 
 
-@pytest.mark.apiserver
+@pytest.mark.haproxy
 def test_a_path_is_passed_on_as_it_came(running: tuple[str, Proxy]) -> None:
     _name, it = running
     for path in ("/_matrix/client/v3/rooms/%21r%3Ax/state//", "/_matrix/client/v3/join/%23a%2Fb:x",

@@ -15,7 +15,7 @@ from tests.router.samples import files, sample, with_router
 
 from e2e.cluster.ports import free_port
 
-pytestmark = pytest.mark.apiserver
+pytestmark = pytest.mark.haproxy
 
 LOGIN = "/_matrix/client/v3/login"
 SYNC = "/_matrix/client/v3/sync?since=s1"

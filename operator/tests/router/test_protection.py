@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.router.rig import LOOPBACK, Proxy, Servers, proxy, servers
 from tests.router.samples import files, sample, with_router
 
-pytestmark = pytest.mark.apiserver
+pytestmark = pytest.mark.haproxy
 
 LOGIN = "/_matrix/client/v3/login"
 REGISTER = "/_matrix/client/v3/register"

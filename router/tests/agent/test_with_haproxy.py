@@ -19,11 +19,11 @@ from tests.agent.rig import (
     ask,
     becomes,
     files,
-    haproxies,
     shares,
     until,
 )
 
+from e2e.cluster import haproxy
 from homeserver_router import names, plan
 from homeserver_router.endpoints import by_service, members
 
@@ -35,12 +35,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.haproxy
 
 
-@pytest.fixture(params=[*haproxies()] or [Path()], ids=lambda path: path.name or "none")
-def haproxy(request: pytest.FixtureRequest) -> Path:
-    if request.param == Path():
-        pytest.fail("there is no HAProxy: install the package haproxy, or name some in HAPROXIES")
-    found: Path = request.param
-    return found
+@pytest.fixture(params=haproxy.names())
+def program(request: pytest.FixtureRequest) -> Path:
+    return haproxy.program(request.param)
 
 
 @pytest.fixture
@@ -58,14 +55,14 @@ async def workers() -> AsyncIterator[Workers]:
 
 @pytest.fixture
 async def router(
-    kube: Kube, haproxy: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+    kube: Kube, program: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Router]:
     """A router with three workers and main."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     main, *several = await workers.started("main", "sync-0", "sync-1", "sync-2")
     await kube.endpoints("alpha-main", addresses(main))
     await kube.endpoints("alpha-sync", addresses(*several))
-    router = Router(kube.url, haproxy)
+    router = Router(kube.url, program)
     await kube.configuration("alpha-router-1", files(router.port))
     async with router:
         await until(lambda: router.agent.ready)
@@ -469,9 +466,9 @@ async def test_main_answers_once_nobody_else_has_for_long_and_no_longer_than_tha
 
 
 async def test_a_router_that_ends_under_load_fails_no_request(
-    kube: Kube, haproxy: Path, workers: Workers, router: Router
+    kube: Kube, program: Path, workers: Workers, router: Router
 ) -> None:
-    second = Router(kube.url, haproxy)
+    second = Router(kube.url, program)
     # Both read one ConfigMap in a cluster; here each has a port of its own.
     kube.objects["configmaps", "alpha-router-1"]["data"] = files(second.port)
     async with second:
