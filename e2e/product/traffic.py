@@ -39,6 +39,10 @@ class Outcome:
         """Whether the client got anything but what it asked for."""
         return not 200 <= self.status < 300
 
+    def touches(self, since: float, until: float) -> bool:
+        """Whether a part of it lies between two moments."""
+        return self.began < until and self.began + self.seconds > since
+
 
 @dataclass
 class Traffic:
@@ -84,11 +88,7 @@ class Traffic:
 
     def between(self, since: float, until: float) -> list[Outcome]:
         """Requests of which a part lies between two moments, as far as they have ended."""
-        return [
-            outcome
-            for outcome in self.outcomes
-            if outcome.began < until and outcome.began + outcome.seconds > since
-        ]
+        return [outcome for outcome in self.outcomes if outcome.touches(since, until)]
 
     async def answered(self, moment: float) -> None:
         """Wait until nothing is under way that began before a moment. Each request is bounded."""

@@ -25,7 +25,7 @@ class Span:
 
     def touches(self, outcome: Outcome) -> bool:
         """Whether a part of a request lies in it."""
-        return outcome.began < self.until and outcome.began + outcome.seconds > self.since
+        return outcome.touches(self.since, self.until)
 
 
 async def undergo(act: Callable[[], None]) -> Span:

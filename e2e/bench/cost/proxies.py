@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -94,12 +93,6 @@ def running(
             process.kill()
             process.wait()
         sink.wait(10)
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server((LOOPBACK, 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def _until_answering(port: int, process: subprocess.Popen[bytes], errors: Path) -> None:

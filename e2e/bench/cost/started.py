@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import yaml
 
+from e2e.bench.apart import ask_apart
 from e2e.bench.cost import configurations
 from e2e.bench.cost.configurations import LOOPBACK, Compiled
-from e2e.bench.cost.proxies import OTHERS, Proxy, free_port, running
-from e2e.bench.machine import REPOSITORY
+from e2e.bench.cost.proxies import OTHERS, Proxy, running
 from e2e.cluster import addons, haproxy, nginx
-from e2e.cluster.progress import RigError
+from e2e.cluster.ports import free_port
 
 Command = Callable[[Path], list[str | Path]]
 
@@ -89,18 +86,7 @@ def _programs(
 
 def _compiled(port: int) -> Compiled:
     """What the operator makes of the table, in a process that has its sources."""
-    done = subprocess.run(
-        [sys.executable, "-m", "e2e.bench.cost.compiled", str(port)],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY}"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    if done.returncode:
-        raise RigError(f"e2e.bench.cost.compiled failed:\n{done.stderr}")
-    return Compiled(**json.loads(done.stdout))
+    return Compiled(**ask_apart("e2e.bench.cost.compiled", str(port), part="operator", seconds=120))
 
 
 def _version(program: Path) -> str:

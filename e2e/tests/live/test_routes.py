@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
-from e2e.product.installation import REPOSITORY
 from e2e.product.kube import Object
 from e2e.product.matrix import User, picture
 from e2e.product.plain import Answer
+from e2e.product.plugin import plugin
 from e2e.product.requests import answered
 from e2e.product.routes import MAIN, Sample, class_of, samples
 from e2e.tests.live.topology import Live
@@ -89,14 +87,9 @@ def test_the_plugin_sees_each_request_where_it_belongs(live: Live) -> None:
 
 
 def _verify(live: Live) -> subprocess.CompletedProcess[str]:
-    cluster = live.full.installation.cluster
-    command = [
-        *(sys.executable, "-m", "homeserver_operator.cli", "verify", live.full.name),
-        *("--namespace", live.full.kube.namespace, "--kubeconfig", str(cluster.kubeconfig)),
-        *("--url", f"http://{cluster.ingress}", "--host", live.full.host, "--output", "json"),
-    ]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    ingress, host = live.full.installation.cluster.ingress, live.full.host
+    options = ("--url", f"http://{ingress}", "--host", host, "--output", "json")
+    return plugin(live.full, "verify", *options)
 
 
 def _claiming(resource: Object, route_class: str) -> str:

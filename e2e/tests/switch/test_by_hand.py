@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from e2e.product.homeserver import PROCESS_LABEL
+from e2e.product.homeserver import PROCESS_LABEL, replaced
 from e2e.product.kube import Object, eventually
+from e2e.product.plugin import approve
 from e2e.tests.switch.changes import GROWS, Change, group
 from e2e.tests.switch.making import check, make
 from e2e.tests.switch.observing import observed
-from e2e.tests.switch.plugin import plugin
 from e2e.tests.switch.topology import STARTS, Pair
 
 pytestmark = pytest.mark.cluster
@@ -91,7 +91,7 @@ def test_a_plan_is_held_until_it_is_approved_and_readers_scale_meanwhile(pair: P
         seen.talkers.flows()
         untouched = hub.pods()
 
-        approval = plugin("approve", pair)
+        approval = approve(pair.hub)
         hub.wait_ready(seconds=STARTS)
         seen.talkers.flows()
 
@@ -106,7 +106,7 @@ def test_a_plan_is_held_until_it_is_approved_and_readers_scale_meanwhile(pair: P
     assert untouched == scaled
     assert "is approved" in approval
     after = hub.pods()
-    assert {p for p in before if not before[p] & after[p]} == MORE_PERSISTERS.restarts
+    assert replaced(before, after) == MORE_PERSISTERS.restarts
     assert ("topology", hub.live()["status"]["epochs"]["topology"]) in seen.epochs
 
 

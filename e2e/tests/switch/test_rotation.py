@@ -7,15 +7,13 @@ import secrets
 
 import pytest
 
-from e2e.product.homeserver import GROUP_LABEL
+from e2e.product.homeserver import GROUP_LABEL, replaced
 from e2e.product.kube import Object, eventually
+from e2e.product.plugin import approve
 from e2e.tests.switch.observing import observed
-from e2e.tests.switch.plugin import plugin
-from e2e.tests.switch.topology import STARTS, Pair
+from e2e.tests.switch.topology import STARTS, STORES, Pair
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak]
-
-STORES = frozenset({"postgres", "redis"})
 
 
 def _by_hand(spec: Object) -> None:
@@ -38,12 +36,12 @@ def test_a_rotated_secret_restarts_everybody_together_and_until_then_nobody_has_
         assert _secrets(pair) == mounted, "who starts meanwhile starts with what the others have"
         seen.talkers.flows()
 
-        plugin("approve", pair)
+        approve(pair.hub)
         hub.wait_ready(seconds=STARTS)
         seen.talkers.flows()
 
     after = hub.pods()
-    assert {name for name in before if not before[name] & after[name]} == before.keys() - STORES
+    assert replaced(before, after) == before.keys() - STORES
     assert hub.live()["status"]["epochs"] == epochs | {"topology": epochs["topology"] + 1}
     assert _secrets(pair).isdisjoint(mounted)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from e2e.product.homeserver import replaced
+from e2e.product.plugin import approve
 from e2e.product.upgrade import next_release
 from e2e.tests.switch.observing import observed
-from e2e.tests.switch.plugin import plugin
-from e2e.tests.switch.topology import STARTS, Pair
+from e2e.tests.switch.topology import STARTS, STORES, Pair
 
 pytestmark = pytest.mark.cluster
-
-STORES = frozenset({"postgres", "redis"})
 
 
 def test_an_upgrade_waits_for_approval_and_goes_without_a_trace(pair: Pair) -> None:
@@ -44,13 +43,13 @@ def test_an_upgrade_that_is_approved_moves_every_process_and_so_does_the_way_bac
         seen.talkers.flows()
     after = hub.pods()
     for one, other in ((before, upgraded), (upgraded, after)):
-        assert {name for name in one if not one[name] & other[name]} == one.keys() - STORES
+        assert replaced(one, other) == one.keys() - STORES
         assert {name: one[name] for name in STORES} == {name: other[name] for name in STORES}
     assert pair.peer.pods() == peers
 
 
 def _approve(pair: Pair) -> None:
     pair.hub.wait("UpToDate", "False", "UpgradeWaits")
-    plugin("approve", pair)
+    approve(pair.hub)
     pair.hub.wait("UpToDate", "True", seconds=STARTS)
     pair.hub.wait_ready(seconds=STARTS)

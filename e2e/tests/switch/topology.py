@@ -25,6 +25,8 @@ from e2e.product.talk import CLIENT, Heard, Talkers, history
 from e2e.tests.switch.changes import resources
 
 STARTS = 600.0
+STORES = frozenset({"postgres", "redis"})
+"""The hub's processes that are not Synapse's, and that no switch concerns."""
 ROOMS = 3
 PUSH_PATH = "/_matrix/push/v1/notify"
 PEER_DATABASE = "peer-database"
