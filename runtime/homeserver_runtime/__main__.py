@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config=options.config, run=options.run_dir, termination_log=options.termination_log
         )
         revision = os.environ.get("HOMESERVER_REVISION")
-        return launcher.run(paths, pod_name=pod_name, revision=revision)
+        return launcher.run(
+            paths, pod_name=pod_name, pod_address=os.environ.get("POD_IP"), revision=revision
+        )
     if options.command == "check":
         from homeserver_runtime.check import check  # noqa: PLC0415
 

@@ -85,16 +85,19 @@ class Launch:
     """What /.well-known/matrix/server answers, where Synapse's own answer is another."""
     pod_name: str | None = None
     """The pod that runs this process, as its database connections are labelled."""
+    pod_address: str | None = None
+    """Where others reach that pod, for who stops and sends its clients here."""
 
     @classmethod
-    def read(cls, path: Path, *, pod_name: str | None) -> Launch:
+    def read(cls, path: Path, *, pod_name: str | None, pod_address: str | None = None) -> Launch:
         """Reads launcher.yaml at `path`; a process without a name of its own is called `pod_name`.
 
         Raises:
             ConfigurationRefusedError: for anything that this version cannot act on.
 
         """
-        return _Reader(path, read_mapping(path)).launch(pod_name)
+        launch = _Reader(path, read_mapping(path)).launch(pod_name)
+        return dataclasses.replace(launch, pod_address=pod_address)
 
 
 def read_mapping(path: Path, *, secret: bool = False) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Ends a serving process without failing a request that it has accepted.
 
-On SIGTERM: no new client connections once late comers have stopped coming;
-long polls answered early with valid bodies, keep-alive ended politely, requests and inbound events
-in hand finished. The replication listener stays open until no process that stops with this one
-needs it. Then the reactor stops. All within a bound.
+On SIGTERM: no new client connections, at once if a successor waits to whom late comers can be led,
+else when they have stopped coming; long polls answered early with valid bodies, keep-alive ended
+politely, requests and inbound events in hand finished. The replication listener stays open until no
+process that stops with this one needs it. Then the reactor stops. All within a bound.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from twisted.internet import tcp
 
 from homeserver_runtime import inbound, pushing
 from homeserver_runtime.connections import has_unread
+from homeserver_runtime.listeners import listeners, serves_peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from homeserver_runtime.fence.peers import Peers
+    from homeserver_runtime.fence.peers import Answer, Peers
+    from homeserver_runtime.sockets import Sockets
 
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 25.0
 """The bound. A pod's termination grace period must be longer by what Synapse's own stop takes, and
-by the launcher's LINGER_SECONDS."""
+by the relay's END_SECONDS."""
 
 PEERS_SECONDS = 0.3
 """Time for the signals of processes that stop together to arrive. In a switch they may take longer,
@@ -40,7 +42,7 @@ It restarts in less."""
 INBOUND_SECONDS = 1.0
 """For so long staged events are handled on; what a busy room has after that stays staged."""
 
-LATE_SECONDS = 1.5
+STILL_COME_SECONDS = 1.5
 """For so long at least some are still led here: kube-proxy takes half a second to learn that others
 serve, and a second more if it has just learnt something else."""
 QUIET_SECONDS = 0.3
@@ -63,6 +65,7 @@ class Drain:
         homeserver: Any,
         *,
         on_begin: Callable[[], None],
+        sockets: Sockets,
         peers: Peers | None = None,
         late_seconds: float = 0,
         seconds: float = DRAIN_SECONDS,
@@ -71,6 +74,7 @@ class Drain:
         self._homeserver = homeserver
         self._reactor = homeserver.get_reactor()
         self._on_begin = on_begin
+        self._sockets = sockets
         self._peers = peers
         self._late_seconds = late_seconds
         self._seconds = seconds
@@ -81,6 +85,9 @@ class Drain:
         self._clients: list[tuple[tcp.Port, SynapseSite]] = []
         self._latest = 0.0
         self._closed = False
+        self.successors: tuple[str, ...] = ()
+        """Addresses to which clients are to be led who come when this process is closed to them;
+        none: they are refused."""
         self._replication: list[tuple[tcp.Port, SynapseSite]] = []
         self._replication_closed = False
 
@@ -107,7 +114,9 @@ class Drain:
         self._closed = True
         self._began = self._clock()
         for port, site in self._clients:
-            _stop_accepting(port, site)
+            _stop_accepting(port, site, refusing=not self.successors)
+        if not self.successors:
+            self._sockets.close()
         _answer_polls_at_once(self._homeserver.get_notifier())
         pushing.begin_no_more(self._homeserver)
         inbound.leave_staged(
@@ -132,12 +141,14 @@ class Drain:
         """Does what can be done after `elapsed` seconds; True when nothing is left to wait for."""
         sites = [site for _port, site in self._clients]
         if not self._closed:
-            quiet = elapsed >= LATE_SECONDS and self._clock() - self._latest >= QUIET_SECONDS
-            if sites and elapsed < self._late_seconds and not quiet:
+            if answer := self._answer(self._peers):
+                self.successors = answer.successors
+            quiet = elapsed >= STILL_COME_SECONDS and self._clock() - self._latest >= QUIET_SECONDS
+            if sites and not self.successors and elapsed < self._late_seconds and not quiet:
                 for site in sites:
                     _part_politely(site, close_idle=False)
                 if self._peers:
-                    self._peers.say(busy=True, asks=bool(self._replication))
+                    self._peers.say(busy=True)
                 return False
             self._close_to_clients()
             elapsed = self._elapsed()
@@ -163,6 +174,11 @@ class Drain:
             logger.warning("Stopping after %.0f s in spite of %s", elapsed, waits)
             return True
         return False
+
+    def _answer(self, peers: Peers | None) -> Answer | None:
+        """What was answered to a question of this drain's."""
+        answer = peers.answer if peers else None
+        return answer if answer and answer.asked >= self._began else None
 
     def _needed(self, peers: Peers | None, elapsed: float) -> bool:
         """Whether a process that stops with this one may still ask it for something."""
@@ -196,21 +212,13 @@ def _listeners(reactor: Any) -> Iterator[tuple[tcp.Port, SynapseSite]]:
 
 def _replication_tags(config: Any) -> set[str]:
     """Tags of the sites that serve other processes and nobody else."""
-    worker = config.worker.worker_app is not None
-    listeners = config.worker.worker_listeners if worker else config.server.listeners
-    return {
-        listener.get_site_tag()
-        for listener in listeners
-        if listener.http_options is not None
-        and {name for part in listener.http_options.resources for name in part.names}
-        <= {"replication", "metrics", "health"}
-    }
+    return {listener.get_site_tag() for listener in listeners(config) if serves_peers(listener)}
 
 
-def _stop_accepting(port: tcp.Port, site: SynapseSite) -> None:
+def _stop_accepting(port: tcp.Port, site: SynapseSite, *, refusing: bool = True) -> None:
     # Whoever stands in the kernel's queue has been accepted as far as he knows: closing the
     # socket would reset him.
-    for _ in range(3):
+    for _ in range(3 if refusing else 0):
         port.doRead()
     # With its last port a site closes every connection and forgets its resources.
     site.numPorts += 1

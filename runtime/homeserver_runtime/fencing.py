@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 
 from homeserver_runtime.contract import ConfigurationRefusedError
+from homeserver_runtime.duties import duties
 from homeserver_runtime.fence import session
 from homeserver_runtime.fence.claim import Claim
 from homeserver_runtime.fence.fence import Fence
@@ -55,6 +56,8 @@ def enter(config: Any, launch: Launch, state: State, *, ends: Callable[[str], No
             epochs=launch.fences,
             contents=launch.fence_contents,
             cohort="topology",
+            duties=duties(config),
+            address=launch.pod_address or "",
         ),
         _connect(config),
         waits_for=lambda what: state.change(waiting_for=what),

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LINGER_SECONDS = 3.0
-"""How long a drained process stays after its successor may enter. Proxies learn within one to two
-seconds where that one is; until then the kernel here refuses them at once and they try again,
-where the address of a pod that is gone would swallow them."""
+"""How long a drained process without a successor stays with its ports closed. Proxies learn within
+one to two seconds where others are; until then the kernel here refuses them at once and they try
+again, where the address of a pod that is gone would swallow them."""
 
 
-def run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
+def run(
+    paths: Paths, *, pod_name: str | None, pod_address: str | None, revision: str | None
+) -> int:
     """Runs the process that `paths` describes; returns its exit code."""
     # Synapse switches the collector off and drives it itself once it runs; until then it would
     # only walk, again and again, over what imports leave behind.
@@ -42,13 +44,13 @@ def run(paths: Paths, *, pod_name: str | None, revision: str | None) -> int:
     signals = Signals()
     signals.start()
     try:
-        return _run(paths, signals, pod_name=pod_name, revision=revision)
+        launch = Launch.read(paths.launcher_yaml, pod_name=pod_name, pod_address=pod_address)
+        return _run(paths, signals, launch, revision=revision)
     except Exception as error:  # noqa: BLE001 - the last one up; nothing may leave unreported
         return _report(error, paths)
 
 
-def _run(paths: Paths, signals: Signals, *, pod_name: str | None, revision: str | None) -> int:
-    launch = Launch.read(paths.launcher_yaml, pod_name=pod_name)
+def _run(paths: Paths, signals: Signals, launch: Launch, *, revision: str | None) -> int:
     version = importlib.metadata.version("matrix-synapse")
     first = Snapshot(name=launch.name, role=launch.role, revision=revision, synapse=version)
     state = State(first, age=process_age())
@@ -62,6 +64,7 @@ def _run(paths: Paths, signals: Signals, *, pod_name: str | None, revision: str 
     from homeserver_runtime import (  # noqa: PLC0415
         fencing,
         metrics,
+        relay,
         serving,
         shard_maps,
         synapse_start,
@@ -83,23 +86,24 @@ def _run(paths: Paths, signals: Signals, *, pod_name: str | None, revision: str 
     with _fenced(prepared.config, launch, state, paths, sockets) as fence:
         synapse_start.enter(prepared, state, signals)
         peers = fence.peers if fence else None
-        serving.serve(
+        successors = serving.serve(
             prepared, state, judge, paths,
-            signals=signals, peers=peers, late_seconds=launch.late_seconds,
+            signals=signals, sockets=sockets, peers=peers, late_seconds=launch.late_seconds,
         )  # fmt: skip
     if state.now.phase != "draining":
         return failure.FAILED
     failure.farewell("drained and stopped as asked", state.now.document(), paths.termination_log)
+    # Without fences a successor would wait for the end of this process.
     if fence:
-        _linger(signals)
+        # Asked again, it ends at once.
+        signals.handle(signals.end)
+        if signals.count > 1:
+            return 0
+        if successors:
+            relay.relay(sockets.for_late_comers(), successors)
+        else:
+            threading.Event().wait(LINGER_SECONDS)
     return 0
-
-
-def _linger(signals: Signals) -> None:
-    """Refuses who comes late, unless in a hurry. Without fences a successor would wait for it."""
-    signals.handle(signals.end)
-    if signals.count < 2:
-        threading.Event().wait(LINGER_SECONDS)
 
 
 @contextlib.contextmanager

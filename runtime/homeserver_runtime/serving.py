@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from homeserver_runtime.fence.peers import Peers
     from homeserver_runtime.probes import Judge
     from homeserver_runtime.signals import Signals
+    from homeserver_runtime.sockets import Sockets
     from homeserver_runtime.state import State
     from homeserver_runtime.synapse_start import Prepared
 
@@ -36,15 +37,20 @@ def serve(
     paths: Paths,
     *,
     signals: Signals,
+    sockets: Sockets,
     peers: Peers | None,
     late_seconds: float,
-) -> None:
-    """Runs Synapse until a signal has ended it; a failed start ends the process in here."""
+) -> tuple[str, ...]:
+    """Runs Synapse until a signal has ended it; a failed start ends the process in here.
+
+    Returns the addresses to which clients are to be led who come late.
+    """
     homeserver, settings = prepared.homeserver, prepared.config.redis
     reactor = homeserver.get_reactor()
     drain = Drain(
         homeserver,
         on_begin=lambda: state.change(phase="draining"),
+        sockets=sockets,
         peers=peers,
         late_seconds=late_seconds,
     )
@@ -79,3 +85,4 @@ def serve(
 
     reactor.callWhenRunning(reactor_runs)
     synapse_start.run(prepared, on_start=started, on_failure=failed)
+    return drain.successors

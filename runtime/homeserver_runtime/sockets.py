@@ -1,4 +1,4 @@
-"""Listening sockets that are open before Synapse is: the kernel holds what arrives until then.
+"""Listening sockets that are open before Synapse is and after: the kernel holds what arrives then.
 
 Binds what Synapse's parsed configuration names and lets Synapse's reactor adopt it. Accepts
 nothing, and knows nothing of what is served.
@@ -12,6 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from homeserver_runtime.failure import StartupFailedError
+from homeserver_runtime.listeners import listeners, serves_peers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ class Sockets:
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, int], socket.socket] = {}
+        self._clients: list[socket.socket] = []
 
     def bind(self, config: Any) -> None:
         """Binds and listens on every TCP listener of Synapse's parsed configuration.
@@ -38,8 +40,11 @@ class Sockets:
             StartupFailedError: if one cannot be had, naming it and the reason.
 
         """
-        for addresses, address, port in _wanted(config):
-            self._held[address, port] = _listen(addresses, address, port)
+        for listener, address in _wanted(config):
+            held = _listen(listener.bind_addresses, address, listener.port)
+            self._held[address, listener.port] = held
+            if not serves_peers(listener):
+                self._clients.append(held.dup())
 
     def hand_over(self, reactor: Any) -> None:
         """From now on who asks `reactor` to listen where one of these does gets that one.
@@ -58,19 +63,25 @@ class Sockets:
 
         reactor.listenTCP = adopt
 
+    def for_late_comers(self) -> list[socket.socket]:
+        """Those where clients are held when nobody else listens there any more; the caller's."""
+        clients, self._clients = self._clients, []
+        return clients
+
     def close(self) -> None:
-        """Refuses from now on whoever was held, for a process that will never serve."""
+        """Refuses from now on whoever was held, or comes when nobody else listens."""
         while self._held:
             self._held.popitem()[1].close()
+        for held in self.for_late_comers():
+            held.close()
 
 
-def _wanted(config: Any) -> Iterator[tuple[list[str], str, int]]:
-    worker = config.worker.worker_app is not None
-    for listener in config.worker.worker_listeners if worker else config.server.listeners:
+def _wanted(config: Any) -> Iterator[tuple[Any, str]]:
+    for listener in listeners(config):
         # A Unix socket has no port; nobody beyond the pod asks for one.
         if listener.type != "metrics" and hasattr(listener, "port"):
             for address in listener.bind_addresses:
-                yield listener.bind_addresses, address, listener.port
+                yield listener, address
 
 
 def _listen(addresses: list[str], address: str, port: int) -> socket.socket:

@@ -36,13 +36,15 @@ class Epoch:
             process.wait_ready()
 
 
-def write_epoch(site: Site, epoch: int, *, serves: Sequence[str] = ("client",)) -> Epoch:
+def write_epoch(
+    site: Site, epoch: int, *, serves: Sequence[str] = ("client",), late_seconds: float = 0
+) -> Epoch:
     """Their files; `serves` is what the worker does."""
     directory = site.directory / f"epoch-{epoch}"
     directory.mkdir()
     own = dataclasses.replace(site, directory=directory)
     ports = {"main": free_port(), "persister-0": free_port()}
-    launcher = {"fences": {"topology": epoch}}
+    launcher = {"fences": {"topology": epoch}, "late_seconds": late_seconds}
     return Epoch(
         main=own.write("main", role="main", launcher=launcher, replication_ports=ports),
         persister=own.write("persister-0", launcher=launcher, replication_ports=ports),

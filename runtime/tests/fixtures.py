@@ -99,8 +99,8 @@ def hold(site: Site) -> Iterator[Callable[..., Held]]:
 def _claims(server: Postgres, name: str) -> Iterator[Callable[..., Held]]:
     with contextlib.ExitStack() as stack:
 
-        def make(process: str, **epochs: int) -> Held:
-            held = Held(server, name, process, **epochs)
+        def make(process: str, **claims: Any) -> Held:
+            held = Held(server, name, process, **claims)
             stack.callback(held.fence.leave)
             return held
 

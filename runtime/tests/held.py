@@ -12,13 +12,24 @@ from homeserver_runtime.fence.claim import Claim
 from homeserver_runtime.fence.fence import Fence, SupersededError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.services import Postgres
 
 
 class Held:
     """A fence with what it said."""
 
-    def __init__(self, postgres: Postgres, database: str, name: str, **epochs: int) -> None:
+    def __init__(
+        self,
+        postgres: Postgres,
+        database: str,
+        name: str,
+        *,
+        duties: Sequence[str] = (),
+        address: str = "",
+        **epochs: int,
+    ) -> None:
         self.waited_for: list[str | None] = []
         self.ends: list[str] = []
         self._arguments = {
@@ -27,7 +38,13 @@ class Held:
             "application_name": f"{name} {epochs}",
         }  # fmt: skip
         self.fence = Fence(
-            Claim(name=name, epochs=epochs, cohort="topology"),
+            Claim(
+                name=name,
+                epochs=epochs,
+                cohort="topology",
+                duties=tuple(duties),
+                address=address,
+            ),
             lambda: psycopg2.connect(**self._arguments),
             waits_for=self.waited_for.append,
             ends=self.ends.append,

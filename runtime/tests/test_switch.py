@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from tests.epochs import Epoch, drain_seconds, wait_waiting, write_epoch
 from tests.matrix import Client, register
 from tests.processes import ending
+from tests.services import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.processes import Site
+    from tests.processes import RuntimeProcess, Site
 
 pytestmark = pytest.mark.synapse
 pytest_plugins = ("tests.fixtures",)
 
 SENDS = 40
+ELSEWHERE = "127.0.0.2"
 SHORT_SECONDS = 6.0
 """What a drain may take here with work in hand; Synapse's back-off alone, without stages, is
 longer."""
@@ -102,6 +106,48 @@ async def test_a_switch_fails_nothing(old: Epoch, new: Epoch, spread: float) -> 
             assert await asyncio.to_thread(process.wait) == 0
             assert drain_seconds(process) < spread + SHORT_SECONDS
         assert await timeline(early, room) >= set(events)
+
+
+async def test_who_comes_late_to_an_old_process_is_answered_by_the_new_one(site: Site) -> None:
+    """Proxies learn late that others serve, however late."""
+    old, new = write_epoch(site, 1, late_seconds=10), write_epoch(site, 2)
+    listen_for(new.worker, old.worker)
+    with ending(*old, *new):
+        old.start()
+        await asyncio.to_thread(old.wait_ready)
+        new.main.start()
+        new.persister.start()
+        new.worker.start(POD_IP=ELSEWHERE)
+        for process in new:
+            await asyncio.to_thread(wait_waiting, process)
+
+        for process in old:
+            process.signal()
+        answers: list[bytes] = []
+        while new.worker.probe("/ready")[0] != 200:
+            answers.append(await late_comer(old.worker.client_port, len(answers)))
+        answers.append(await late_comer(old.worker.client_port, len(answers)))
+        assert set(answers) == {b"HTTP/1.1 200 OK\r\n"}
+        assert re.search(rf"Processed request.*late={len(answers) - 1} ", new.worker.log)
+        for process in old:
+            assert await asyncio.to_thread(process.wait) == 0
+
+
+def listen_for(new: RuntimeProcess, old: RuntimeProcess) -> None:
+    """As if they were pods: the same port, at an address of its own."""
+    path = new.directory / "homeserver.yaml"
+    settings = yaml.safe_load(path.read_text())
+    settings["worker_listeners"][0] |= {"port": old.client_port, "bind_addresses": [ELSEWHERE]}
+    path.write_text(yaml.safe_dump(settings))
+
+
+async def late_comer(port: int, number: int) -> bytes:
+    """The status line of an answer."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(b"GET /_matrix/client/versions?late=%d HTTP/1.1\r\nHost: x\r\n\r\n" % number)
+    line = await reader.readline()
+    writer.close()
+    return line
 
 
 async def timeline(user: Client, room: str) -> set[str]:

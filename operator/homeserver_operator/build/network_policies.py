@@ -43,8 +43,10 @@ def build_network_policies(server: HomeServer, topology: Topology) -> Iterator[d
         return
     everybody, synapse = _pods(server), _pods(server, _SYNAPSE)
     yield _ingress(server, "closed", everybody, [])
-    # The router among them, wanted or not: one that goes has still requests to pass on.
-    peers = [*network.clients_from, {"podSelector": _pods(server, role=ROUTER)}]
+    # The router among them, wanted or not: one that goes has still requests to pass on. And so has
+    # a process that goes.
+    passing_on = (_pods(server, role=ROUTER), synapse)
+    peers = [*network.clients_from, *({"podSelector": pods} for pods in passing_on)]
     clients = _from(peers if network.clients_from else [], HTTP_PORT)
     yield _ingress(server, "clients", synapse, [clients])
     if server.router:

@@ -190,5 +190,6 @@ def _field(name: str, path: str) -> dict[str, Any]:
 
 _ENVIRONMENT: Final = [
     _field("POD_NAME", "metadata.name"),
+    _field("POD_IP", "status.podIP"),
     _field("HOMESERVER_REVISION", f"metadata.labels['{REVISION_LABEL}']"),
 ]

@@ -53,16 +53,26 @@ class Claim:
     cohort: str = ""
     """The fence whose holders stop together when its epoch rises; they wait for each other while
     they drain."""
+    duties: tuple[str, ...] = ()
+    """What the process can answer. While it waits, one that stops and has no others may send its
+    clients here."""
+    address: str = ""
+    """Where: the address at which its ports are open. None: nobody is sent."""
 
     @property
     def cohort_key(self) -> tuple[int, int]:
         """Both parts of that fence's key."""
         return _key(f"fence/{self.cohort}"), self.epochs.get(self.cohort, 0)
 
+    @property
+    def name_key(self) -> int:
+        """Second part of the keys of its name."""
+        return _key(f"name/{self.name}")
+
     def document(self, holder: int) -> dict[str, Any]:
         """The claim as the statements read it; `holder` is the lock session's random number."""
         return {
-            "name": _key(f"name/{self.name}"),
+            "name": self.name_key,
             "holder": holder,
             "fences": [
                 {

@@ -1,7 +1,8 @@
-"""What processes that stop together tell each other: whether one still needs the others.
+"""What processes that stop together tell each other, and those that wait tell them.
 
-They say it by shared advisory locks of their lock sessions, so a process that dies takes its word
-with it. Nobody waits for these locks, and nothing here decides about the drain.
+Whether one still needs the others, and who can be asked in its place. They say it by shared
+advisory locks of their lock sessions, so a process that dies takes its word with it. Nobody waits
+for these locks, and nothing here decides about the drain.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from homeserver_runtime.fence.claim import BUSY, IDLE, NEXT, Claim
-from homeserver_runtime.fence.statements import NEEDED, SAY, UNSAY
+from homeserver_runtime.fence.statements import ASK, CLEAR, OFFER, SAY, UNSAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +23,14 @@ _LOOK_SECONDS = 0.02, 0.1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Whether others needed this process when it asked, at `asked` of the monotonic clock."""
+    """Whether others needed this process when it asked, at `asked` of the monotonic clock.
+
+    `successors` are the addresses of those that are about to enter and can answer what it can.
+    """
 
     asked: float
     needed: bool
+    successors: tuple[str, ...] = ()
 
 
 class Peers:
@@ -41,6 +46,8 @@ class Peers:
 
     def __init__(self, claim: Claim, wake: Callable[[], None]) -> None:
         self._kind, self._epoch = claim.cohort_key
+        self._name, self._duties = claim.name_key, list(claim.duties)
+        self._address = claim.address
         self._wake = wake
         self._busy: bool | None = None
         self._began = 0.0
@@ -67,7 +74,14 @@ class Peers:
         return min(max(first, (time.monotonic() - self._began) / 10), later)
 
     def announce(self, session: Any) -> None:
-        """Says that this process waits for entry: whoever is of an earlier epoch must go."""
+        """Says that this process waits for entry: whoever is of an earlier epoch must go.
+
+        And who has none but its duties can send clients where it listens.
+        """
+        if self._address and self._word(session) != NEXT:
+            with session.cursor() as cursor:
+                cursor.execute(CLEAR)
+                cursor.execute(OFFER, (self._name, self._duties, self._address))
         self._change(session, NEXT)
 
     def entered(self, session: Any) -> None:
@@ -83,12 +97,24 @@ class Peers:
         if not self._asks:
             return
         with session.cursor() as cursor:
-            cursor.execute(NEEDED, {"kind": self._kind, "epoch": self._epoch})
-            self.answer = Answer(asked=asked, needed=bool(cursor.fetchone()[0]))
+            cursor.execute(
+                ASK,
+                {
+                    "kind": self._kind,
+                    "epoch": self._epoch,
+                    "name": self._name,
+                    "duties": self._duties,
+                },
+            )
+            needed, successors = cursor.fetchone()
+            self.answer = Answer(asked=asked, needed=needed, successors=tuple(successors))
+
+    def _word(self, session: Any) -> int | None:
+        """What was said last; what was said in an earlier session has ended with it."""
+        return self._said[1] if self._said and self._said[0] is session else None
 
     def _change(self, session: Any, word: int | None) -> None:
-        # What was said in an earlier session has ended with it.
-        said = self._said[1] if self._said and self._said[0] is session else None
+        said = self._word(session)
         if word == said:
             return
         with session.cursor() as cursor:

@@ -50,6 +50,9 @@ BEGIN
   CREATE TABLE IF NOT EXISTS homeserver_fences (
     fence text PRIMARY KEY, epoch bigint NOT NULL, content text
   );
+  CREATE TABLE IF NOT EXISTS homeserver_successors (
+    pid int PRIMARY KEY, name bigint NOT NULL, duties text[] NOT NULL, address text NOT NULL
+  );
   FOR wanted IN SELECT * FROM jsonb_array_elements(claim->'fences') LOOP
     SELECT max(epoch) INTO known FROM (
       SELECT f.epoch FROM homeserver_fences f WHERE f.fence = wanted->>'fence'
@@ -141,25 +144,60 @@ AWAIT = f"SELECT pg_advisory_lock_shared({SESSION}, %s), pg_advisory_unlock_shar
 SAY = "SELECT pg_advisory_lock_shared(%s, %s)"
 UNSAY = "SELECT pg_advisory_unlock_shared(%s, %s)"
 
-NEEDED = f"""
+OFFER = """
+INSERT INTO homeserver_successors VALUES (pg_backend_pid(), %s, %s, %s)
+ON CONFLICT (pid) DO UPDATE
+SET name = excluded.name, duties = excluded.duties, address = excluded.address
+"""
+"""Says where a process listens that waits and can answer what one that stops can. It holds while
+that backend says NEXT; a later backend of the same number says its own before."""
+
+CLEAR = """
+DELETE FROM homeserver_successors WHERE pid IN (
+  SELECT pid FROM homeserver_successors offered
+  WHERE NOT EXISTS (SELECT FROM pg_stat_activity live WHERE live.pid = offered.pid)
+  FOR UPDATE SKIP LOCKED
+)
+"""
+"""Forgets what was said by those who are gone."""
+
+ASK = f"""
 WITH live AS MATERIALIZED (
   SELECT l.pid, l.classid::bigint AS kind, l.objid::bigint AS epoch FROM pg_locks l
   WHERE {_LIVE_ADVISORY}
+), others AS (
+  SELECT member.pid,
+    EXISTS (SELECT FROM live said WHERE said.pid = member.pid AND said.kind = {BUSY}) AS busy,
+    EXISTS (SELECT FROM live said WHERE said.pid = member.pid AND said.kind = {IDLE}) AS idle
+  FROM live member JOIN live named USING (pid)
+  WHERE member.kind = %(kind)s AND member.epoch = %(epoch)s AND named.kind = {NAME}
+    AND pid <> pg_backend_pid()
+), next AS (
+  SELECT pid, epoch FROM live
+  WHERE kind = {NEXT} AND epoch = (SELECT max(epoch) FROM live WHERE kind = {NEXT})
+), able AS (
+  SELECT offered.address, cardinality(offered.duties) AS duties
+  FROM homeserver_successors offered JOIN next USING (pid)
+  WHERE offered.duties @> %(duties)s::text[] AND CASE
+    WHEN next.epoch > %(epoch)s THEN NOT EXISTS (SELECT FROM others WHERE NOT busy AND NOT idle)
+    ELSE next.epoch = %(epoch)s AND offered.name = %(name)s
+  END
 )
-SELECT EXISTS (
+SELECT (EXISTS (
   SELECT FROM live WHERE kind = {BUSY} AND epoch = %(epoch)s AND pid <> pg_backend_pid()
 ) OR (
-  EXISTS (SELECT FROM live WHERE kind = {NEXT} AND epoch > %(epoch)s)
-  AND EXISTS (
-    SELECT FROM live member JOIN live named USING (pid)
-    WHERE member.kind = %(kind)s AND member.epoch = %(epoch)s AND named.kind = {NAME}
-      AND pid <> pg_backend_pid()
-      AND NOT EXISTS (SELECT FROM live said WHERE said.pid = member.pid AND said.kind = {IDLE})
-  )
+  EXISTS (SELECT FROM next WHERE epoch > %(epoch)s)
+  AND EXISTS (SELECT FROM others WHERE NOT idle)
+)), ARRAY (
+  SELECT address FROM able WHERE duties = (SELECT min(duties) FROM able) ORDER BY 1
 )
 """  # noqa: S608 - as above
 """Whether another of the cohort drains and is busy; or, where a later epoch waits and all must go,
-whether another has not yet drained or has not even been told to."""
+whether another has not yet drained or has not even been told to.
+
+And where those listen who wait and can answer all that who asks can; of them those who can do
+little else. They are about to enter: a namesake, or a later epoch's once all of this one have been
+told to stop. Until then they would keep clients waiting for as long as the others serve."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
