@@ -58,8 +58,7 @@ def make_plan(
         applies=applies,
         scales=tuple(_scales(manifests, restarts, topology)),
         deletes=tuple(_unwanted(server, manifests, restarts, used, world)),
-        reowns=tuple(reowned(server, world)),
-        disowns=tuple(disowned(world)),
+        amends=(*reowned(server, world), *disowned(world)),
     )
     return Outlook(plan, restarts, bypasses_router=entry.bypasses)
 
