@@ -114,7 +114,8 @@ class Plan:
             for services, group in groupby(inside, key=lambda each: each.key.kind == "Service")
             for stage in ([tuple(group)] if services else [(each,) for each in group])
         )
-        late = [(step,) for step in (*self.deletes, *self.amends)]
+        last: tuple[Step, ...] = (*self.deletes, *self.amends)
+        late = [(step,) for step in last]
         return tuple(filter(None, (*applies, self.scales, entrances, *late)))
 
     @property
