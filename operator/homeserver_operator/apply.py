@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from homeserver_operator.api import names
-from homeserver_operator.api.actions import Apply, Disown, Event, Plan, Reown, Scale, Step
+from homeserver_operator.api.actions import Amend, Apply, Event, Plan, Scale, Step
 from homeserver_operator.api.world import Object
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.resources import EVENT, HOMESERVER, kind_of
@@ -92,15 +92,10 @@ async def _write(cluster: Cluster, namespace: str, step: Step) -> None:
                   "spec": {"replicas": step.replicas}}  # fmt: skip
         await cluster.scale(kind, namespace, step.key.name, wanted)
         return
-    if isinstance(step, Reown):
-        metadata = {"uid": step.uid, "ownerReferences": list(step.owners)}
+    if isinstance(step, Amend):
+        metadata = {**step.metadata, "uid": step.uid}
         if step.version is not None:
             metadata["resourceVersion"] = step.version
-        await cluster.merge_metadata(kind, namespace, step.key.name, metadata)
-        return
-    if isinstance(step, Disown):
-        metadata = {"uid": step.uid, "resourceVersion": step.version,
-                    "managedFields": list(step.record)}  # fmt: skip
         await cluster.merge_metadata(kind, namespace, step.key.name, metadata)
         return
     try:

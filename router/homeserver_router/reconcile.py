@@ -116,7 +116,7 @@ class Reconciler:
     async def _load(self, new: Configuration) -> None:
         old = self.configuration
         servers = await self._servers(new)
-        self._files.write(new, self._finished(new, servers))
+        self._files.write(new, self._finished(new, servers, pods.by_address(self._everyone)))
         await self._files.check(new.name, HAPROXY)
         self._files.use(new.name)
         self.configuration = new
@@ -144,18 +144,21 @@ class Reconciler:
     def _everyone(self) -> dict[str, Endpoints]:
         return {**(self._endpoints or {}), **self._names.endpoints}
 
-    def _finished(self, configuration: Configuration, servers: Servers) -> dict[str, str]:
+    def _finished(
+        self, configuration: Configuration, servers: Servers, names: Mapping[str, str]
+    ) -> dict[str, str]:
+        """The files with who is there now; `names` are those of pods, by address."""
         config = plan.with_addresses(
             configuration.files[HAPROXY], servers, configuration.name, str(SCRIPT)
         )
-        return {HAPROXY: config, PODS: pods.text(pods.by_address(self._everyone))}
+        return {HAPROXY: config, PODS: pods.text(names)}
 
     async def _follow(self, configuration: Configuration) -> None:
         """Bring HAProxy there, and the files that it would start with."""
         servers = await self._servers(configuration)
-        for name, text in self._finished(configuration, servers).items():
-            self._files.update(configuration.name, name, text)
         names = pods.by_address(self._everyone)
+        for file, text in self._finished(configuration, servers, names).items():
+            self._files.update(configuration.name, file, text)
         running = await self._driver.converge(servers, names, configuration.name)
         if running != configuration.name:
             log.warning("HAProxy runs %s, reloading", running or "something else")

@@ -53,35 +53,21 @@ class Delete:
 
 
 @dataclass(frozen=True)
-class Reown:
-    """New owner references for one object, and nothing else of it.
+class Amend:
+    """Other values of some fields of one object's metadata, whoever owns them, and nothing else.
 
-    `uid` and `version` (the resourceVersion) are those on which it was decided.
+    `uid` and `version` (the resourceVersion) are those on which it was decided; `metadata` holds
+    each of these fields as a whole.
     """
 
     key: ObjectKey
     uid: str
     version: str | None
-    owners: tuple[Object, ...]
+    metadata: Object
     reason: str
 
 
-@dataclass(frozen=True)
-class Disown:
-    """A shorter record of which manager owns which fields of an object, and nothing else of it.
-
-    `uid` and `version` (the resourceVersion) are those on which it was decided; `record` is the
-    whole of `managedFields` as it is to be.
-    """
-
-    key: ObjectKey
-    uid: str
-    version: str
-    record: tuple[Object, ...]
-    reason: str
-
-
-Step = Apply | Scale | Delete | Reown | Disown
+Step = Apply | Scale | Delete | Amend
 """One write of a plan."""
 
 
@@ -99,7 +85,7 @@ class Generate:
 
 @dataclass(frozen=True)
 class Plan:
-    """Writes: applies first to last, then scales, deletes, owner references and records of fields.
+    """Writes: applies first to last, then scales, deletes, and amendments of metadata.
 
     What leads traffic in is applied after the scales.
     """
@@ -107,8 +93,7 @@ class Plan:
     applies: tuple[Apply, ...] = ()
     scales: tuple[Scale, ...] = ()
     deletes: tuple[Delete, ...] = ()
-    reowns: tuple[Reown, ...] = ()
-    disowns: tuple[Disown, ...] = ()
+    amends: tuple[Amend, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -129,7 +114,7 @@ class Plan:
             for services, group in groupby(inside, key=lambda each: each.key.kind == "Service")
             for stage in ([tuple(group)] if services else [(each,) for each in group])
         )
-        last: tuple[Step, ...] = (*self.deletes, *self.reowns, *self.disowns)
+        last: tuple[Step, ...] = (*self.deletes, *self.amends)
         late = [(step,) for step in last]
         return tuple(filter(None, (*applies, self.scales, entrances, *late)))
 

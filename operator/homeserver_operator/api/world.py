@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 Object = Mapping[str, Any]
@@ -48,6 +49,13 @@ class World:
     replica_sets: tuple[Object, ...] = ()
     states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def of_kind(self, kind: str) -> dict[str, Object]:
+    def of_kind(self, kind: str) -> Mapping[str, Object]:
         """All children of one kind, by name."""
-        return {key.name: child for key, child in self.children.items() if key.kind == kind}
+        return self._by_kind.get(kind, {})
+
+    @cached_property
+    def _by_kind(self) -> Mapping[str, Mapping[str, Object]]:
+        found: dict[str, dict[str, Object]] = {}
+        for key, child in self.children.items():
+            found.setdefault(key.kind, {})[key.name] = child
+        return found

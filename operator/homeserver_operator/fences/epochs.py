@@ -5,7 +5,9 @@ what lives, so that nothing has to be remembered anywhere else. Should that be l
 database knows better, and its word is a higher epoch.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from homeserver_operator.api.observed import is_ready, is_synapse
 from homeserver_operator.api.world import Object, World
@@ -15,12 +17,13 @@ from homeserver_operator.fences.marks import Fences, Mark, marks_of
 
 def settle(claims: Claims, world: World) -> Fences:
     """The epoch of every fence."""
-    known = [marks_of(template) for template in _templates(world)]
+    pods = [_told(pod, world) for pod in world.of_kind("Pod").values() if is_synapse(pod)]
+    known = [*map(marks_of, _templates(world)), *(pod.marks for pod in pods)]
     marks = {}
     for fence, content in claims.content.items():
         of_fence = {found[fence] for found in known if fence in found}
-        entered = max(_entered(fence, world), default=0)
-        taken = _taken_by_others(fence, content, world)
+        entered = max((epoch for pod in pods for epoch in _entered(fence, pod)), default=0)
+        taken = max((_taken_by_others(fence, content, pod) for pod in pods), default=0)
         marks[fence] = Mark(_epoch(content, of_fence, entered, taken), content)
     return Fences(marks, claims.holders)
 
@@ -34,51 +37,49 @@ def _epoch(content: str, known: Collection[Mark], entered: int, taken: int) -> i
 
 
 def _templates(world: World) -> Iterator[Object]:
-    """Everything that says what lives or is to live."""
+    """What says what is to live, besides pods."""
     for deployment in world.of_kind("Deployment").values():
         yield deployment["spec"]["template"]
     for replica_set in world.replica_sets:
         if replica_set["spec"].get("replicas") or replica_set.get("status", {}).get("replicas"):
             yield replica_set["spec"]["template"]
-    yield from _pods(world)
 
 
-def _pods(world: World) -> Iterator[Object]:
-    return filter(is_synapse, world.of_kind("Pod").values())
+@dataclass(frozen=True)
+class _Pod:
+    """What a pod tells of its fences; `state` is any sort of word."""
+
+    marks: Mapping[str, Mark]
+    ready: bool
+    state: Mapping[str, Any]
 
 
-def _entered(fence: str, world: World) -> Iterator[int]:
-    """Epochs that have ever been entered, as far as pods tell; theirs is any sort of word."""
-    for pod in _pods(world):
-        mark = marks_of(pod).get(fence)
-        state = world.states.get(pod["metadata"]["name"], {})
-        if mark and is_ready(pod):
-            yield mark.epoch
-        yield _number(state.get("fences"), fence)
-        yield _number(state.get("recorded"), fence)
-        yield _superseded_at(fence, pod, world)
+def _told(pod: Object, world: World) -> _Pod:
+    return _Pod(marks_of(pod), is_ready(pod), world.states.get(pod["metadata"]["name"], {}))
 
 
-def _taken_by_others(fence: str, content: str, world: World) -> int:
-    """The highest epoch that the database has of a former life, in which it meant something else.
+def _entered(fence: str, pod: _Pod) -> Iterator[int]:
+    """Epochs that have ever been entered, as far as one pod tells."""
+    if pod.ready and fence in pod.marks:
+        yield pod.marks[fence].epoch
+    yield _number(pod.state.get("fences"), fence)
+    yield _number(pod.state.get("recorded"), fence)
+    yield _superseded_at(fence, pod)
+
+
+def _taken_by_others(fence: str, content: str, pod: _Pod) -> int:
+    """The epoch that the database has of a former life, in which it meant something else; or 0.
 
     As after a resource was deleted and made anew: processes of both lives must not take each
     other's epoch for theirs.
     """
-    return max(
-        (
-            mark.epoch
-            for pod in _pods(world)
-            if (mark := marks_of(pod).get(fence))
-            and mark.content == content
-            and _superseded_at(fence, pod, world) == mark.epoch
-        ),
-        default=0,
-    )
+    mark = pod.marks.get(fence)
+    known = mark and mark.content == content and _superseded_at(fence, pod) == mark.epoch
+    return mark.epoch if mark and known else 0
 
 
-def _superseded_at(fence: str, pod: Object, world: World) -> int:
-    told = world.states.get(pod["metadata"]["name"], {}).get("superseded_by")
+def _superseded_at(fence: str, pod: _Pod) -> int:
+    told = pod.state.get("superseded_by")
     return _number(told, "epoch") if isinstance(told, dict) and told.get("fence") == fence else 0
 
 

@@ -58,8 +58,7 @@ def make_plan(
         applies=applies,
         scales=tuple(_scales(manifests, restarts, topology)),
         deletes=tuple(_unwanted(server, manifests, restarts, used, world)),
-        reowns=tuple(reowned(server, world)),
-        disowns=tuple(disowned(world)),
+        amends=(*reowned(server, world), *disowned(world)),
     )
     return Outlook(plan, restarts, bypasses_router=entry.bypasses)
 
@@ -240,11 +239,10 @@ def _unwanted(
     generated = {ObjectKey("Secret", name) for name in generated_names(server)}
     keep = wanted.union(used, mounted_content(world), generated, _called(world))
     order = list(BY_KIND)
-    for key in sorted(world.children, key=lambda key: (-order.index(key.kind), key.name)):
+    unused = [key for key in world.children if key not in keep and BY_KIND[key.kind].pruned]
+    for key in sorted(unused, key=lambda key: (-order.index(key.kind), key.name)):
         live = world.children[key]
-        if key in keep or not BY_KIND[key.kind].pruned or controller_of(live) != server.uid:
-            continue
-        if "deletionTimestamp" not in live["metadata"]:
+        if controller_of(live) == server.uid and "deletionTimestamp" not in live["metadata"]:
             yield Delete(key, live["metadata"]["uid"], "no longer wanted")
 
 

@@ -53,18 +53,16 @@ def stamped_alike(stamped: Object, live: Object) -> bool:
 
 def first_difference(desired: Any, live: Any, path: str = "") -> str | None:
     """The path of the first field that is not as desired, None if all are."""
-    if desired == live:
-        # Most of it is, and the interpreter compares whole trees many times faster.
-        return None
-    if isinstance(desired, Mapping):
+    # Both are JSON, of which to ask for these types takes a third of the time of their protocols.
+    if isinstance(desired, dict):
         return _mapping_difference(desired, live, path)
-    if isinstance(desired, Sequence) and not isinstance(desired, str):
+    if isinstance(desired, (list, tuple)):
         return _list_difference(desired, live, path)
-    return path
+    return path if desired != live else None
 
 
-def _mapping_difference(desired: Mapping[str, Any], live: Any, path: str) -> str | None:
-    if not isinstance(live, Mapping):
+def _mapping_difference(desired: dict[str, Any], live: Any, path: str) -> str | None:
+    if not isinstance(live, dict):
         # An empty mapping of ours may come back as nothing.
         return path if desired or live is not None else None
     field = path.rpartition(".")[2]
@@ -72,10 +70,12 @@ def _mapping_difference(desired: Mapping[str, Any], live: Any, path: str) -> str
         return path
     quantities = field in _QUANTITIES
     for key, value in desired.items():
-        where = f"{path}.{key}" if path else key
-        if quantities and key in live and _same_quantity(value, live[key]):
+        theirs = live.get(key)
+        # Most of it is alike, and the interpreter compares whole trees many times faster.
+        if value == theirs or (quantities and key in live and _same_quantity(value, theirs)):
             continue
-        if difference := first_difference(value, live.get(key), where):
+        where = f"{path}.{key}" if path else key
+        if difference := first_difference(value, theirs, where):
             return difference
     return None
 
@@ -86,7 +86,7 @@ def _filled(mapping: Mapping[str, Any]) -> set[str]:
 
 
 def _list_difference(desired: Sequence[Any], live: Any, path: str) -> str | None:
-    if not isinstance(live, Sequence):
+    if not isinstance(live, (list, tuple)):
         return path if desired or live is not None else None
     if key := _merge_key(desired):
         by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}

@@ -12,10 +12,15 @@ from homeserver_operator.render import paths
 
 def files_of(template: Object, maps: Mapping[str, Object]) -> dict[str, Any] | None:
     """By name; None if the ConfigMap is not among `maps`. A pod will do for a template."""
+    found = maps.get(config_map_of(template) or "")
+    return None if found is None else _documents(found)
+
+
+def config_map_of(template: Object) -> str | None:
+    """The name of the ConfigMap that holds a process's files."""
     for volume in template["spec"].get("volumes", ()):
         if "configMap" in volume and volume["name"] == paths.PROCESS_VOLUME:
-            found = maps.get(str(volume["configMap"].get("name")))
-            return None if found is None else _documents(found)
+            return str(volume["configMap"].get("name"))
     return None
 
 

@@ -8,7 +8,7 @@ there is still wanted, and take that manager out again.
 from collections.abc import Iterator
 from typing import Final
 
-from homeserver_operator.api.actions import Disown
+from homeserver_operator.api.actions import Amend
 from homeserver_operator.api.observed import key_of
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.plan.owned import is_ours, record_of
@@ -22,16 +22,16 @@ def is_lost(deployment: Object) -> bool:
     return not any(is_ours(entry) for entry in record_of(deployment))
 
 
-def disowned(world: World) -> Iterator[Disown]:
+def disowned(world: World) -> Iterator[Amend]:
     """Deployments that are ours by the record, but not ours alone."""
     for live in world.of_kind("Deployment").values():
         record = record_of(live)
-        kept = tuple(entry for entry in record if entry["manager"] != NOBODY)
+        kept = [entry for entry in record if entry["manager"] != NOBODY]
         if len(kept) < len(record) and not is_lost(live):
-            yield Disown(
+            yield Amend(
                 key_of(live),
                 live["metadata"]["uid"],
                 live["metadata"]["resourceVersion"],
-                kept,
+                {"managedFields": kept},
                 "the record of whose fields are whose had been wiped",
             )

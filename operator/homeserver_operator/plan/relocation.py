@@ -4,14 +4,14 @@ Fences are locks in the database, so processes of two databases would not wait f
 main processes would be one server to the rest of the world. Nothing warms up beside the old ones.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from homeserver_operator.api.actions import Scale
 from homeserver_operator.api.names import MAIN, PROCESS_LABEL
 from homeserver_operator.api.observed import is_synapse
 from homeserver_operator.api.world import Object, World
-from homeserver_operator.plan.files import database_of, files_of
+from homeserver_operator.plan.files import config_map_of, database_of, files_of
 from homeserver_operator.plan.handover import scale
 from homeserver_operator.plan.rollouts import Rollout
 
@@ -43,12 +43,9 @@ def find_relocation(
 ) -> Relocation:
     """`contents` are the ConfigMaps that are wanted, by name."""
     main = rollouts[MAIN].wanted
-    maps = {**world.of_kind("ConfigMap"), **contents}
-    wanted = database_of(files_of(main["spec"]["template"], maps)) if main else None
-
-    def elsewhere(template: Object) -> bool:
-        return database_of(files_of(template, maps)) not in {None, wanted}
-
+    if main is None:
+        return Relocation()
+    elsewhere = _who_is_elsewhere(main["spec"]["template"], contents, world)
     of_others = [
         (process, workload)
         for process, rollout in rollouts.items()
@@ -61,13 +58,30 @@ def find_relocation(
         for pod in world.of_kind("Pod").values()
         if is_synapse(pod) and pod.get("status", {}).get("phase") not in _ENDED and elsewhere(pod)
     }
-    if wanted is None or not left:
+    if not left:
         return Relocation()
     return Relocation(
         tuple(workload for _process, workload in of_others),
         tuple(process for process in rollouts if process in left),
         begun=any(map(_has_stopped, rollouts.values())),
     )
+
+
+def _who_is_elsewhere(
+    main: Object, contents: Mapping[str, Object], world: World
+) -> Callable[[Object], bool]:
+    """The question whether a template is on another database than that which main is to use."""
+    maps = {**world.of_kind("ConfigMap"), **contents}
+    # They are made of one spec, which names one database: reading them takes longer than all else.
+    alike: Container[str | None] = contents if config_map_of(main) in contents else ()
+
+    def elsewhere(template: Object) -> bool:
+        if config_map_of(template) in alike:
+            return False
+        wanted = database_of(files_of(main, maps))
+        return wanted is not None and database_of(files_of(template, maps)) not in {None, wanted}
+
+    return elsewhere
 
 
 def _has_stopped(rollout: Rollout) -> bool:

@@ -6,14 +6,14 @@ one thing about them that may change.
 
 from collections.abc import Iterator
 
-from homeserver_operator.api.actions import Reown
+from homeserver_operator.api.actions import Amend
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
 from homeserver_operator.build.meta import owner_reference
 from homeserver_operator.validate.sources import generated_names
 
 
-def reowned(server: HomeServer, world: World) -> Iterator[Reown]:
+def reowned(server: HomeServer, world: World) -> Iterator[Amend]:
     """Secrets whose owner reference is not as `spec.retention.secrets` says."""
     goes = server.retention.secrets == "Delete"
     for name in sorted(generated_names(server)):
@@ -22,14 +22,14 @@ def reowned(server: HomeServer, world: World) -> Iterator[Reown]:
         if live is None:
             continue
         owners = live["metadata"].get("ownerReferences", ())
-        others = tuple(owner for owner in owners if owner["uid"] != server.uid)
+        others = [owner for owner in owners if owner["uid"] != server.uid]
         if any(owner.get("controller") for owner in others):
             continue
         if goes != (len(others) < len(owners)):
-            yield Reown(
+            yield Amend(
                 key,
                 live["metadata"]["uid"],
                 live["metadata"].get("resourceVersion"),
-                (*others, owner_reference(server)) if goes else others,
+                {"ownerReferences": [*others, owner_reference(server)] if goes else others},
                 f"retention.secrets is {server.retention.secrets}",
             )

@@ -110,9 +110,12 @@ def find_rollouts(
     pods: dict[str | None, list[Object]] = {}
     for pod in world.of_kind("Pod").values():
         pods.setdefault(pod["metadata"].get("labels", {}).get(PROCESS_LABEL), []).append(pod)
+    sets: dict[str | None, list[Object]] = {}
+    for replica_set in world.replica_sets:
+        sets.setdefault(controller_of(replica_set), []).append(replica_set)
     return {
         process: _rollout(
-            process, synapse.get(process), live.get(process), world, pods.get(process, [])
+            process, synapse.get(process), live.get(process), sets, pods.get(process, [])
         )
         for process in dict.fromkeys((*synapse, *live))
     }
@@ -122,13 +125,15 @@ def _rollout(
     process: str,
     wanted: Object | None,
     live: Object | None,
-    world: World,
+    sets_of: Mapping[str | None, list[Object]],
     its_pods: Iterable[Object],
 ) -> Rollout:
+    """`sets_of` gives ReplicaSets by the uid of their Deployment."""
     if live is None:
         return Rollout(process, wanted, None, None, (), ())
-    sets = [rs for rs in world.replica_sets if controller_of(rs) == live["metadata"]["uid"]]
-    same = [rs for rs in sets if _template(rs) == _template(live)]
+    sets = sets_of.get(live["metadata"]["uid"], [])
+    template = _template(live)
+    same = [rs for rs in sets if _template(rs) == template]
     # Of several, the controller takes the oldest.
     current = min(same, key=lambda rs: rs["metadata"].get("creationTimestamp", ""), default=None)
     old = tuple(rs for rs in sets if rs is not current and rs["spec"].get("replicas"))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from homeserver_operator.api.actions import Apply
 from homeserver_operator.api.names import FIELD_MANAGER, SCALE_MANAGER
 from homeserver_operator.api.world import Object
+from homeserver_operator.plan.owned import record_of
 
 
 def hand_over(wanted: Object, live: Object) -> Apply | None:
@@ -51,7 +52,7 @@ def _owners(live: Object) -> set[str]:
 
 
 def _managers(live: Object) -> Iterator[str]:
-    for entry in live["metadata"].get("managedFields", ()):
+    for entry in record_of(live):
         if "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {}):
             yield entry["manager"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from tests.core.controllers import Controllers
 from tests.core.defaulting import canonical_quantities, with_defaults
 
-from homeserver_operator.api.actions import Apply, Delete, Generate, Plan, Reown, Scale
+from homeserver_operator.api.actions import Amend, Apply, Delete, Generate, Plan, Scale
 from homeserver_operator.api.names import (
     API_VERSION,
     FIELD_MANAGER,
@@ -71,9 +71,8 @@ class FakeCluster:
             self._scale(order)
         for delete in plan.deletes:
             self._delete(delete)
-        for reown in plan.reowns:
-            self._reown(reown)
-        assert not plan.disowns, "nobody wipes records here"
+        for amend in plan.amends:
+            self._amend(amend)
 
     def create(self, order: Generate) -> None:
         key = ObjectKey("Secret", order.manifest["metadata"]["name"])
@@ -160,11 +159,12 @@ class FakeCluster:
         self.forget(order.key)
         self.references.pop(order.key, None)
 
-    def _reown(self, order: Reown) -> None:
+    def _amend(self, order: Amend) -> None:
+        assert order.metadata.keys() == {"ownerReferences"}, "nobody wipes records here"
         metadata = self.live[order.key]["metadata"]
         if metadata["uid"] != order.uid:
             raise RefusedError(f"{order.key}: decided on another object")
-        metadata["ownerReferences"] = [copied(owner) for owner in order.owners]
+        metadata.update(copied(order.metadata))
 
     def _scale(self, order: Scale) -> None:
         if order.key.kind == "ReplicaSet":

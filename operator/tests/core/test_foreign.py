@@ -113,9 +113,9 @@ def test_whoever_got_all_fields_at_a_wipe_is_taken_out_of_the_record_and_nobody_
     record(world)[:] = [*before, entry(NOBODY, world.children[KEY]["spec"]["template"])]
 
     plan = decide(scenario.body, world, case.DEFAULTS, NOW).plan
-    (order,) = plan.disowns
+    (order,) = plan.amends
     assert plan.steps == (order,)
-    assert [*order.record] == before
+    assert order.metadata == {"managedFields": before}
     assert order.version == world.children[KEY]["metadata"]["resourceVersion"]
     assert f"(by {NOBODY})" not in str(told(scenario, world))
 
@@ -126,6 +126,6 @@ def test_a_record_without_us_is_never_shortened() -> None:
     world = scenario.cluster.world
     record(world)[:] = [entry(NOBODY, world.children[KEY]["spec"]["template"])]
     plan = decide(scenario.body, world, case.DEFAULTS, NOW).plan
-    assert not plan.disowns
+    assert not plan.amends
     assert [step.key for step in plan.steps] == [KEY]
     assert FIELD_MANAGER not in {each["manager"] for each in record(world)}

@@ -96,7 +96,7 @@ def test_who_changes_the_retention_changes_it_for_what_exists(first: str, then: 
     templates = scenario.templates()
     scenario.edit(retention={"secrets": then})
     decision, _told = scenario.step()
-    assert {reown.key for reown in decision.plan.reowns} == made
+    assert {amend.key for amend in decision.plan.amends} == made
     assert not decision.plan.applies
     scenario.converge()
     for key in made:
@@ -115,7 +115,10 @@ def test_other_owners_of_a_generated_secret_stay_and_those_of_a_stranger_are_lef
     live[form]["metadata"]["ownerReferences"] = [owner("stranger")]
     scenario.edit(retention={"secrets": "Delete"})
     plan = scenario.decide().plan
-    owners = {reown.key: [o["uid"] for o in reown.owners] for reown in plan.reowns}
+    owners = {
+        amend.key: [owner["uid"] for owner in amend.metadata["ownerReferences"]]
+        for amend in plan.amends
+    }
     assert owners[SIGNING_KEY] == ["backup", "5f0c-uid"]
     assert form not in owners
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from tests.core.cluster import copied
+from tests.core.cluster import copied, processes
 from tests.core.scenario import Scenario, running
 from tests.core.worlds import CLIENT, MEDIA, PERSISTER, SENDER, SYNC, USUAL, usual
 
-from homeserver_operator.api.names import PROCESS_LABEL, ROLE_LABEL
+from homeserver_operator.api.names import PROCESS_LABEL
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.fences import TOPOLOGY, Mark
 
@@ -159,9 +159,5 @@ def test_the_last_switch_tells_of_all_though_some_were_done_before_others_were_w
     slow["status"] = status
     scenario.converge()
 
-    processes = {
-        live["metadata"]["labels"][PROCESS_LABEL]
-        for live in scenario.cluster.world.of_kind("Deployment").values()
-        if live["metadata"]["labels"][ROLE_LABEL] in {"main", "worker"}
-    }
-    assert scenario.body["status"]["lastSwitch"]["processes"] == len(processes)
+    everybody = processes(scenario.cluster.world)
+    assert scenario.body["status"]["lastSwitch"]["processes"] == len(everybody)

@@ -9,7 +9,7 @@ from tests.core.fencing import is_ready
 from tests.core.scenario import ROUNDS, Scenario, running
 from tests.core.worlds import USUAL, usual
 
-from homeserver_operator.api.actions import Apply, Delete, Disown, Plan, Reown, Scale
+from homeserver_operator.api.actions import Amend, Apply, Delete, Plan, Scale
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import (
     EPOCH_LABEL,
@@ -99,10 +99,8 @@ def each_write(plan: Plan) -> Iterator[Plan]:
                     yield Plan(scales=(step,))
                 case Delete():
                     yield Plan(deletes=(step,))
-                case Reown():
-                    yield Plan(reowns=(step,))
-                case Disown():
-                    yield Plan(disowns=(step,))
+                case Amend():
+                    yield Plan(amends=(step,))
 
 
 def converge_watched(scenario: Scenario) -> None:

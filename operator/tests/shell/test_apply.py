@@ -9,7 +9,7 @@ from tests.shell.fake_api import FakeApi
 from tests.shell.objects import NAMESPACE, child, homeserver
 
 from homeserver_operator import apply
-from homeserver_operator.api.actions import Apply, Delete, Disown, Event, Plan, Reown, Scale
+from homeserver_operator.api.actions import Amend, Apply, Delete, Event, Plan, Scale
 from homeserver_operator.api.world import Object, ObjectKey
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.plan import handover
@@ -60,17 +60,18 @@ async def test_owner_references_are_replaced_and_nothing_else(
     api: FakeApi, cluster: Cluster, server: Object
 ) -> None:
     live = await api.put({**child("Secret", "key"), "data": {"a": "b"}})
-    owners = ({"kind": "HomeServer", "name": "alpha", "uid": server["metadata"]["uid"]},)
+    owners = [{"kind": "HomeServer", "name": "alpha", "uid": server["metadata"]["uid"]}]
     uid, version = live["metadata"]["uid"], live["metadata"]["resourceVersion"]
     key = ObjectKey("Secret", "key")
 
-    plan = Plan(reowns=(Reown(key, uid, version, owners, "retention"),))
+    order = Amend(key, uid, version, {"ownerReferences": owners}, "retention")
+    plan = Plan(amends=(order,))
     assert await apply.execute(cluster, server, plan) is None
 
     found = api.find("Secret", "key")
     assert found is not None
     assert found["data"] == {"a": "b"}
-    assert found["metadata"]["ownerReferences"] == list(owners)
+    assert found["metadata"]["ownerReferences"] == owners
     with pytest.raises(ApiError, match="Conflict"):
         await apply.execute(cluster, server, plan)
 
@@ -80,9 +81,10 @@ async def test_a_record_of_fields_is_replaced_and_nothing_else(
 ) -> None:
     live = await api.put(child("Deployment", "main", spec={"replicas": 1}))
     key, metadata = ObjectKey("Deployment", "main"), live["metadata"]
-    order = Disown(key, metadata["uid"], metadata["resourceVersion"], ({"manager": "a"},), "wiped")
+    record = {"managedFields": [{"manager": "a"}]}
+    order = Amend(key, metadata["uid"], metadata["resourceVersion"], record, "wiped")
 
-    plan = Plan(disowns=(order,))
+    plan = Plan(amends=(order,))
     assert await apply.execute(cluster, server, plan) is None
 
     found = api.find("Deployment", "main")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from tests.core.cluster import FakeCluster, RefusedError
 
-from homeserver_operator.api.actions import Apply, Delete, Reown
+from homeserver_operator.api.actions import Amend, Apply, Delete
 from homeserver_operator.api.kinds import MANAGED_KINDS
 from homeserver_operator.api.names import (
     FIELD_MANAGER,
@@ -123,8 +123,8 @@ class Objects(FakeCluster):
             return
         self._check(live, step.key, step.uid, step.version)
         self._thaw(step.key)
-        if isinstance(step, Reown):
-            self._reown(step)
+        if isinstance(step, Amend):
+            self._amend(step)
             self._touch(step.key)
         else:
             self.scale_object(step.key, step.replicas, manager="homeserver-operator")

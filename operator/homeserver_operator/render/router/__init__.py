@@ -9,7 +9,7 @@ from homeserver_operator.api.router import Router
 from homeserver_operator.render.router.backends import agent_backends, make_backends
 from homeserver_operator.render.router.haproxy_cfg import WHOAMI_SOCKET, render_config
 from homeserver_operator.render.router.maps import PODS, make_stages, render_maps
-from homeserver_operator.render.router.whoami import FILE, with_whoami
+from homeserver_operator.render.router.whoami import FILE, PATH, with_whoami
 from homeserver_operator.render.router.whoami_lua import render_lua
 from homeserver_operator.routes import Target
 from homeserver_operator.topology import Topology
@@ -40,4 +40,4 @@ def render_router(
 def _lua(router: Router) -> dict[str, str]:
     if router.whoami is None:
         return {}
-    return {FILE: render_lua(WHOAMI_SOCKET, router.whoami.cache_seconds)}
+    return {FILE: render_lua(WHOAMI_SOCKET, PATH, router.whoami.cache_seconds)}

@@ -19,7 +19,11 @@ ERRORS: Final = {
     503: ("M_UNKNOWN", _NOBODY),
     504: ("M_UNKNOWN", "The homeserver took too long to answer"),
 }
-"""By status: what HAProxy says on its own account."""
+"""By status: what HAProxy says on its own account, once it has a request.
+
+What its parser refuses or never gets whole it answers in HTML, whatever is configured: 2.6 and 2.8
+were tried, and it is haproxy/haproxy#3032.
+"""
 
 
 def on_error(status: int) -> str:

@@ -12,7 +12,7 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.render.router.answers import answer
 from homeserver_operator.render.router.limits import limit_rules
 from homeserver_operator.render.router.log import LOG_FORMAT, log_rules
-from homeserver_operator.render.router.maps import PATHS, Stage
+from homeserver_operator.render.router.maps import Stage
 from homeserver_operator.render.router.whoami import user_rules
 from homeserver_operator.routes.exposure import open_prefixes
 
@@ -82,9 +82,8 @@ def _bytes(size: str) -> int:
 
 def _stage(stage: Stage, *, whoami: bool) -> str:
     if not stage.narrow:
-        plain = stage.file == PATHS
-        lookup = f"path,map_str({PATHS})" if plain else f"path,map_reg({stage.file},{MAIN}::)"
-        return f"http-request set-var(txn.row) {lookup} unless {{ var(txn.row) -m found }}"
+        lookup = f"map_str({stage.file})" if stage.plain else f"map_reg({stage.file},{MAIN}::)"
+        return f"http-request set-var(txn.row) path,{lookup} unless {{ var(txn.row) -m found }}"
     conditions = " ".join(filter(None, (_fixed(stage), _value(stage, whoami=whoami))))
     return (
         f"http-request set-var(txn.row) path,map_reg({stage.file}) "

@@ -42,6 +42,11 @@ class Stage:
         return self.file not in {PATHS, ROUTES}
 
     @property
+    def plain(self) -> bool:
+        """Whether its rows are plain paths."""
+        return self.file == PATHS
+
+    @property
     def by_user(self) -> bool:
         """Whether it is for some users alone, those of application services."""
         return self.query is not None and self.query[0] == "user_id"
@@ -54,21 +59,22 @@ class Stage:
 
 def make_stages(everyone: Iterable[Target]) -> tuple[Stage, ...]:
     """The narrow ones in the order of their targets, then the wide ones."""
-    targets = tuple(everyone)
     stages: list[Stage] = []
-    for target in targets:
+    plain: list[tuple[Target, Route]] = []
+    others: list[tuple[Target, Route]] = []
+    for target in everyone:
         by_condition: dict[Condition, list[Route]] = {}
         for row in target.routes:
             if row.narrow:
                 key = (row.methods, row.without_query, row.query)
                 by_condition.setdefault(key, []).append(row)
+            else:
+                (plain if paths(row.pattern) else others).append((target, row))
         for (methods, without_query, query), rows in by_condition.items():
             file = f"narrow-{len(stages) + 1}.map"
             found = tuple((target, row) for row in rows)
             stages.append(Stage(file, found, methods, without_query, query))
-    wide = tuple((target, row) for target in targets for row in target.routes if not row.narrow)
-    plain = tuple(each for each in wide if paths(each[1].pattern))
-    return (*stages, Stage(PATHS, plain), Stage(ROUTES, tuple(e for e in wide if e not in plain)))
+    return (*stages, Stage(PATHS, tuple(plain)), Stage(ROUTES, tuple(others)))
 
 
 def render_maps(stages: Iterable[Stage]) -> dict[str, str]:
@@ -78,7 +84,7 @@ def render_maps(stages: Iterable[Stage]) -> dict[str, str]:
 
 def _files(stages: Iterable[Stage]) -> Iterator[tuple[str, str]]:
     for stage in stages:
-        lines = _paths(stage) if stage.file == PATHS else _patterns(stage)
+        lines = _paths(stage) if stage.plain else _patterns(stage)
         yield stage.file, "".join(f"{line}\n" for line in lines)
         if stage.query:
             # \z, because $ would take a line's end that follows.

@@ -122,7 +122,7 @@ end
 local function request_for(txn, token)
   -- Synapse writes down who came from where, so it is told what the client's own request says.
   local agent = txn.sf:req_fhdr("user-agent"):gsub("[^\32-\126]", ""):sub(1, 512)
-  return "GET /_matrix/client/v3/account/whoami HTTP/1.1\r\nHost: localhost\r\n"
+  return "GET @PATH@ HTTP/1.1\r\nHost: localhost\r\n"
     .. "Authorization: Bearer " .. token .. "\r\nConnection: close\r\n"
     .. "X-Forwarded-For: " .. tostring(txn:get_var("txn.source")) .. "\r\n"
     .. "X-Forwarded-Proto: https\r\nUser-Agent: " .. agent .. "\r\n\r\n"
@@ -164,7 +164,7 @@ end)
 """
 
 
-def render_lua(socket: str, keep: int) -> str:
-    """The file; `socket` is where HAProxy asks, `keep` how many seconds answers are good for."""
-    text = LUA.replace("@SOCKET@", socket).replace("@KEEP@", str(keep))
+def render_lua(socket: str, path: str, keep: int) -> str:
+    """The file; HAProxy asks for `path` at `socket`, and answers are good for `keep` seconds."""
+    text = LUA.replace("@SOCKET@", socket).replace("@PATH@", path).replace("@KEEP@", str(keep))
     return text.replace("@PATIENCE@", str(PATIENCE))
