@@ -103,11 +103,14 @@ def test_the_next_start_when_those_before_are_warm() -> None:
     assert scenario.condition("Ready")["status"] == "True"
 
 
-def test_who_never_gets_warm_keeps_the_rest_from_starting_but_not_from_going_back() -> None:
+@pytest.mark.parametrize("edit", [IMAGE, LOUDER], ids=["in a switch", "in a wave"])
+def test_who_never_gets_warm_keeps_the_rest_from_starting_but_not_from_going_back(
+    edit: dict[str, Any],
+) -> None:
     scenario = running(body=usual())
     before = scenario.templates()
     old = scenario.body["spec"]
-    found = start(scenario, restartPolicy={"maxWarming": 2}, **IMAGE)
+    found = start(scenario, restartPolicy={"maxWarming": 2}, **edit)
     assert len(found) == 2
     assert not start(scenario)
     scenario.replace(old | {"restartPolicy": {"maxWarming": 1}})

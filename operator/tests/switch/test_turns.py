@@ -170,15 +170,13 @@ def test_a_new_process_without_room_is_to_have_that_of_one_which_waits(effort: E
     for seed in effort.seeds:
         sim = on.begin(seed)
         sim.oracle.excused = True
+        before = pods(sim)
         circumstances.crowd(sim)
         sim.replace(spec)
-        sim.until(lambda sim: {"main"} < _of_later(sim))
+        sim.settle()
+        assert stories.restarted(before, pods(sim)) == {"main", "writer-0"}
         sim.kubelet.faults = Faults()
         on.at_rest(sim)
-
-
-def _of_later(sim: Simulation) -> set[str]:
-    return {process for process, uids in pods(sim).items() if len(uids) > 1 or process == "early-0"}
 
 
 @either
