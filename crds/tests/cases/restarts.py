@@ -31,6 +31,12 @@ RESTARTS = (
         says="spec.restartPolicy.maintenanceWindows in body should have at least 1 items",
     ),
     Case(
+        sentence="somebody may warm up",
+        good=spec(restartPolicy={"maxWarming": 1}),
+        bad=spec(restartPolicy={"maxWarming": 0}),
+        says="spec.restartPolicy.maxWarming in body should be greater than or equal to 1",
+    ),
+    Case(
         sentence="a window opens at a time of day",
         good=window(start="23:59"),
         bad=window(start="24:00"),

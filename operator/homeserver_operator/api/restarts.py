@@ -64,10 +64,14 @@ class MaintenanceWindow:
 
 @dataclass(frozen=True)
 class RestartPolicy:
-    """Whose word and which time a restart needs. No windows: at any time."""
+    """Whose word and which time a restart needs. No windows: at any time.
+
+    `max_warming` is how many new pods may warm up at the same time beside those that serve.
+    """
 
     approval: str = AUTOMATIC
     windows: tuple[MaintenanceWindow, ...] = ()
+    max_warming: int = 4
 
 
 def parse_restart_policy(spec: Mapping[str, Any]) -> RestartPolicy:
@@ -83,6 +87,7 @@ def parse_restart_policy(spec: Mapping[str, Any]) -> RestartPolicy:
             )
             for window in spec.get("maintenanceWindows", ())
         ),
+        max_warming=spec.get("maxWarming", RestartPolicy.max_warming),
     )
 
 

@@ -16,6 +16,7 @@ from homeserver_operator.plan.reasons import because
 from homeserver_operator.plan.release import plan_id
 from homeserver_operator.plan.relocation import Relocation, find_relocation
 from homeserver_operator.plan.rollouts import Rollout, find_rollouts
+from homeserver_operator.plan.turns import find_queue
 from homeserver_operator.plan.waves import Switch
 from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.topology import Topology
@@ -27,7 +28,8 @@ class Restarts:
 
     `id` names the revisions that are wanted, for an approval. `order` holds process names wave by
     wave, `consent` the word on whether anything may start. `committed`: the switch must go on.
-    `relocation` is who has to stop before anybody starts.
+    `relocation` is who has to stop before anybody starts, `queue` who has to wait before it warms
+    up.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Restarts:
     waves: tuple[Wave, ...]
     warm: frozenset[str]
     relocation: Relocation = field(default_factory=Relocation)
+    queue: tuple[str, ...] = ()
 
     @property
     def go(self) -> bool:
@@ -71,7 +74,7 @@ class Restarts:
     def may_start(self, process: str) -> bool:
         """Whether a process may get its new revision now."""
         rollout = self.rollouts[process]
-        if self.relocation.processes:
+        if self.relocation.processes or process in self.queue:
             return False
         if self.finishing and (rollout.changed or rollout.live is None):
             return False
@@ -96,7 +99,8 @@ def find_restarts(
     rollouts = find_rollouts(server, manifests.synapse, world)
     switch = waves.find_switch(rollouts, manifests.fences)
     order = waves.order(rollouts, topology, switch)
-    freed = [rs for member in (switch.members if switch else ()) for rs in rollouts[member].old]
+    members = switch.members if switch else ()
+    freed = [replica_set for member in members for replica_set in rollouts[member].outdated]
     warm = frozenset(
         process for wave in order for process in wave if is_warm(rollouts[process], freed, world)
     )
@@ -115,6 +119,8 @@ def find_restarts(
         if restarting
         else Consent(True, "nothing that runs restarts")
     )
+    # Once old processes end, whoever is not there yet is missed.
+    first = () if committed else next(iter(order), ())
     restarts = Restarts(
         id=name,
         rollouts=rollouts,
@@ -126,6 +132,7 @@ def find_restarts(
         waves=(),
         warm=warm,
         relocation=find_relocation(rollouts, _contents(manifests), world),
+        queue=find_queue(first, rollouts, warm, server.restart_policy.max_warming),
     )
     return _with_words(restarts, manifests, world)
 

@@ -46,6 +46,11 @@ class Rollout:
         return self.wanted is not None and self.live is not None and not self.changed
 
     @property
+    def outdated(self) -> tuple[Object, ...]:
+        """The ReplicaSets whose pods are to go when there are new ones."""
+        return (*self.old, *([self.current] if self.current and self.changed else []))
+
+    @property
     def replicas(self) -> int:
         """How many pods there are to be."""
         if self.wanted and "replicas" in self.wanted["spec"]:

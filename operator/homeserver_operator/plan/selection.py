@@ -49,8 +49,7 @@ def _age(replica_set: Object) -> tuple[str, str]:
 def _outdated(service: Object, rollout: Rollout) -> Iterator[Object]:
     """ReplicaSets of old pods to whom this Service may lead: one for replication, of its epoch."""
     epoch = service["metadata"]["labels"].get(EPOCH_LABEL)
-    sets = [*rollout.old, *([rollout.current] if rollout.current and rollout.changed else [])]
-    for replica_set in sets:
+    for replica_set in rollout.outdated:
         mark = marks_of(replica_set["spec"]["template"]).get(TOPOLOGY)
         of_epoch = epoch is None or (mark and str(mark.epoch) == epoch)
         if of_epoch and revision_of(replica_set):

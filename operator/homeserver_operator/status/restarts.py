@@ -91,9 +91,11 @@ def _because(restarts: Restarts) -> str:
             "them, so they stop before anything starts"
         )
     first = restarts.order[0]
-    cold = [process for process in first if process not in restarts.warm]
-    if restarts.phase is Phase.WARMING and cold:
-        return f"waiting for {', '.join(cold)} to be warm; the old processes serve"
+    queue = restarts.queue
+    cold = [process for process in first if process not in restarts.warm | {*queue}]
+    if restarts.phase is Phase.WARMING and (cold or queue):
+        then = f", then for {', '.join(queue)} (spec.restartPolicy.maxWarming)" if queue else ""
+        return f"waiting for {', '.join(cold)} to be warm{then}; the old processes serve"
     return f"handing over {', '.join(first)}"
 
 

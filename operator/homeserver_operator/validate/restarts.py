@@ -18,6 +18,8 @@ def problems(server: HomeServer) -> Iterator[str]:
             f"spec.restartPolicy.approval is {policy.approval!r}: set {AUTOMATIC} or {MANUAL}, or "
             "remove it"
         )
+    if policy.max_warming < 1:
+        yield f"spec.restartPolicy.maxWarming is {policy.max_warming}: set 1 or more, or remove it"
     for index, window in enumerate(policy.windows):
         path = f"spec.restartPolicy.maintenanceWindows[{index}]"
         for day in window.days:

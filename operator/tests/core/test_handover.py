@@ -70,7 +70,7 @@ def test_an_edit_while_new_pods_take_over_waits_until_they_serve() -> None:
     """A Deployment's controller would take them away as unready ones; the old ones end already."""
     scenario = running(body=usual())
     serving = _pods(scenario)
-    scenario.edit(workers=MORE_WRITERS)
+    scenario.edit(workers=MORE_WRITERS, restartPolicy={"maxWarming": 99})
     scenario.step()
     scenario.cluster.settle()
     scenario.step()

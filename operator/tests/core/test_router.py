@@ -332,7 +332,8 @@ def test_traffic_does_not_go_over_before_a_switch_is_over() -> None:
             switching.append(outlook.restarts.holds_routes)
             assert past_router(scenario.cluster.world) >= past
         scenario.cluster.settle()
-    assert switching == [True, False]
+    # Not all warm up at the same time.
+    assert switching == [True, True, False]
     assert not past_router(scenario.cluster.world)
 
 

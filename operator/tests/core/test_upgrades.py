@@ -344,7 +344,8 @@ def test_epochs_that_do_not_go_together_are_not_held(install: Install) -> None:
 def test_a_restart_that_the_operator_before_has_begun_is_finished(install: Install) -> None:
     """All templates are written, new pods wait: these are handed over, and nothing moves."""
     scenario = running(body=usual())
-    scenario.edit(workers=[SYNC, SENDER, {**PERSISTER, "replicas": 2}, CLIENT, MEDIA])
+    scenario.edit(workers=[SYNC, SENDER, {**PERSISTER, "replicas": 2}, CLIENT, MEDIA],
+                  restartPolicy={"maxWarming": 99})  # fmt: skip
     scenario.step()
     templates = scenario.templates()
     install(scenario, 2)

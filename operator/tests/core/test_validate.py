@@ -198,6 +198,9 @@ INVALID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an approval that nobody knows how to give": (
         {"restartPolicy": {"approval": "Sometimes"}},
         ["spec.restartPolicy.approval is 'Sometimes'", "set Automatic or Manual"]),
+    "nobody who may warm up": (
+        {"restartPolicy": {"maxWarming": 0}},
+        ["spec.restartPolicy.maxWarming is 0", "set 1 or more"]),
     "a time zone that is not there": (
         window(timeZone="Europe/Atlantis"),
         ["spec.restartPolicy.maintenanceWindows[1].timeZone: 'Europe/Atlantis'", "write a name"]),

@@ -1,0 +1,66 @@
+"""Whose turn it is to warm up: few new pods at a time beside those that serve.
+
+A pod that warms up takes processor time from those that serve, and before the hand-over nobody is
+in a hurry. Read from what lives, like everything here. This only tells who has to wait; whether
+anybody may start at all is decided elsewhere.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from homeserver_operator.plan.rollouts import Rollout, revision_of
+
+
+def find_queue(
+    wave: Iterable[str], rollouts: Mapping[str, Rollout], warm: frozenset[str], most: int
+) -> tuple[str, ...]:
+    """Processes of a wave whose new pods have to wait until those of others are warm.
+
+    At most so many pods warm up at the same time. A process starts as a whole: one of more pods has
+    its turn when nobody else warms up. Where nobody serves, nobody has to wait.
+    """
+    if not any(rollout.alive for rollout in rollouts.values()):
+        return ()
+    starting = [
+        rollouts[process]
+        for process in wave
+        if rollouts[process].changed or (rollouts[process].wanted and not rollouts[process].live)
+    ]
+    cold = {process: 0 if process in warm else _cold(rollouts[process]) for process in wave}
+    # What has nobody left does not wait for others, but others for it.
+    cold |= {each.process: _fresh(each) for each in starting if _is_down(each)}
+    queue = []
+    for rollout in starting:
+        if _is_down(rollout):
+            continue
+        fresh = _fresh(rollout)
+        others = sum(cold.values()) - cold[rollout.process]
+        if fresh and others and others + fresh > most:
+            queue.append(rollout.process)
+        else:
+            cold[rollout.process] = fresh
+    return tuple(queue)
+
+
+def _is_down(rollout: Rollout) -> bool:
+    """Whether a process that was there does not serve. One that is new is missed by nobody."""
+    return rollout.live is not None and not rollout.alive
+
+
+def _cold(rollout: Rollout) -> int:
+    """How many pods of a process warm up, or are about to."""
+    if rollout.applied:
+        return max(rollout.replicas - rollout.warm, 0)
+    if rollout.live and rollout.old:
+        # Those of an earlier edit, which its start replaces.
+        return max(int(rollout.live["spec"].get("replicas", 1)) - rollout.warm, 0)
+    return 0
+
+
+def _fresh(rollout: Rollout) -> int:
+    """How many pods its start brings: none where an edit is taken back and the old ones live."""
+    there = sum(
+        int(replica_set["spec"].get("replicas", 0))
+        for replica_set in rollout.old
+        if revision_of(replica_set) == revision_of(rollout.wanted or {})
+    )
+    return max(rollout.replicas - there, 0)
