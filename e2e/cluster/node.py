@@ -22,6 +22,10 @@ NODE_NAME = "node"
 MAX_PODS = 250
 CNI_PLUGINS = Path("/usr/lib/cni")
 CGROUPS = Path("/sys/fs/cgroup")
+PODS_WEIGH = {"cpu.shares": 4096, "cpu.weight": 400}
+"""All pods together, where a thread of any other process weighs 1024, or 100. On a node of its own
+the daemons together weigh half of what the pods of two cores do; here they are a control plane, a
+load and an ingress controller, too, of which each thread counts."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class Node:
             if hierarchy.name == "cpuset":
                 for name in ("cpuset.cpus", "cpuset.mems"):
                     (group / name).write_text((hierarchy / name).read_text())
+            for name, weight in PODS_WEIGH.items():
+                if (group / name).exists():
+                    (group / name).write_text(str(weight))
 
     def containerd(self) -> list[str | Path]:
         return ["containerd", "--config", self._configuration / "containerd.toml"]
