@@ -96,8 +96,7 @@ class Launch:
             ConfigurationRefusedError: for anything that this version cannot act on.
 
         """
-        launch = _Reader(path, read_mapping(path)).launch(pod_name)
-        return dataclasses.replace(launch, pod_address=pod_address)
+        return _Reader(path, read_mapping(path)).launch(pod_name, pod_address)
 
 
 def read_mapping(path: Path, *, secret: bool = False) -> dict[str, Any]:
@@ -154,7 +153,7 @@ class _Reader:
         self._path = path
         self._content = content
 
-    def launch(self, pod_name: str | None) -> Launch:
+    def launch(self, pod_name: str | None, pod_address: str | None) -> Launch:
         version = self._content.get("version")
         if version != FORMAT_VERSION:
             raise self._refusal(
@@ -188,6 +187,7 @@ class _Reader:
             late_seconds=self._late_seconds(),
             well_known_server=self._well_known_server(),
             pod_name=pod_name,
+            pod_address=pod_address,
         )
 
     def _name(self, pod_name: str | None) -> str:

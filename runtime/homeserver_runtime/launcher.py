@@ -93,16 +93,15 @@ def _run(paths: Paths, signals: Signals, launch: Launch, *, revision: str | None
     if state.now.phase != "draining":
         return failure.FAILED
     failure.farewell("drained and stopped as asked", state.now.document(), paths.termination_log)
-    # Without fences a successor would wait for the end of this process.
-    if fence:
-        # Asked again, it ends at once.
-        signals.handle(signals.end)
-        if signals.count > 1:
-            return 0
-        if successors:
-            relay.relay(sockets.for_late_comers(), successors)
-        else:
-            threading.Event().wait(LINGER_SECONDS)
+    if not fence:
+        # A successor would wait for the end of this process.
+        return 0
+    # Asked again, it ends at once.
+    signals.handle(signals.end)
+    if signals.count < 2 and successors:
+        relay.relay(sockets.for_late_comers(), successors)
+    elif signals.count < 2:
+        threading.Event().wait(LINGER_SECONDS)
     return 0
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from synapse.config.homeserver import HomeServerConfig
+from tests.parsed import parsed
 
 from homeserver_runtime.duties import duties
 
@@ -13,23 +11,14 @@ from homeserver_runtime.duties import duties
 def told(name: str | None = None, *, serves: str = "client", **writers: list[str]) -> set[str]:
     """The duties of a process; without a name it is main."""
     http = {"type": "http", "port": 8008, "resources": [{"names": [serves]}]}
-    content: dict[str, Any] = {
-        "server_name": "test.example",
-        "report_stats": False,
-        "suppress_key_server_warning": True,
-        "enable_media_repo": False,
-        "signing_key": "ed25519 a_0000 " + "A" * 43,
+    settings = {
         "instance_map": {
             each: {"host": each, "port": 9093} for each in ("main", "typing-0", "persister-0")
         },
         "stream_writers": {stream: list(names) for stream, names in writers.items()},
         "listeners" if name is None else "worker_listeners": [http],
     }
-    if name is not None:
-        content |= {"worker_app": "synapse.app.generic_worker", "worker_name": name}
-    config = HomeServerConfig()
-    config.parse_config_dict(content, "", "")
-    return set(duties(config))
+    return set(duties(parsed(name, **settings)))
 
 
 def test_readers_of_any_name_can_answer_for_each_other() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from synapse.config.homeserver import HomeServerConfig
+from tests.parsed import parsed
 
 from homeserver_runtime.shard_maps import shard_maps
 
@@ -23,20 +23,7 @@ PUSHERS: dict[str, Any] = {"pusher_instances": ["pusher-0"]}
 
 def digests(name: str | None = None, **settings: Any) -> dict[str, str]:
     """What a process says; without a name it is main."""
-    content: dict[str, Any] = {
-        "server_name": "test.example",
-        "report_stats": False,
-        "suppress_key_server_warning": True,
-        "enable_media_repo": False,
-        "signing_key": "ed25519 a_0000 " + "A" * 43,
-    }
-    # Synapse's parser changes what it reads.
-    content |= {key: type(value)(value) for key, value in settings.items()}
-    if name is not None:
-        content |= {"worker_app": "synapse.app.generic_worker", "worker_name": name}
-    config = HomeServerConfig()
-    config.parse_config_dict(content, "", "")
-    return shard_maps(config)
+    return shard_maps(parsed(name, **settings))
 
 
 def test_every_process_that_has_a_map_tells_the_same_of_it() -> None:

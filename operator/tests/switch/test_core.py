@@ -7,7 +7,7 @@ must look like in `settled`.
 from typing import Any
 
 import pytest
-from tests.switch import edits, stories
+from tests.switch import edits, stories, sweeps
 from tests.switch.edits import ALL, EDITS, USUAL, Edit, persister, sender
 from tests.switch.kubelet import Faults
 from tests.switch.simulation import Simulation
@@ -23,26 +23,17 @@ BY_OTHERS = [{"name": "sync", "serves": ["sync"]}, *USUAL[1:]]
 
 @told_of("edit", EDITS, sample=len(EDITS), soak=Effort(range(20), 1))
 def test_an_edit_restarts_whom_it_concerns(edit: Edit, effort: Effort) -> None:
-    on = stage(edit.before)
-    for seed in effort.seeds:
-        stories.edited(on, spec_of(on, edit), set(edit.restarts), seed)
+    sweeps.edited(edit, effort)
 
 
 @told_of("edit", EDITS)
 def test_the_operator_may_die_at_any_write(edit: Edit, effort: Effort) -> None:
-    on = stage(edit.before)
-    for seed in effort.seeds:
-        for death in [*stories.deaths(on, spec_of(on, edit), seed)][:: effort.stride]:
-            stories.dies(on, spec_of(on, edit), death, seed)
+    sweeps.dies(edit, effort)
 
 
 @told_of("edit", EDITS)
 def test_an_edit_may_be_taken_back_at_any_time(edit: Edit, effort: Effort) -> None:
-    on = stage(edit.before)
-    for seed in effort.seeds:
-        steps = 0
-        while stories.reverted(on, spec_of(on, edit), steps, seed):
-            steps += 8 * effort.stride
+    sweeps.reverted(edit, effort)
 
 
 SECOND = {
@@ -65,9 +56,7 @@ def test_an_edit_may_come_on_top_of_another(second: Edit, effort: Effort) -> Non
 
 @told_of("edit", EDITS, soak=Effort(range(20), 1))
 def test_processes_may_die_in_the_middle(edit: Edit, effort: Effort) -> None:
-    on = stage(edit.before)
-    for seed in effort.seeds:
-        stories.troubled(on, spec_of(on, edit), seed)
+    sweeps.troubled(edit, effort)
 
 
 def _refused(sim: Simulation, known: frozenset[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.switch import circumstances, edits, stories
+from tests.switch import circumstances, edits, stories, sweeps
 from tests.switch.edits import Edit, persister, pusher, sender
 from tests.switch.kubelet import Faults
 from tests.switch.replicasets import is_leaving
@@ -117,33 +117,22 @@ def test_without_a_bound_all_warm_up_at_the_same_time() -> None:
 
 @told_of("edit", EDITS)
 def test_an_edit_restarts_whom_it_concerns(edit: Edit, effort: Effort) -> None:
-    on = stage(edit.before)
-    for seed in effort.seeds:
-        stories.edited(on, spec_of(on, edit), set(edit.restarts), seed)
+    sweeps.edited(edit, effort)
 
 
 @told_of("edit", EDITS)
 def test_the_operator_may_die_at_any_write(edit: Edit, effort: Effort) -> None:
-    on = stage(edit.before)
-    for seed in effort.seeds:
-        for death in [*stories.deaths(on, spec_of(on, edit), seed)][:: effort.stride]:
-            stories.dies(on, spec_of(on, edit), death, seed)
+    sweeps.dies(edit, effort)
 
 
 @told_of("edit", EDITS)
 def test_an_edit_may_be_taken_back_at_any_time(edit: Edit, effort: Effort) -> None:
-    on = stage(edit.before)
-    for seed in effort.seeds:
-        steps = 0
-        while stories.reverted(on, spec_of(on, edit), steps, seed):
-            steps += 8 * effort.stride
+    sweeps.reverted(edit, effort)
 
 
 @told_of("edit", EDITS)
 def test_processes_may_die_in_the_middle(edit: Edit, effort: Effort) -> None:
-    on = stage(edit.before)
-    for seed in effort.seeds:
-        stories.troubled(on, spec_of(on, edit), seed)
+    sweeps.troubled(edit, effort)
 
 
 @either
