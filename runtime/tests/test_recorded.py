@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.parsed import parsed
 from tests.services import LOOPBACK, Postgres, wait_until
 
 from e2e.cluster.ports import free_port
@@ -118,14 +118,8 @@ def process(
     }  # fmt: skip
     state = State(Snapshot(name=name, role="main", revision=None, synapse="0"))
     launch = Launch(name=name, role="main", probe_port=1, fences=epochs)
-    config = parsed(arguments)
+    config = parsed(database={"name": "psycopg2", "args": arguments})
     return state, lambda: fencing.enter(config, launch, state, ends=lambda _why: None)
-
-
-def parsed(arguments: dict[str, Any]) -> Any:
-    """As much of Synapse's parsed configuration as says where the database is."""
-    one = SimpleNamespace(config={"args": arguments})
-    return SimpleNamespace(database=SimpleNamespace(databases=[one]))
 
 
 def test_state_tells_loss_and_retaking(own_postgres: Postgres, database: str) -> None:
