@@ -122,8 +122,9 @@ DECLARE
   wanted jsonb;
 BEGIN
   PERFORM pg_advisory_xact_lock_shared({GATE}, 0);
-  IF NOT EXISTS ({_LIVE} AND l.classid::bigint = {HOLDER}
-                 AND l.objid::bigint = (claim->>'holder')::bigint) THEN
+  -- Whoever has it to share has found that nobody has it alone, so that the lock session is gone.
+  IF pg_try_advisory_lock_shared({HOLDER}, (claim->>'holder')::int) THEN
+    PERFORM pg_advisory_unlock_shared({HOLDER}, (claim->>'holder')::int);
     PERFORM set_config('homeserver.answer', '{{"outcome": "lost"}}', false);
     RETURN;
   END IF;
