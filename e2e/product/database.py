@@ -31,9 +31,10 @@ BEGIN
 END
 $note$;
 """
-# The launchers' own, where those write that only ask to enter.
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> %s"
-_FENCES = "homeserver_fences"
+OF_LAUNCHERS = ("homeserver_fences", "homeserver_successors")
+"""The tables in which those write, too, that only wait to enter."""
+
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL (%s)"
 _TRIGGER = """
 CREATE OR REPLACE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON "{table}"
 FOR EACH STATEMENT EXECUTE FUNCTION audit.note()
@@ -50,7 +51,7 @@ class Database:
         """From now on every writing statement is noted."""
         with self._connected() as cursor:
             cursor.execute(_INSTALL)
-            cursor.execute(_TABLES, (_FENCES,))
+            cursor.execute(_TABLES, ([*OF_LAUNCHERS],))
             for (table,) in cursor.fetchall():
                 cursor.execute(_TRIGGER.format(table=table))
 

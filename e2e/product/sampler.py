@@ -16,6 +16,8 @@ from typing import Any
 
 import psycopg2
 
+from e2e.product.database import OF_LAUNCHERS
+
 PERIOD = 0.03
 _LOOK = """
 SELECT extract(epoch FROM clock_timestamp())::float8, pid,
@@ -25,7 +27,7 @@ FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE '% t%' AND query IS NOT NULL
 """
 # What a process looks at that only waits for entry, and no other query of Synapse's.
-_BEFORE_ENTRY = {"schema_version", "schema_compat_version", "homeserver_fences"}
+_BEFORE_ENTRY = {"schema_version", "schema_compat_version", *OF_LAUNCHERS}
 _TABLE = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+(?:ONLY\s+)?"?(\w+)', re.IGNORECASE)
 
 
