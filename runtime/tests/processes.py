@@ -87,13 +87,8 @@ class RuntimeProcess:
 
     def probe(self, path: str) -> tuple[int, dict[str, Any]]:
         """Status and body of a probe; (0, {}) if nobody answers."""
-        url = f"http://{LOOPBACK}:{self.probe_port}{path}"
         try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return response.status, json.load(response)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
+            return _status_and_body(self.probe_port, path)
         except (OSError, http.client.HTTPException):  # the latter: it ended within its answer
             return 0, {}
 
@@ -251,6 +246,16 @@ def http_listener(port: int, names: list[str]) -> dict[str, Any]:
         "bind_addresses": [LOOPBACK],
         "resources": [{"names": names}],
     }
+
+
+def _status_and_body(port: int, path: str) -> tuple[int, dict[str, Any]]:
+    url = f"http://{LOOPBACK}:{port}{path}"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
 
 
 def _metrics(port: int) -> dict[str, Any]:

@@ -88,18 +88,18 @@ def approved(stage: Stage, spec: Spec, restarts: set[str], seed: int) -> None:
     sim = stage.begin(seed)
     sim.replace(spec)
     sim.settle()
-    before = _held(sim, pods(stage.base))
+    before = _held(pods(stage.base), pods(sim))
     workers = [dict(worker) for worker in spec["workers"]]
     workers[0]["replicas"] += 2
     revisions = _revisions(sim, "sync")
     sim.edit(workers=workers)
     sim.settle()
-    grown = _held(sim, before)
+    grown = _held(before, pods(sim))
     assert len(grown["sync"]) == len(before["sync"]) + 2
     assert _revisions(sim, "sync") == revisions
     approve(sim, "another-plan")
     sim.settle()
-    _held(sim, grown)
+    _held(grown, pods(sim))
     approve(sim, sim.objects.homeserver["status"]["plan"]["id"])
     stage.at_rest(sim)
     assert restarted(before, pods(sim)) == restarts
@@ -113,9 +113,8 @@ def approve(sim: Simulation, plan: str) -> None:
     sim.operator.awake = True
 
 
-def _held(sim: Simulation, before: Uids) -> Uids:
+def _held(before: Uids, now: Uids) -> Uids:
     """Nobody has stopped; the pods that there are."""
-    now = pods(sim)
     stopped = {process for process, uids in before.items() if not uids <= now[process]}
     assert not stopped, f"{stopped} were stopped without consent"
     return now
@@ -131,27 +130,38 @@ def _revisions(sim: Simulation, process: str) -> set[str]:
 def windowed(stage: Stage, spec: Spec, restarts: set[str], steps: int, seed: int) -> None:
     """An edit waits for a window, which closes after so many steps; the next is tomorrow.
 
-    Who has begun by then, ends: half a switch serves nobody.
+    Who has begun by then, ends: half a switch serves nobody. Without a switch that is each process
+    for itself.
     """
     sim = stage.begin(seed)
-    before = pods(sim)
+    before, epochs = pods(sim), _epochs(sim)
     sim.replace(spec)
     sim.rest()
-    _held(sim, before)
+    _held(before, pods(sim))
     assert not sim.operator.committed
     sim.operator.wake_up()
     opened = sim.operator.now
     assert f"{opened:%H:%M}" == WINDOW["start"]
     sim.run(steps)
     begun, undecided = _begun(sim), not sim.operator.committed
+    ours = sim.objects.homeserver["metadata"]["name"]
+    waiting = {process for process in before if not sim.operator.starts(f"{ours}-{process}")}
     sim.operator.now = opened + timedelta(hours=1)
     sim.operator.awake = True
     sim.rest()
-    if undecided:
-        _held(sim, before)
+    after = pods(sim)
     stage.at_rest(sim)
     assert restarted(before, pods(sim)) == restarts
-    assert not begun or sim.operator.now < opened + timedelta(hours=2), "waits until tomorrow"
+    switched = _epochs(sim) != epochs
+    if undecided:
+        _held(before if switched else {process: before[process] for process in waiting}, after)
+    assert not (begun and switched) or sim.operator.now < opened + timedelta(hours=2), (
+        "waits until tomorrow"
+    )
+
+
+def _epochs(sim: Simulation) -> dict[str, int]:
+    return dict(sim.objects.homeserver["status"]["epochs"])
 
 
 def _begun(sim: Simulation) -> bool:

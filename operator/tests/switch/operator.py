@@ -97,9 +97,16 @@ class Operator:
 
         It may if it has decided so, or looks at what was asked for a moment ago.
         """
-        planned = [_words(kind, what) for kind, what in self._writing]
         going = ("scale", "delete Deployment")
-        return bool(self._seen) or any(each.startswith(going) for each in [*self.writes, *planned])
+        return bool(self._seen) or any(each.startswith(going) for each in self._decided)
+
+    def starts(self, deployment: str) -> bool:
+        """Whether it has applied a Deployment since its `writes` were last cleared, or is to."""
+        return any(each.startswith(f"apply Deployment/{deployment}:") for each in self._decided)
+
+    @property
+    def _decided(self) -> list[str]:
+        return [*self.writes, *(_words(kind, what) for kind, what in self._writing)]
 
     @property
     def busy(self) -> bool:
