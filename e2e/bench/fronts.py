@@ -19,12 +19,12 @@ from e2e.bench.rig import attempt, installed
 from e2e.bench.table import Measurement
 from e2e.cluster.api import Cluster
 from e2e.cluster.progress import say, step
+from e2e.product.abroad import abroad
 from e2e.product.homeserver import RunningHomeServer
 from e2e.product.http import wait_answering
 from e2e.product.kube import Object
 from e2e.product.load import RATES, calm_down, quiet, ramp, usual
-from e2e.product.matrix import User
-from e2e.product.mix import EVERY_KIND, POLLS
+from e2e.product.mix import EVERY_KIND, FEDERATION, POLLS
 from e2e.product.ordinary import Ordinary
 from e2e.product.people import together
 from e2e.product.restarting import Restarts
@@ -34,6 +34,7 @@ from e2e.product.traffic import Traffic
 from e2e.product.undergoing import aftermath, undergo
 
 USERS = 3
+_KINDS: Final = (*EVERY_KIND, *FEDERATION)
 STARTS = 600
 QUIET = 20.0
 
@@ -132,8 +133,11 @@ class Fronts:
 
 
 async def _observe(fronts: Fronts, rounds: int, report: Report) -> None:
-    async with together(fronts.server, "bench", USERS) as (users, room):
-        traffic = Traffic(users, room, EVERY_KIND, POLLS)
+    async with (
+        together(fronts.server, "bench", USERS) as (users, room),
+        abroad(fronts.server) as other,
+    ):
+        traffic = Traffic(users, room, _KINDS, POLLS, other=other)
         async with traffic.flow(RATES[0]):
             await calm_down(traffic, {})
             report.sustained = await ramp(traffic)
@@ -148,10 +152,10 @@ async def _observe(fronts: Fronts, rounds: int, report: Report) -> None:
 async def _behind(front: Front, fronts: Fronts, traffic: Traffic, report: Report) -> None:
     """Restart in each of the ways behind one front."""
     await asyncio.to_thread(front.make)
-    _come_in(traffic.users, front.host)
+    _come_in(traffic, front.host)
     try:
         await calm_down(traffic, {})
-        baseline = await quiet(traffic, QUIET, [*EVERY_KIND, *POLLS])
+        baseline = await quiet(traffic, QUIET, [*_KINDS, *POLLS])
         report.quiet.setdefault(front.title, []).extend(baseline)
         for way in WAYS[front.title]:
             said = len(traffic.acknowledged)
@@ -162,11 +166,11 @@ async def _behind(front: Front, fronts: Fronts, traffic: Traffic, report: Report
             report.seen.setdefault(title(front.title, way), []).append(seen)
             say(f"    {way}: {seen}")
     finally:
-        _come_in(traffic.users, fronts.server.host)
+        _come_in(traffic, fronts.server.host)
         await asyncio.to_thread(front.take_away)
 
 
-def _come_in(users: Sequence[User], host: str) -> None:
-    """From now on, requests of these people go to a host."""
-    for user in users:
-        user.host = host
+def _come_in(traffic: Traffic, host: str) -> None:
+    """From now on, all requests go to a host."""
+    for asks in filter(None, (*traffic.users, traffic.other)):
+        asks.host = host

@@ -1,4 +1,7 @@
-"""Installs the Debian packages that the rig needs, without starting any service of theirs."""
+"""Installs the Debian packages that the rig needs, without starting any service of theirs.
+
+Or puts them into folders of their own, of whichever release.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ NODE = {
 CONTROL_PLANE = {name: NODE[name] for name in ("etcd-server", "openssl")}
 # Some shells' PATH lacks the folders of programs that are root's.
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
+MIRROR_VARIABLE = "HOMESERVER_E2E_DEBIAN_MIRROR"
 POLICY = Path("/usr/sbin/policy-rc.d")
 START_NOTHING = (
     "#!/bin/sh\n# Written by homeserver-operator's e2e rig while it installs packages.\nexit 101\n"
@@ -58,6 +62,14 @@ def install_missing(packages: dict[str, str]) -> None:
     with cache.locked("apt"):
         if missing := _missing(packages):
             _install(missing)
+
+
+def bootstrap(suite: str, target: Path, *options: str, log: Path) -> None:
+    """Have mmdebstrap make a tree or an archive of a Debian release's packages."""
+    install_missing({"mmdebstrap": NODE["mmdebstrap"]})
+    mirror = os.environ.get(MIRROR_VARIABLE)
+    command = ["nice", "mmdebstrap", *options, suite, str(target), *([mirror] if mirror else [])]
+    run_logged(command, title="mmdebstrap", log=log)
 
 
 def _missing(packages: dict[str, str]) -> list[str]:

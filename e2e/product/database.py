@@ -40,6 +40,15 @@ CREATE OR REPLACE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON "{table}"
 FOR EACH STATEMENT EXECUTE FUNCTION audit.note()
 """
 
+_LEARN_KEY = """
+INSERT INTO server_signature_keys
+  (server_name, key_id, from_server, verify_key, ts_added_ms, ts_valid_until_ms)
+VALUES (%s, %s, %s, %s, 0, %s)
+ON CONFLICT (server_name, key_id) DO UPDATE SET verify_key = excluded.verify_key
+"""
+_FOREVER = 4_000_000_000_000
+"""Milliseconds since 1970: in 2096."""
+
 
 @dataclass(frozen=True)
 class Database:
@@ -59,6 +68,12 @@ class Database:
         """Begin anew."""
         with self._connected() as cursor:
             cursor.execute("TRUNCATE audit.writes")
+
+    def learn_key(self, server: str, key: str, verify_key: bytes) -> None:
+        """As if the key of another server had been fetched from that; it stays valid."""
+        row = (server, key, server, verify_key, _FOREVER)
+        with self._connected() as cursor:
+            cursor.execute(_LEARN_KEY, row)
 
     def writes(self) -> list[Deed]:
         """What has been noted of processes that have epochs."""

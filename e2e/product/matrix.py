@@ -50,7 +50,7 @@ class User(Plain):
     async def elsewhere(self) -> AsyncIterator[User]:
         """The same person, logged in on another device."""
         same = {"host": self.host, "name": self.name, "password": self.password}
-        async with User(ingress=self._ingress, **same) as user:
+        async with User(ingress=self.ingress, **same) as user:
             await user.login()
             yield user
 

@@ -20,7 +20,13 @@ EVERY_KIND: Final = (
     *("send", "read", "typing", "receipt", "profile", "upload", "download", "login"),
     *("version", "keys", "rules"),
 )
-"""Of all that can be asked at a rate: clients' requests, and what other servers ask unasked."""
+"""Of all that can be asked at a rate by clients, and by whoever is not known."""
+
+FEDERATION: Final = ("transaction", "query")
+"""What another server asks that is known."""
+
+ELSEWHERE: Final = "elsewhere.invalid"
+"""The name of that server."""
 
 POLLS: Final = ("sync", "sliding")
 """Long polls, old and new: each client has one under way all the time."""
@@ -53,10 +59,8 @@ class Mix:
 
     def request(self, kind: str, user: User) -> Request:
         """The next request of a kind."""
-        if kind == "send":
-            self._number += 1
-            path = f"{self._room}/send/m.room.message/t{self._number}-{id(self):x}"
-            return Request("PUT", path, {"msgtype": "m.text", "body": f"message {self._number}"})
+        if kind in {"send", "transaction"}:
+            return self._numbered(kind)
         if kind == "typing":
             body = {"typing": True, "timeout": TYPING_MILLISECONDS}
             return Request("PUT", f"{self._room}/typing/{quote(user.id, safe='')}", body)
@@ -68,6 +72,14 @@ class Mix:
             return Request("POST", f"{_CLIENT}/login", _login(user))
         return Request("GET", self._read_path(kind, user))
 
+    def _numbered(self, kind: str) -> Request:
+        self._number += 1
+        transaction = f"t{self._number}-{id(self):x}"
+        if kind == "transaction":
+            return Request("PUT", f"/_matrix/federation/v1/send/{transaction}", _transaction())
+        path = f"{self._room}/send/m.room.message/{transaction}"
+        return Request("PUT", path, {"msgtype": "m.text", "body": f"message {self._number}"})
+
     def _read_path(self, kind: str, user: User) -> str:
         return {
             "read": f"{self._room}/joined_members",
@@ -76,6 +88,7 @@ class Mix:
             "download": f"/_matrix/client/v1/media/download/{self._media}",
             "version": "/_matrix/federation/v1/version",
             "keys": "/_matrix/key/v2/server",
+            "query": f"/_matrix/federation/v1/query/profile?user_id={quote(user.id, safe='')}",
         }[kind]
 
     def poll(self, kind: str, since: str) -> Request:
@@ -98,6 +111,13 @@ class Mix:
 def next_of(kind: str, content: Any) -> str:
     """Where the next long poll goes on."""
     return str(content["next_batch" if kind == "sync" else "pos"])
+
+
+def _transaction() -> Any:
+    """News of somebody whom nobody here knows."""
+    presence = {"user_id": f"@somebody:{ELSEWHERE}", "presence": "online"}
+    edu = {"edu_type": "m.presence", "content": {"push": [presence]}}
+    return {"origin": ELSEWHERE, "origin_server_ts": 0, "pdus": [], "edus": [edu]}
 
 
 def _login(user: User) -> Any:

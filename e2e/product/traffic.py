@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 
 from e2e.product.matrix import User
-from e2e.product.mix import NEEDS, Mix, Request, next_of
-from e2e.product.plain import Answer
+from e2e.product.mix import FEDERATION, NEEDS, Mix, Request, next_of
+from e2e.product.plain import Answer, Plain
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Traffic:
     """What `users`, all in `room`, do from `flow` on: the `kinds` in turn, and the long `polls`.
 
     `per_second` may be changed on the way; so many requests begin, long polls aside. Each user has
-    one of each of the `polls` under way. `acknowledged` are the numbered texts that the server said
-    it has.
+    one of each of the `polls` under way. What is of FEDERATION is asked by `other`. `acknowledged`
+    are the numbered texts that the server said it has.
     """
 
     users: Sequence[User]
@@ -58,6 +58,7 @@ class Traffic:
     kinds: Sequence[str] = ("send", "read")
     polls: Sequence[str] = ("sync",)
     per_second: float = 1.0
+    other: Plain | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     _under_way: dict[asyncio.Future[None], float] = field(default_factory=dict)
@@ -115,9 +116,10 @@ class Traffic:
 
     async def _ask(self, kind: str, user: User, due: float) -> Outcome:
         request = self._mix.request(kind, user)
+        asks = self.other if self.other and kind in FEDERATION else user
 
         async def ask() -> Answer:
-            answer = await user.call(*request)
+            answer = await asks.call(*request)
             if 200 <= answer.status < 300:
                 self._mix.learn(kind, answer.content)
             return answer

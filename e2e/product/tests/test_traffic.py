@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from e2e.product.abroad import Abroad
 from e2e.product.matrix import User
-from e2e.product.mix import EVERY_KIND, KINDS, POLLS, SLIDING
+from e2e.product.mix import EVERY_KIND, FEDERATION, KINDS, POLLS, SLIDING
 from e2e.product.traffic import Outcome, Traffic
 
 PER_SECOND = 200.0
@@ -147,9 +148,17 @@ def test_errors_and_broken_connections_are_recorded_and_it_goes_on() -> None:
 
 
 async def _mixed() -> None:
-    async with _serving(EVERY_KIND, POLLS) as (server, traffic), traffic.flow(PER_SECOND):
-        await _until(lambda: {o.kind for o in traffic.outcomes} == {*EVERY_KIND, *POLLS})
+    kinds = (*EVERY_KIND, *FEDERATION)
+    async with _serving(kinds, POLLS) as (server, traffic):
+        traffic.other = other = Abroad(traffic.users[0].ingress, "x", "x")
+        other.open()
+        try:
+            async with traffic.flow(PER_SECOND):
+                await _until(lambda: {o.kind for o in traffic.outcomes} == {*kinds, *POLLS})
+        finally:
+            await other.close()
     assert not _failures(traffic)
+    assert {how.partition(" ")[0] for what, how in server.seen if what == "profile"} == {"X-Matrix"}
     # What was said and uploaded first is what is read and downloaded.
     assert "POST /_matrix/client/v3/rooms/!room:x/receipt/m.read/$e" in server.paths
     assert "GET /_matrix/client/v1/media/download/x/m" in server.paths
