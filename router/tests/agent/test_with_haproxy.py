@@ -40,16 +40,16 @@ def program(request: pytest.FixtureRequest) -> Path:
     return haproxy.program(request.param)
 
 
-@pytest.fixture
-def steers_old_processes(request: pytest.FixtureRequest) -> None:
-    """From 3.0 on, a process that only finishes takes no new addresses on.
-
-    All handlers of events end with its soft stop, and one of them would set the address
-    (event_hdl.c, server_atomic_sync in server.c). What it holds then goes nowhere.
-    """
-    if request.node.callspec.params["program"] == haproxy.NEXT:
-        reason = "HAProxy 3.0 sets no address in a process that stops"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+# From 3.0 on, a process that only finishes takes no new addresses on: all handlers of events end
+# with its soft stop, and one of them would set the address (server_atomic_sync in server.c).
+STEERS_OLD_PROCESSES = pytest.mark.parametrize(
+    "program",
+    [
+        *(name for name in haproxy.names() if name != haproxy.NEXT),
+        pytest.param(haproxy.NEXT, marks=[pytest.mark.soak, pytest.mark.xfail(strict=True)]),
+    ],
+    indirect=True,
+)
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ async def holding(router: Router, kube: Kube, workers: Workers) -> None:
         await each.stop()
 
 
-@pytest.mark.usefixtures("steers_old_processes")
+@STEERS_OLD_PROCESSES
 async def test_what_is_held_in_an_old_process_is_served_by_who_comes_after_a_reload(
     router: Router, kube: Kube, workers: Workers
 ) -> None:
@@ -269,7 +269,7 @@ async def test_what_is_held_in_an_old_process_is_served_by_who_comes_after_a_rel
     assert sum(each.served for each in new) == load.sent
 
 
-@pytest.mark.usefixtures("steers_old_processes")
+@STEERS_OLD_PROCESSES
 async def test_what_is_held_when_haproxy_is_told_to_end_is_served_by_who_comes(
     router: Router, kube: Kube, workers: Workers
 ) -> None:
@@ -321,7 +321,7 @@ def all_by_main(configuration: dict[str, str]) -> dict[str, str]:
     return {**configuration, "agent.json": json.dumps(content)}
 
 
-@pytest.mark.usefixtures("steers_old_processes")
+@STEERS_OLD_PROCESSES
 async def test_who_comes_with_a_configuration_gets_nothing_by_the_one_before(
     router: Router, kube: Kube, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -358,7 +358,7 @@ async def test_who_comes_with_a_configuration_gets_nothing_by_the_one_before(
     assert new.served == 0
 
 
-@pytest.mark.usefixtures("steers_old_processes")
+@STEERS_OLD_PROCESSES
 async def test_a_class_goes_to_main_together_with_its_processes_without_a_failed_request(
     router: Router, kube: Kube, workers: Workers
 ) -> None:
