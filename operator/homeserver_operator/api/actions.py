@@ -1,5 +1,6 @@
 """What the core asks the shell to do: plain orders, each with the reason that people will read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -85,15 +86,17 @@ class Generate:
 
 @dataclass(frozen=True)
 class Plan:
-    """Writes: applies first to last, then scales, deletes, and amendments of metadata.
+    """Writes: applies first to last, then deletes, and amendments of metadata.
 
-    What leads traffic in is applied after the scales.
+    Scales go with the Services, of which the `decisive` ones are applied before; what leads traffic
+    in is applied after both.
     """
 
     applies: tuple[Apply, ...] = ()
     scales: tuple[Scale, ...] = ()
     deletes: tuple[Delete, ...] = ()
     amends: tuple[Amend, ...] = ()
+    decisive: frozenset[ObjectKey] = frozenset()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -104,19 +107,33 @@ class Plan:
     def stages(self) -> tuple[tuple[Step, ...], ...]:
         """Writes of one stage are made at the same time.
 
-        From the first change of a Service on, until the last process is let go, somebody waits: so
-        these are made at once, and what controllers learn late anyway comes after them.
+        From the decisive Services on there is no way back (`plan.handover`), and until the last
+        process is let go somebody waits: so the rest of both goes out at once. What controllers
+        learn late anyway comes after it.
         """
         inside = [each for each in self.applies if not BY_KIND[each.key.kind].entrance]
         entrances = tuple(each for each in self.applies if BY_KIND[each.key.kind].entrance)
-        applies = (
-            stage
-            for services, group in groupby(inside, key=lambda each: each.key.kind == "Service")
-            for stage in ([tuple(group)] if services else [(each,) for each in group])
-        )
         last: tuple[Step, ...] = (*self.deletes, *self.amends)
         late = [(step,) for step in last]
-        return tuple(filter(None, (*applies, self.scales, entrances, *late)))
+        return tuple(filter(None, (*self._handing_over(inside), entrances, *late)))
+
+    def _handing_over(self, applies: Iterable[Apply]) -> list[tuple[Step, ...]]:
+        stages: list[tuple[Step, ...]] = []
+        place = None
+        for services, group in groupby(applies, key=lambda each: each.key.kind == "Service"):
+            if not services:
+                stages += [(each,) for each in group]
+                continue
+            changed = tuple(group)
+            place = len(stages) + 1
+            stages += [
+                tuple(each for each in changed if each.key in self.decisive),
+                tuple(each for each in changed if each.key not in self.decisive),
+            ]
+        if place is None:
+            return [*stages, self.scales]
+        stages[place] += self.scales
+        return stages
 
     @property
     def empty(self) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from homeserver_operator.api.actions import Apply, Delete, Plan, Scale
 from homeserver_operator.api.kinds import BY_KIND
-from homeserver_operator.api.names import EPOCH_LABEL
+from homeserver_operator.api.names import EPOCH_LABEL, MAIN
 from homeserver_operator.api.observed import controller_of, key_of
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
@@ -25,6 +25,7 @@ from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import reowned
 from homeserver_operator.plan.rollouts import revision_of
 from homeserver_operator.plan.router_config import access_now, told_now
+from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate.sources import generated_names
 
@@ -59,8 +60,16 @@ def make_plan(
         scales=tuple(_scales(manifests, restarts, topology)),
         deletes=tuple(_unwanted(server, manifests, restarts, used, world)),
         amends=(*reowned(server, world), *disowned(world)),
+        decisive=frozenset(_decisive(server, manifests)),
     )
     return Outlook(plan, restarts, bypasses_router=entry.bypasses)
+
+
+def _decisive(server: HomeServer, manifests: Manifests) -> Iterator[ObjectKey]:
+    """Main's Service, and by which configuration the router goes from then on."""
+    yield ObjectKey("Service", client_service_name(server, MAIN))
+    if manifests.router:
+        yield key_of(manifests.router.service)
 
 
 def _applies(
