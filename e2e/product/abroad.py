@@ -13,10 +13,10 @@ from typing import Any
 from signedjson.key import generate_signing_key, get_verify_key
 from signedjson.sign import sign_json
 
-from e2e.product.database import Database, managed
 from e2e.product.homeserver import RunningHomeServer
 from e2e.product.mix import ELSEWHERE
 from e2e.product.plain import Plain
+from e2e.product.postgres import learn_key, managed
 
 
 class Abroad(Plain):
@@ -30,11 +30,10 @@ class Abroad(Plain):
         self._destination = destination
         self._key = generate_signing_key("1")
 
-    def introduce(self, database: Database) -> None:
-        """Have the other server know the key."""
-        database.learn_key(
-            ELSEWHERE, f"ed25519:{self._key.version}", get_verify_key(self._key).encode()
-        )
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """The key's id, and what signatures are verified with."""
+        return f"ed25519:{self._key.version}", get_verify_key(self._key).encode()
 
     def authorization(self, method: str, path: str, body: object) -> str:
         """The header of the server-server API, "Request Authentication"."""
@@ -60,7 +59,7 @@ async def abroad(server: RunningHomeServer) -> AsyncIterator[Abroad]:
     """One that asks a homeserver, with the operator's own PostgreSQL, through the Ingress."""
     cluster, name = server.installation.cluster, server.resource["spec"]["serverName"]
     other = Abroad(cluster.ingress, server.host, name)
-    other.introduce(managed(server.kube, server.name))
+    learn_key(managed(server.kube, server.name), ELSEWHERE, *other.key)
     other.open()
     try:
         yield other

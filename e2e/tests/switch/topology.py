@@ -13,13 +13,14 @@ from urllib.parse import quote
 
 from e2e.cluster.pki import Authority
 from e2e.product.accounts import misheard, unacknowledged, wrongly_pushed
-from e2e.product.database import Database, make_another, managed
+from e2e.product.database import Database, managed
 from e2e.product.homeserver import RunningHomeServer
 from e2e.product.http import wait_answering
 from e2e.product.installation import Installation
 from e2e.product.kube import Object, WaitError, eventually
 from e2e.product.matrix import User
 from e2e.product.objects import config_map, secret, tls_secret
+from e2e.product.postgres import make_another
 from e2e.product.recording import Recording
 from e2e.product.talk import CLIENT, Heard, Talkers, history
 from e2e.tests.switch.changes import resources
