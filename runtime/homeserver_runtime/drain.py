@@ -46,8 +46,8 @@ STILL_COME_SECONDS = 1.5
 """For so long at least some are still led here: kube-proxy takes half a second to learn that others
 serve, and a second more if it has just learnt something else."""
 QUIET_SECONDS = 0.3
-"""After that, when nobody new has come for so long, all are led to others. There they wait already,
-so it must not take longer."""
+"""After that, when nobody new has come for so long, most are led to others. Where they wait already
+for this process to go, it must not take longer; else it takes all of its time."""
 
 PUSHING_SECONDS = 3.0
 """A push gateway that takes longer is not waited for; it may be pushed the same once more."""
@@ -141,10 +141,7 @@ class Drain:
         """Does what can be done after `elapsed` seconds; True when nothing is left to wait for."""
         sites = [site for _port, site in self._clients]
         if not self._closed:
-            if answer := self._answer(self._peers):
-                self.successors = answer.successors
-            quiet = elapsed >= STILL_COME_SECONDS and self._clock() - self._latest >= QUIET_SECONDS
-            if sites and not self.successors and elapsed < self._late_seconds and not quiet:
+            if sites and self._serves_late_comers(elapsed):
                 for site in sites:
                     _part_politely(site, close_idle=False)
                 if self._peers:
@@ -174,6 +171,15 @@ class Drain:
             logger.warning("Stopping after %.0f s in spite of %s", elapsed, waits)
             return True
         return False
+
+    def _serves_late_comers(self, elapsed: float) -> bool:
+        answer = self._answer(self._peers)
+        if answer and answer.successors:
+            self.successors = answer.successors
+            return False
+        if answer and answer.hurried and elapsed >= STILL_COME_SECONDS:
+            return elapsed < self._late_seconds and self._clock() - self._latest < QUIET_SECONDS
+        return elapsed < self._late_seconds
 
     def _answer(self, peers: Peers | None) -> Answer | None:
         """What was answered to a question of this drain's."""

@@ -81,6 +81,7 @@ def test_where_a_later_epoch_waits_who_has_not_been_told_to_stop_still_needs_the
     second.fence.peers.say(busy=False)
     wait_until(lambda: not needed(first), what="the other to drain", seconds=20)
     assert not needed(second)
+    assert answer(second).hurried
 
 
 def test_a_namesake_that_waits_makes_nobody_wait_for_others(claim: Callable[..., Held]) -> None:
@@ -88,6 +89,7 @@ def test_a_namesake_that_waits_makes_nobody_wait_for_others(claim: Callable[...,
     claim("a", topology=1).start().wait_waiting()
     old.fence.peers.say(busy=False)
     assert not needed(old)
+    assert not answer(old).hurried
 
 
 def test_what_was_said_is_said_again_after_the_loss_of_a_session(

@@ -12,9 +12,10 @@ from homeserver_operator.validate.sources import POSTGRES
 
 FORMAT = 1
 
-LATE_SECONDS = 3
+LATE_SECONDS = 5
 """Who leads traffic to pods learns late that others serve: kube-proxy within 1 s, by default, of
-when the EndpointSlice is written; Ingress controllers within 2 s (Traefik looks that often)."""
+when the EndpointSlice is written; Ingress controllers within 2 s (Traefik looks that often). On a
+busy node either takes longer."""
 
 
 def render_launcher(

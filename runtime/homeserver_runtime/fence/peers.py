@@ -25,11 +25,13 @@ _LOOK_SECONDS = 0.02, 0.1
 class Answer:
     """Whether others needed this process when it asked, at `asked` of the monotonic clock.
 
-    `successors` are the addresses of those that are about to enter and can answer what it can.
+    `hurried`: others of a later epoch waited for it to go. `successors` are the addresses of those
+    that are about to enter and can answer what it can.
     """
 
     asked: float
     needed: bool
+    hurried: bool = False
     successors: tuple[str, ...] = ()
 
 
@@ -106,8 +108,10 @@ class Peers:
                     "duties": self._duties,
                 },
             )
-            needed, successors = cursor.fetchone()
-            self.answer = Answer(asked=asked, needed=needed, successors=tuple(successors))
+            needed, hurried, successors = cursor.fetchone()
+            self.answer = Answer(
+                asked=asked, needed=needed, hurried=hurried, successors=tuple(successors)
+            )
 
     def _word(self, session: Any) -> int | None:
         """What was said last; what was said in an earlier session has ended with it."""

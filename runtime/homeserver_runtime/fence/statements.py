@@ -189,12 +189,14 @@ SELECT (EXISTS (
 ) OR (
   EXISTS (SELECT FROM next WHERE epoch > %(epoch)s)
   AND EXISTS (SELECT FROM others WHERE NOT idle)
-)), ARRAY (
+)), EXISTS (SELECT FROM next WHERE epoch > %(epoch)s), ARRAY (
   SELECT address FROM able WHERE duties = (SELECT min(duties) FROM able) ORDER BY 1
 )
 """  # noqa: S608 - as above
 """Whether another of the cohort drains and is busy; or, where a later epoch waits and all must go,
 whether another has not yet drained or has not even been told to.
+
+Whether a later epoch waits at all.
 
 And where those listen who wait and can answer all that who asks can; of them those who can do
 little else. They are about to enter: a namesake, or a later epoch's once all of this one have been
