@@ -6,17 +6,21 @@ Whom it asks knows its key already, as from an earlier request; it can be asked 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from signedjson.key import generate_signing_key, get_verify_key
+from signedjson.key import encode_verify_key_base64, generate_signing_key, get_verify_key
 from signedjson.sign import sign_json
 
 from e2e.product.homeserver import RunningHomeServer
 from e2e.product.mix import ELSEWHERE
 from e2e.product.plain import Plain
-from e2e.product.postgres import learn_key, managed
+from e2e.product.postgres import learn_keys, managed
+
+_FOREVER = 4_000_000_000_000
+"""Milliseconds since 1970: in 2096."""
 
 
 class Abroad(Plain):
@@ -28,12 +32,20 @@ class Abroad(Plain):
     def __init__(self, ingress: str, host: str, destination: str) -> None:
         super().__init__(ingress, host)
         self._destination = destination
-        self._key = generate_signing_key("1")
+        # Synapse remembers which keys it knows, and which it does not.
+        self._key = generate_signing_key(secrets.token_hex(4))
 
     @property
-    def key(self) -> tuple[str, bytes]:
-        """The key's id, and what signatures are verified with."""
-        return f"ed25519:{self._key.version}", get_verify_key(self._key).encode()
+    def keys(self) -> Any:
+        """What it would answer at /_matrix/key/v2/server."""
+        key = {"key": encode_verify_key_base64(get_verify_key(self._key))}
+        document = {
+            "server_name": ELSEWHERE,
+            "valid_until_ts": _FOREVER,
+            "verify_keys": {f"ed25519:{self._key.version}": key},
+            "old_verify_keys": {},
+        }
+        return sign_json(document, ELSEWHERE, self._key)
 
     def authorization(self, method: str, path: str, body: object) -> str:
         """The header of the server-server API, "Request Authentication"."""
@@ -59,7 +71,7 @@ async def abroad(server: RunningHomeServer) -> AsyncIterator[Abroad]:
     """One that asks a homeserver, with the operator's own PostgreSQL, through the Ingress."""
     cluster, name = server.installation.cluster, server.resource["spec"]["serverName"]
     other = Abroad(cluster.ingress, server.host, name)
-    learn_key(managed(server.kube, server.name), ELSEWHERE, *other.key)
+    learn_keys(managed(server.kube, server.name), other.keys)
     other.open()
     try:
         yield other

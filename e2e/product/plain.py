@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 WAIT = 60.0
 """Seconds that any one answer may take on a small, busy machine."""
@@ -96,7 +97,7 @@ class Plain:
             "Content-Type": "image/png" if picture else "application/json",
         }
         data = body if picture or body is None else json.dumps(body)
-        url = f"http://{self.ingress}{path}"
+        url = URL(f"http://{self.ingress}{path}", encoded=True)
         async with self._session.request(
             method, url, data=data, headers=headers, allow_redirects=False
         ) as answer:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg2
@@ -12,14 +13,12 @@ from psycopg2.extensions import make_dsn
 
 from e2e.product.kube import Kube
 
-_LEARN_KEY = """
-INSERT INTO server_signature_keys
-  (server_name, key_id, from_server, verify_key, ts_added_ms, ts_valid_until_ms)
-VALUES (%s, %s, %s, %s, 0, %s)
-ON CONFLICT (server_name, key_id) DO UPDATE SET verify_key = excluded.verify_key
+_LEARN_KEYS = """
+INSERT INTO server_keys_json
+  (server_name, key_id, from_server, ts_added_ms, ts_valid_until_ms, key_json)
+VALUES (%(server)s, %(key)s, %(server)s, 0, %(until)s, %(document)s)
+ON CONFLICT (server_name, key_id, from_server) DO UPDATE SET key_json = excluded.key_json
 """
-_FOREVER = 4_000_000_000_000
-"""Milliseconds since 1970: in 2096."""
 
 
 @contextlib.contextmanager
@@ -45,10 +44,17 @@ def managed(kube: Kube, homeserver: str) -> str:
     return dsn
 
 
-def learn_key(dsn: str, server: str, key: str, verify_key: bytes) -> None:
-    """As if the key of another server had been fetched from that; it stays valid."""
+def learn_keys(dsn: str, document: Mapping[str, Any]) -> None:
+    """As if another server's answer to /_matrix/key/v2/server had been fetched."""
     with connected(dsn) as cursor:
-        cursor.execute(_LEARN_KEY, (server, key, server, verify_key, _FOREVER))
+        for key in document["verify_keys"]:
+            row = {
+                "server": document["server_name"],
+                "key": key,
+                "until": document["valid_until_ts"],
+                "document": json.dumps(document).encode(),
+            }
+            cursor.execute(_LEARN_KEYS, row)
 
 
 def make_another(kube: Kube, homeserver: str, name: str, password: str) -> None:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 
 import pytest
-from signedjson.key import decode_verify_key_bytes
+from signedjson.key import decode_verify_key_base64
 from signedjson.sign import verify_signed_json
 
 from e2e.product.abroad import Abroad
@@ -39,7 +39,7 @@ def test_synapse_finds_a_signature_that_fits(
     parse: Parse, method: str, path: str, body: object
 ) -> None:
     asks = Abroad("127.0.0.1", "host", "alpha.example")
-    known, verify_key = asks.key
+    ((known, told),) = asks.keys["verify_keys"].items()
     header = asks.authorization(method, path, body)
     origin, key, signature, destination = parse(header.encode())
     assert (origin, key, destination) == (ELSEWHERE, known, "alpha.example")
@@ -52,5 +52,6 @@ def test_synapse_finds_a_signature_that_fits(
     if body is not None:
         signed |= {"content": body}
     signed |= {"signatures": {ELSEWHERE: {key: signature}}}
+    algorithm, version = key.split(":")
     # Raises if it does not.
-    verify_signed_json(signed, ELSEWHERE, decode_verify_key_bytes(key, verify_key))
+    verify_signed_json(signed, ELSEWHERE, decode_verify_key_base64(algorithm, version, told["key"]))
