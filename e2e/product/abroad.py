@@ -5,6 +5,8 @@ Whom it asks knows its key already, as from an earlier request; it can be asked 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -16,9 +18,10 @@ from signedjson.sign import sign_json
 
 from e2e.product.homeserver import RunningHomeServer
 from e2e.product.mix import ELSEWHERE
-from e2e.product.plain import Plain
+from e2e.product.plain import Answer, Plain
 from e2e.product.postgres import learn_keys, managed
 
+_SEND = "/_matrix/federation/v1/send/"
 _FOREVER = 4_000_000_000_000
 """Milliseconds since 1970: in 2096."""
 
@@ -32,6 +35,7 @@ class Abroad(Plain):
     def __init__(self, ingress: str, host: str, destination: str) -> None:
         super().__init__(ingress, host)
         self._destination = destination
+        self._one = asyncio.Lock()
         # Synapse remembers which keys it knows, and which it does not.
         self._key = generate_signing_key(secrets.token_hex(4))
 
@@ -46,6 +50,14 @@ class Abroad(Plain):
             "old_verify_keys": {},
         }
         return sign_json(document, ELSEWHERE, self._key)
+
+    async def call(
+        self, method: str, path: str, body: object = None, *, agent: str = "e2e"
+    ) -> Answer:
+        """As ever; but transactions go one after the other, as the protocol has it."""
+        one = self._one if _SEND in path else contextlib.nullcontext()
+        async with one:
+            return await super().call(method, path, body, agent=agent)
 
     def authorization(self, method: str, path: str, body: object) -> str:
         """The header of the server-server API, "Request Authentication"."""
