@@ -1,9 +1,9 @@
 """Ends a serving process without failing a request that it has accepted.
 
 On SIGTERM: no new client connections, at once if a successor waits to whom late comers can be led,
-else when they have stopped coming; long polls answered early with valid bodies, keep-alive ended
-politely, requests and inbound events in hand finished. The replication listener stays open until no
-process that stops with this one needs it. Then the reactor stops. All within a bound.
+else after a time, in which they are served; long polls answered early with valid bodies, keep-alive
+ended politely, requests and inbound events in hand finished. The replication listener stays open
+until no process that stops with this one needs it. Then the reactor stops. All within a bound.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Claim:
     """What the process can answer. While it waits, one that stops and has no others may send its
     clients here."""
     address: str = ""
-    """Where: the address at which its ports are open. None: nobody is sent."""
+    """Where: the address at which its ports are open; empty: nobody is sent."""
 
     @property
     def cohort_key(self) -> tuple[int, int]:
