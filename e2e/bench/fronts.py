@@ -24,7 +24,7 @@ from e2e.product.homeserver import RunningHomeServer
 from e2e.product.http import wait_answering
 from e2e.product.kube import Object
 from e2e.product.load import RATES, calm_down, quiet, ramp, usual
-from e2e.product.mix import EVERY_KIND, FEDERATION, POLLS
+from e2e.product.mix import EVERY_KIND, POLLS
 from e2e.product.ordinary import Ordinary
 from e2e.product.people import together
 from e2e.product.restarting import Restarts
@@ -34,7 +34,6 @@ from e2e.product.traffic import Traffic
 from e2e.product.undergoing import aftermath, undergo
 
 USERS = 3
-_KINDS: Final = (*EVERY_KIND, *FEDERATION)
 STARTS = 600
 QUIET = 20.0
 
@@ -137,7 +136,7 @@ async def _observe(fronts: Fronts, rounds: int, report: Report) -> None:
         together(fronts.server, "bench", USERS) as (users, room),
         abroad(fronts.server) as other,
     ):
-        traffic = Traffic(users, room, _KINDS, POLLS, other=other)
+        traffic = Traffic(users, room, EVERY_KIND, POLLS, other=other)
         async with traffic.flow(RATES[0]):
             await calm_down(traffic, {})
             report.sustained = await ramp(traffic)
@@ -155,7 +154,7 @@ async def _behind(front: Front, fronts: Fronts, traffic: Traffic, report: Report
     _come_in(traffic, front.host)
     try:
         await calm_down(traffic, {})
-        baseline = await quiet(traffic, QUIET, [*_KINDS, *POLLS])
+        baseline = await quiet(traffic, QUIET, [*EVERY_KIND, *POLLS])
         report.quiet.setdefault(front.title, []).extend(baseline)
         for way in WAYS[front.title]:
             said = len(traffic.acknowledged)

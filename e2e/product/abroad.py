@@ -27,10 +27,7 @@ _FOREVER = 4_000_000_000_000
 
 
 class Abroad(Plain):
-    """That server; `destination` is the name of the server that it asks.
-
-    Use as an asynchronous context manager, or open it before use, and close it.
-    """
+    """That server; `destination` is the name of the server that it asks."""
 
     def __init__(self, ingress: str, host: str, destination: str) -> None:
         super().__init__(ingress, host)
@@ -61,20 +58,13 @@ class Abroad(Plain):
 
     def authorization(self, method: str, path: str, body: object) -> str:
         """The header of the server-server API, "Request Authentication"."""
-        signed: dict[str, Any] = {
-            "method": method,
-            "uri": path,
-            "origin": ELSEWHERE,
-            "destination": self._destination,
-            **({} if body is None else {"content": body}),
-        }
-        (signature,) = sign_json(signed, ELSEWHERE, self._key)["signatures"][ELSEWHERE].items()
-        fields = {
-            "origin": ELSEWHERE,
-            "destination": self._destination,
-            "key": signature[0],
-            "sig": signature[1],
-        }
+        between = {"origin": ELSEWHERE, "destination": self._destination}
+        signed: dict[str, Any] = {"method": method, "uri": path, **between}
+        if body is not None:
+            signed["content"] = body
+        signatures = sign_json(signed, ELSEWHERE, self._key)["signatures"][ELSEWHERE]
+        ((key, signature),) = signatures.items()
+        fields = {**between, "key": key, "sig": signature}
         return "X-Matrix " + ",".join(f"{name}={json.dumps(each)}" for name, each in fields.items())
 
 
@@ -82,10 +72,6 @@ class Abroad(Plain):
 async def abroad(server: RunningHomeServer) -> AsyncIterator[Abroad]:
     """One that asks a homeserver, with the operator's own PostgreSQL, through the Ingress."""
     cluster, name = server.installation.cluster, server.resource["spec"]["serverName"]
-    other = Abroad(cluster.ingress, server.host, name)
-    learn_keys(managed(server.kube, server.name), other.keys)
-    other.open()
-    try:
+    async with Abroad(cluster.ingress, server.host, name) as other:
+        learn_keys(managed(server.kube, server.name), other.keys)
         yield other
-    finally:
-        await other.close()

@@ -11,8 +11,7 @@ import hmac
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import nio
 from PIL import Image
@@ -54,17 +53,9 @@ class User(Plain):
             await user.login()
             yield user
 
-    async def __aenter__(self) -> Self:
-        self.open()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
+    async def close(self) -> None:
+        """Give up the connections, the library's, too."""
+        await super().close()
         await self.client.close()
 
     @property

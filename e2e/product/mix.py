@@ -16,14 +16,14 @@ TYPING_MILLISECONDS: Final = 1000
 KINDS: Final = ("send", "read", "typing", "rules")
 """What a few people ask who only talk."""
 
-EVERY_KIND: Final = (
-    *("send", "read", "typing", "receipt", "profile", "upload", "download", "login"),
-    *("version", "keys", "rules"),
-)
-"""Of all that can be asked at a rate by clients, and by whoever is not known."""
-
 FEDERATION: Final = ("transaction", "query")
 """What another server asks that is known."""
+
+EVERY_KIND: Final = (
+    *("send", "read", "typing", "receipt", "profile", "upload", "download", "login"),
+    *("version", "keys", "rules", *FEDERATION),
+)
+"""Of all that can be asked at a rate."""
 
 ELSEWHERE: Final = "elsewhere.invalid"
 """The name of that server."""

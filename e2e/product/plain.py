@@ -9,7 +9,8 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import aiohttp
 from yarl import URL
@@ -36,19 +37,27 @@ class Answer:
 
 
 class Plain:
-    """Requests in the name of whoever has the token. Open it before use, and close it."""
+    """Requests in the name of whoever has the token. Use as an asynchronous context manager."""
 
     def __init__(self, ingress: str, host: str) -> None:
         self.ingress = ingress
         self.host = host
 
-    def open(self) -> None:
-        """Begin."""
+    async def __aenter__(self) -> Self:
         # Who waits for a connection of their own client's would wait for nobody's server.
         connector = aiohttp.TCPConnector(limit=0)
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=aiohttp.ClientTimeout(WAIT)
         )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Give up the connections."""

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from e2e.product.abroad import Abroad
 from e2e.product.matrix import User
-from e2e.product.mix import EVERY_KIND, FEDERATION, KINDS, POLLS, SLIDING
+from e2e.product.mix import EVERY_KIND, KINDS, POLLS, SLIDING
 from e2e.product.traffic import Outcome, Traffic
 
 PER_SECOND = 200.0
@@ -148,15 +148,12 @@ def test_errors_and_broken_connections_are_recorded_and_it_goes_on() -> None:
 
 
 async def _mixed() -> None:
-    kinds = (*EVERY_KIND, *FEDERATION)
-    async with _serving(kinds, POLLS) as (server, traffic):
-        traffic.other = other = Abroad(traffic.users[0].ingress, "x", "x")
-        other.open()
-        try:
-            async with traffic.flow(PER_SECOND):
-                await _until(lambda: {o.kind for o in traffic.outcomes} == {*kinds, *POLLS})
-        finally:
-            await other.close()
+    async with (
+        _serving(EVERY_KIND, POLLS) as (server, traffic),
+        Abroad(traffic.users[0].ingress, "x", "x") as traffic.other,
+        traffic.flow(PER_SECOND),
+    ):
+        await _until(lambda: {o.kind for o in traffic.outcomes} == {*EVERY_KIND, *POLLS})
     assert not _failures(traffic)
     assert {how.partition(" ")[0] for what, how in server.seen if what == "profile"} == {"X-Matrix"}
     # What was said and uploaded first is what is read and downloaded.

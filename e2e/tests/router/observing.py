@@ -20,7 +20,7 @@ from e2e.product.abroad import abroad
 from e2e.product.accounts import misheard, unacknowledged
 from e2e.product.load import calm_down, quiet, ramp, usual
 from e2e.product.matrix import User
-from e2e.product.mix import EVERY_KIND, FEDERATION, POLLS
+from e2e.product.mix import EVERY_KIND, POLLS
 from e2e.product.people import meet
 from e2e.product.phases import Phase, wrongly_kept
 from e2e.product.talk import Talkers, history
@@ -56,15 +56,14 @@ async def observe(
         talkers = Talkers((speaker,), (listener,), (talked,))
         talking = asyncio.create_task(talkers.run())
         other = await stack.enter_async_context(abroad(routed.server))
-        kinds = (*EVERY_KIND, *FEDERATION)
-        traffic = Traffic(users, room, kinds, POLLS, other=other)
+        traffic = Traffic(users, room, EVERY_KIND, POLLS, other=other)
         try:
             async with traffic.flow(1.0):
                 await calm_down(traffic, {})
                 await ramp(traffic, seconds=ramp_seconds)
                 await calm_down(traffic, {})
                 since = time.monotonic()
-                usually = usual(await quiet(traffic, quiet_seconds, [*kinds, *POLLS]))
+                usually = usual(await quiet(traffic, quiet_seconds, [*EVERY_KIND, *POLLS]))
                 try:
                     for step in steps:
                         await _take(step, routed, traffic, usually, seen)

@@ -118,6 +118,7 @@ class Plan:
         return tuple(filter(None, (*self._handing_over(inside), entrances, *late)))
 
     def _handing_over(self, applies: Iterable[Apply]) -> list[tuple[Step, ...]]:
+        """The stages of these, with the scales where the last Services are, or at the end."""
         stages: list[tuple[Step, ...]] = []
         place = None
         for services, group in groupby(applies, key=lambda each: each.key.kind == "Service"):
