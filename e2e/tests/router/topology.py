@@ -58,14 +58,17 @@ class Routed:
 
     def logged(self, router: str, sources: set[str]) -> dict[str, Access]:
         """What a router logged for each of these sources, once all of it is there."""
+        found: dict[str, Access] = {}
 
-        def look() -> dict[str, Access]:
-            found = self.router.access()[router]
-            return {access.source: access for access in found if access.source in sources}
+        def missing() -> set[str]:
+            seen = (access for access in self.router.access()[router] if access.source in sources)
+            found.update((access.source, access) for access in seen)
+            return sources - found.keys()
 
-        return eventually(
-            look, lambda seen: seen.keys() == sources, what=f"the log of {router}", seconds=60
+        eventually(
+            missing, lambda left: not left, what=f"no source without a log of {router}", seconds=60
         )
+        return found
 
     @asynccontextmanager
     async def person(self, name: str) -> AsyncIterator[User]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.router.rig import LOOPBACK, Proxy, Servers, proxy, servers
+from tests.router.rig import LOOPBACK, PATIENCE, Proxy, Servers, proxy, servers
 from tests.router.samples import files, sample, with_router
 
 pytestmark = pytest.mark.haproxy
@@ -186,6 +187,18 @@ def test_the_largest_body_is_let_through_and_no_larger_one(it: Proxy) -> None:
     assert it.ask("POST", path, body=b"x" * 102400).status == 200
     answer = it.ask("POST", path, body=b"x" * 102401)
     assert (answer.status, code(answer.text)) == (413, "M_TOO_LARGE")
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_who_sends_too_much_is_answered_soon_and_may_send_all_of_it(it: Proxy) -> None:
+    """A connection that is reset meanwhile may lose the answer."""
+    chunk, chunks = b"x" * 2**16, 200
+    head = f"POST /_matrix/x HTTP/1.1\r\nHost: x\r\nContent-Length: {len(chunk) * chunks}\r\n\r\n"
+    with socket.create_connection((LOOPBACK, it.port), timeout=PATIENCE) as client:
+        client.sendall(head.encode() + chunk)
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+        for _ in range(chunks - 1):
+            client.sendall(chunk)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ of each backend with addresses. They hold no secrets, tokens of application serv
 
 from homeserver_operator.api.canonical import canonical
 from homeserver_operator.api.router import Router
+from homeserver_operator.render.router import too_large
 from homeserver_operator.render.router.backends import agent_backends, make_backends
 from homeserver_operator.render.router.haproxy_cfg import WHOAMI_SOCKET, render_config
 from homeserver_operator.render.router.maps import PODS, make_stages, render_maps
@@ -38,6 +39,7 @@ def render_router(
 
 
 def _lua(router: Router) -> dict[str, str]:
-    if router.whoami is None:
-        return {}
-    return {FILE: render_lua(WHOAMI_SOCKET, PATH, router.whoami.cache_seconds)}
+    found = {too_large.FILE: too_large.render_too_large()}
+    if router.whoami:
+        found[FILE] = render_lua(WHOAMI_SOCKET, PATH, router.whoami.cache_seconds)
+    return found

@@ -3,7 +3,10 @@
 import json
 from typing import Final
 
-_HEADERS: Final = "hdr Access-Control-Allow-Origin *"
+JSON: Final = "application/json"
+
+HEADERS: Final = {"Access-Control-Allow-Origin": "*"}
+"""What every answer carries beside its type."""
 
 RETRY_SECONDS: Final = 2
 """When to try again what found nobody to answer it."""
@@ -38,10 +41,15 @@ def answer(status: int, code: str, error: str, retry_after: int | None = None) -
 
 
 def _answer(status: int, code: str, error: str, retry_after: int | None) -> str:
+    again = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    headers = " ".join(f"hdr {name} {value}" for name, value in {**HEADERS, **again}.items())
+    said = text(code, error, retry_after)
+    return f"status {status} content-type {JSON} string '{said}' {headers}"
+
+
+def text(code: str, error: str, retry_after: int | None = None) -> str:
+    """The body, as Matrix has it: JSON that has neither a single quote nor a backslash."""
     body: dict[str, str | int] = {"errcode": code, "error": error}
-    headers = _HEADERS
     if retry_after is not None:
         body["retry_after_ms"] = retry_after * 1000
-        headers += f" hdr Retry-After {retry_after}"
-    text = json.dumps(body)
-    return f"status {status} content-type application/json string '{text}' {headers}"
+    return json.dumps(body)

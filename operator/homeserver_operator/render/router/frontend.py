@@ -9,6 +9,7 @@ from typing import Final
 from homeserver_operator.api.names import MAIN, ROUTER_PORT
 from homeserver_operator.api.router import Router
 from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.render.router import too_large
 from homeserver_operator.render.router.answers import answer
 from homeserver_operator.render.router.limits import limit_rules
 from homeserver_operator.render.router.log import LOG_FORMAT, log_rules
@@ -70,9 +71,7 @@ def _closed(server: HomeServer) -> Iterator[str]:
     # Synapse matches the path alone.
     yield "http-request set-uri %[pathq] unless { url -m beg / }"
     if largest := _bytes(server.ingress.max_body_size):
-        yield answer(413, "M_TOO_LARGE", "The request is too large") + (
-            f" if {{ req.hdr_val(content-length) gt {largest} }}"
-        )
+        yield f"{too_large.ACTION} if {{ req.hdr_val(content-length) gt {largest} }}"
 
 
 def _bytes(size: str) -> int:

@@ -13,6 +13,7 @@ from typing import Final
 from homeserver_operator.api.names import MAIN, ROUTER_METRICS_PORT
 from homeserver_operator.api.router import Router
 from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.render.router import too_large
 from homeserver_operator.render.router.answers import ERRORS, on_error
 from homeserver_operator.render.router.backends import Backend
 from homeserver_operator.render.router.frontend import frontend_rules
@@ -90,6 +91,7 @@ def _global(router: Router) -> Iterator[str]:
     yield "tune.pattern.cache-size 0"
     # After a new configuration the old process ends the requests that it has.
     yield "hard-stop-after 11m"
+    yield f"lua-load {too_large.FILE}"
     if router.whoami:
         yield f"tune.lua.maxmem {_LUA_MEGABYTES}"
         yield f"lua-load {FILE}"
