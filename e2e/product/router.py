@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from e2e.product.requests import HOMESERVER_LABEL
 
 RESOURCE: Final = Path(__file__).with_name("routed.yaml")
 PORT: Final = 8080
+METRICS_PORT: Final = 8405
 AGENT_PORT: Final = 8406
 CONFIG_ANNOTATION: Final = "homeserver-operator.io/router-config"
 NOTHING: Final = ("", "-")
@@ -122,13 +124,22 @@ class RunningRouter:
 
     def state(self, pod: str) -> Object:
         """What a pod's agent says of itself; {} if it does not answer."""
-        kube = self.server.kube
-        path = f"/api/v1/namespaces/{kube.namespace}/pods/{pod}:{AGENT_PORT}/proxy/state"
         try:
-            found: Object = json.loads(kube.run("get", "--raw", path))
+            found: Object = json.loads(self._get(pod, AGENT_PORT, "state"))
         except (KubectlError, ValueError):
             return {}
         return found
+
+    def unlogged(self, pod: str) -> int:
+        """How many lines its HAProxy left out of the log, because nobody read them in time."""
+        metrics = self._get(pod, METRICS_PORT, "metrics")
+        (found,) = re.findall(r"^haproxy_process_dropped_logs_total (\d+)$", metrics, re.MULTILINE)
+        return int(found)
+
+    def _get(self, pod: str, port: int, path: str) -> str:
+        kube = self.server.kube
+        pods = f"/api/v1/namespaces/{kube.namespace}/pods"
+        return kube.run("get", "--raw", f"{pods}/{pod}:{port}/proxy/{path}")
 
     def wait_settled(self, *, seconds: float = CONVERGES) -> None:
         """Wait until as many pods as wanted are ready, and run by the newest configuration."""

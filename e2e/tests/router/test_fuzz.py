@@ -36,7 +36,10 @@ ANY_QUERY = ((), (("since", "s"),), (("full_state", "true"),))
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """What was thrown, and what routers and processes say that they had."""
+    """What was thrown, and what routers and processes say that they had.
+
+    `unlogged` is how many lines HAProxy left out of the access log.
+    """
 
     thrown: list[Attack]
     accesses: list[Access]
@@ -44,6 +47,7 @@ class Fuzzed:
     logs: str
     restarts: dict[str, int]
     table: tuple[Target, ...]
+    unlogged: int
 
 
 @pytest.fixture(scope="module", params=[pytest.param(SEED, id=f"seed {SEED}")])
@@ -53,13 +57,23 @@ def fuzzed(standing: Routed, request: pytest.FixtureRequest) -> Iterator[Fuzzed]
     token = asyncio.run(_token(standing))
     thrown = attacks(request.param, COUNT, standing.server.host, token)
     since = datetime.now(UTC).isoformat(timespec="seconds")
+    unlogged = standing.router.unlogged(router)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         replies = [*pool.map(lambda a: throw(address, a.data, port=PORT, seconds=PATIENCE), thrown)]
     print(f"\n{Counter(reply[9:12].decode(errors='replace') or 'nothing' for reply in replies)}")
-    # Who is answered late is logged late. A last one, well-bred, for what comes before it.
+    # A last one, well-bred, comes after all others; but who is answered late is logged late.
     last = "192.0.2.9"
     assert standing.ask(address, "GET", "/_matrix/client/versions", last).status == 200
-    standing.logged(router, {last} | {each.source for each in thrown if each.well_formed})
+    sources = {last} | {attack.source for attack in thrown if attack.well_formed}
+    eventually(
+        lambda: (
+            sources - {access.source for access in standing.router.access(since)[router]},
+            standing.router.unlogged(router) - unlogged,
+        ),
+        lambda seen: len(seen[0]) <= seen[1],
+        what="every well-formed request in the log, but for lines that nobody read in time",
+        seconds=60,
+    )
     table = make_edge(parse(standing.server.live())).wanted
     yield Fuzzed(
         thrown,
@@ -73,6 +87,7 @@ def fuzzed(standing: Routed, request: pytest.FixtureRequest) -> Iterator[Fuzzed]
         ),
         standing.router.restarts(),
         table,
+        standing.router.unlogged(router) - unlogged,
     )
     assert token not in {"", "None"}
 
@@ -122,13 +137,16 @@ def _class(name: str, groups: str) -> tuple[str, str]:
 
 
 def test_every_well_formed_request_is_logged_once(fuzzed: Fuzzed) -> None:
+    """HAProxy leaves lines out rather than wait for who reads them, and counts those."""
     times = Counter(access.source for access in fuzzed.accesses)
+    formed = [attack for attack in fuzzed.thrown if attack.well_formed]
+    assert [a for a in formed if times[a.source] > 1] == []
     missing = [
-        f"{attack.what}: {attack.method} {attack.path[:200]}: {times[attack.source]} times"
-        for attack in fuzzed.thrown
-        if attack.well_formed and times[attack.source] != 1
+        f"{attack.what}: {attack.method} {attack.path[:200]}"
+        for attack in formed
+        if not times[attack.source]
     ]
-    assert not missing, "\n".join(missing)
+    assert len(missing) <= fuzzed.unlogged, "\n".join(missing)
 
 
 def test_processes_answer_what_the_table_leads_to_their_group_and_nothing_else(
