@@ -1,15 +1,15 @@
 """Everything that needs the real cluster, from `up` to `down`: `python -m e2e.suite`.
 
-`--soak [--rounds N]` also runs what takes longer, each test N times, and writes a report.
-
-First the demonstration, as a newcomer runs it; then the tests; in the end nothing is left but the
-cache, whatever happened. Against a cluster of one's own (HOMESERVER_E2E_CLUSTER=current) that
-cluster stays up.
+First the demonstration, as a newcomer runs it; then the tests. `--soak [--rounds N]` runs what
+takes longer: all that needs no cluster, once, and then each test that does, N times. It writes a
+report, also when it is interrupted. In the end nothing is left but the cache, whatever happened.
+Against a cluster of one's own (HOMESERVER_E2E_CLUSTER=current) that cluster stays up.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +20,7 @@ from e2e.demo.__main__ import NAMESPACE as DEMO_NAMESPACE
 from e2e.product.installation import REPOSITORY, Installation
 
 SOAK_ROUNDS = 3
+INTERRUPTED = 130
 
 
 def main() -> int:
@@ -27,11 +28,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e.suite", description=__doc__)
     parser.add_argument("--soak", action="store_true", help="longer, repeated, with a report")
     parser.add_argument(
-        "--rounds", type=int, default=SOAK_ROUNDS, help=f"with --soak: of each test ({SOAK_ROUNDS})"
+        "--rounds", type=int, default=SOAK_ROUNDS, help=f"with --soak ({SOAK_ROUNDS})"
     )
     options = parser.parse_args()
+    # Whoever ends it, and however it was started, it cleans up.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         return _soak(options.rounds) if options.soak else _test()
+    except KeyboardInterrupt:
+        return INTERRUPTED
     finally:
         if api.is_own():
             _run("e2e.cluster", "down")
@@ -46,12 +52,24 @@ def _soak(rounds: int) -> int:
     from e2e.soak.report import write_report  # noqa: PLC0415 - likewise
 
     notes = [f"rounds: {rounds}", f"load average at the start: {load():.1f}"]
-    failed = _demo()
-    notes.append(f"demonstration: {'failed' if failed else 'passed'}")
     with tempfile.TemporaryDirectory() as directory:
-        junit = Path(directory) / "junit.xml"
-        failed |= _pytest("cluster or soak", f"--junit-xml={junit}", f"--count={rounds}")
-        print(write_report("soak", junit, notes))
+        alone, clustered = (Path(directory) / f"{name}.xml" for name in ("alone", "clustered"))
+        try:
+            # Exhaustive as they are, and the same each time: once is enough.
+            failed = _pytest(
+                "soak and not cluster", "-n2", "--dist=worksteal", f"--junit-xml={alone}"
+            )
+            demo = _demo()
+            notes.append(f"demonstration: {'failed' if demo else 'passed'}")
+            failed |= demo
+            failed |= _pytest("cluster", f"--count={rounds}", f"--junit-xml={clustered}")
+        except KeyboardInterrupt:
+            notes.append("interrupted: what had not run yet is not listed")
+            raise
+        finally:
+            print(
+                write_report("soak", [each for each in (alone, clustered) if each.exists()], notes)
+            )
     return failed
 
 
@@ -70,7 +88,15 @@ def _pytest(marker: str, *arguments: str) -> int:
 
 def _run(module: str, *arguments: str) -> int:
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, check=False).returncode
+    # A group of its own: told once to end, it cleans up; told twice, as a terminal's and ours, it
+    # would leave that.
+    with subprocess.Popen(command, cwd=REPOSITORY, process_group=0) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            child.wait()
+            raise
 
 
 if __name__ == "__main__":

@@ -30,14 +30,14 @@ class Test:
 
 
 def write_report(
-    name: str, junit: Path, notes: Sequence[str], *, directory: Path = MEASUREMENTS
+    name: str, junits: Sequence[Path], notes: Sequence[str], *, directory: Path = MEASUREMENTS
 ) -> Path:
-    """Write `<date>-<name>.md` from pytest's JUnit XML and return its path.
+    """Write `<date>-<name>.md` from the JUnit XML of runs of pytest and return its path.
 
     An earlier report of the same day and name is kept; the new one gets a number.
-    Raises FileNotFoundError or ElementTree.ParseError if there are no results.
+    Raises FileNotFoundError or ElementTree.ParseError if results are missing or broken.
     """
-    tests = [*_tests(junit)]
+    tests = [test for junit in junits for test in _tests(junit)]
     directory.mkdir(parents=True, exist_ok=True)
     today = datetime.now(UTC).date()
     target = _free(directory, f"{today}-{name}")

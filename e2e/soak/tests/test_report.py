@@ -29,7 +29,7 @@ def junit(tmp_path: Path) -> Path:
 
 
 def test_every_test_is_listed_with_its_outcome_and_reason(tmp_path: Path, junit: Path) -> None:
-    text = write_report("soak", junit, ["3 rounds"], directory=tmp_path).read_text()
+    text = write_report("soak", [junit], ["3 rounds"], directory=tmp_path).read_text()
 
     assert "- 3 rounds\n" in text
     assert "- outcome: 1 error, 1 failed, 1 passed, 1 skipped, in 303 s of tests\n" in text
@@ -41,8 +41,8 @@ def test_every_test_is_listed_with_its_outcome_and_reason(tmp_path: Path, junit:
 
 
 def test_an_earlier_report_of_the_day_is_kept(tmp_path: Path, junit: Path) -> None:
-    first = write_report("soak", junit, [], directory=tmp_path)
-    second = write_report("soak", junit, [], directory=tmp_path)
+    first = write_report("soak", [junit], [], directory=tmp_path)
+    second = write_report("soak", [junit], [], directory=tmp_path)
 
     assert first.stem == second.stem.removesuffix("-2") != second.stem
 
@@ -52,5 +52,5 @@ def test_without_results_there_is_no_report(tmp_path: Path) -> None:
     empty.touch()
 
     with pytest.raises(ElementTree.ParseError):
-        write_report("soak", empty, [], directory=tmp_path / "reports")
+        write_report("soak", [empty], [], directory=tmp_path / "reports")
     assert not (tmp_path / "reports").exists()

@@ -35,8 +35,6 @@ async def test_some_deaths_change_nothing(scenario: Scenario, transport: Transpo
 
 
 @pytest.mark.soak
-# Exhaustive as it is: `make soak` repeats what may come out differently.
-@pytest.mark.repeat(1)
 @each_scenario
 async def test_no_death_changes_anything(scenario: Scenario, transport: Transport) -> None:
     reference = await play(transport, scenario)
