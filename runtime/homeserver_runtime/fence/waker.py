@@ -21,7 +21,11 @@ class Waker:
 
     def sleep(self, *others: Any, seconds: float | None) -> bool:
         """Until woken, or time is up, or one of `others` can be read: True for the last."""
-        readable, _, _ = select.select([*others, self._read], [], [], seconds)
-        if self._read in readable:
+        # Not select(): Synapse has thousands of connections, and select ends at descriptor 1023.
+        sleep = select.poll()
+        for each in (*others, self._read):
+            sleep.register(each, select.POLLIN)
+        ready = {number for number, _ in sleep.poll(None if seconds is None else seconds * 1000)}
+        if self._read in ready:
             os.read(self._read, _PIPE_BYTES)
-        return any(other in readable for other in others)
+        return not ready <= {self._read}
