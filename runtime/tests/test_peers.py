@@ -163,6 +163,23 @@ def test_of_its_own_epoch_only_a_namesake_succeeds_a_process(claim: Callable[...
     assert other.fence.peers.answer is None
 
 
+def test_who_is_replaced_while_a_later_epoch_waits_is_followed_by_its_namesake(
+    claim: Callable[..., Held],
+) -> None:
+    """A node may be drained while a switch waits for its window."""
+    evicted, other = (claim(n, duties=["reads"], topology=1).enter() for n in ("reader", "other"))
+    later = claim("reader", duties=["reads"], address="10.0.0.3", topology=2).start()
+    replacement = claim("reader", duties=["reads"], address="10.0.0.2", topology=1).start()
+    for each in (later, replacement):
+        each.wait_waiting()
+    evicted.fence.peers.say(busy=False)
+    wait_until(lambda: answer(evicted).successors == ("10.0.0.2",), what="its own", seconds=20)
+    assert not needed(evicted)
+    # The switch has begun: whoever waits in this epoch will never run.
+    other.fence.peers.say(busy=False)
+    wait_until(lambda: answer(evicted).successors == ("10.0.0.3",), what="the later", seconds=20)
+
+
 def test_nobody_is_sent_to_an_epoch_that_was_given_up_for_a_later_one(
     claim: Callable[..., Held],
 ) -> None:

@@ -174,27 +174,33 @@ WITH live AS MATERIALIZED (
   WHERE member.kind = %(kind)s AND member.epoch = %(epoch)s AND named.kind = {NAME}
     AND pid <> pg_backend_pid()
 ), next AS (
-  SELECT pid, epoch FROM live
-  WHERE kind = {NEXT} AND epoch = (SELECT max(epoch) FROM live WHERE kind = {NEXT})
+  SELECT pid, epoch FROM live WHERE kind = {NEXT} AND (
+    epoch = %(epoch)s OR epoch = (SELECT max(epoch) FROM live WHERE kind = {NEXT})
+  )
+), now AS (
+  SELECT
+    EXISTS (SELECT FROM next WHERE epoch > %(epoch)s) AS ends,
+    NOT EXISTS (SELECT FROM others WHERE NOT busy AND NOT idle) AS told
 ), able AS (
-  SELECT offered.address, cardinality(offered.duties) AS duties
-  FROM homeserver_successors offered JOIN next USING (pid)
+  SELECT offered.address, cardinality(offered.duties) AS duties, next.epoch
+  FROM homeserver_successors offered JOIN next USING (pid), now
   WHERE offered.duties @> %(duties)s::text[] AND CASE
-    WHEN next.epoch > %(epoch)s THEN NOT EXISTS (SELECT FROM others WHERE NOT busy AND NOT idle)
-    ELSE next.epoch = %(epoch)s AND offered.name = %(name)s
+    WHEN next.epoch > %(epoch)s THEN now.told
+    ELSE offered.name = %(name)s AND NOT (now.ends AND now.told)
   END
 )
 SELECT (EXISTS (
   SELECT FROM live WHERE kind = {BUSY} AND epoch = %(epoch)s AND pid <> pg_backend_pid()
 ) OR (
-  EXISTS (SELECT FROM next WHERE epoch > %(epoch)s)
-  AND EXISTS (SELECT FROM others WHERE NOT idle)
-)), EXISTS (SELECT FROM next WHERE epoch > %(epoch)s), ARRAY (
+  now.ends AND EXISTS (SELECT FROM others WHERE NOT idle)
+  AND NOT EXISTS (SELECT FROM able WHERE epoch = %(epoch)s)
+)), now.ends, ARRAY (
   SELECT address FROM able WHERE duties = (SELECT min(duties) FROM able) ORDER BY 1
-)
+) FROM now
 """  # noqa: S608 - as above
 """Whether another of the cohort drains and is busy; or, where a later epoch waits and all must go,
-whether another has not yet drained or has not even been told to.
+whether another has not yet drained or has not even been told to: but not if a namesake is about to
+enter, because then who asks is replaced while the others go on.
 
 Whether a later epoch waits at all.
 
