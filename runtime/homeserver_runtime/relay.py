@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 COME_SECONDS = 5.0
 """How long who comes late is taken on."""
-END_SECONDS = 30.0
-"""How long what was taken on may take in all; long polls take 30 s by the habit of clients."""
+END_SECONDS = 45.0
+"""How long what was taken on may take in all: long polls take 30 s by the habit of clients, and
+begin when the successor has entered."""
 
 _HEAD_BYTES = 65536
 """Of a request's head; one that is longer is passed on as it is."""
@@ -68,7 +69,7 @@ class _Relay:
         reader, writer = await asyncio.open_connection(sock=connection)
         with contextlib.suppress(OSError):  # of which TimeoutError is one
             async with contextlib.AsyncExitStack() as ends:
-                ends.callback(writer.close)
+                ends.push_async_callback(_closed, writer)
                 # Some connect in advance, and never ask.
                 async with asyncio.timeout_at(self._until):
                     head = await _read_head(reader)
@@ -88,6 +89,12 @@ class _Relay:
                 with contextlib.suppress(OSError):
                     return await asyncio.open_connection(address, port)
             await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Closes it once everything written has been taken."""
+    writer.close()
+    await writer.wait_closed()
 
 
 async def _read_head(reader: asyncio.StreamReader) -> bytes:

@@ -94,7 +94,7 @@ def process_template(
         containers=[synapse],
         volumes=volumes,
         scheduling=_scheduling(process, spread),
-        grace=60,
+        grace=90,
     )
     labels = process_labels(server, process, shares) | {EPOCH_LABEL: str(marks[TOPOLOGY].epoch)}
     return with_revision(labels, spec, annotation(marks))
