@@ -33,6 +33,10 @@ LINGER_SECONDS = 3.0
 one to two seconds where others are; until then the kernel here refuses them at once and they try
 again, where the address of a pod that is gone would swallow them."""
 
+STOP_SECONDS = 2.0
+"""How long Synapse has to write what it writes when it stops. It waits for every query that still
+runs, the making of an index for example, and all of the next epoch would wait with it."""
+
 
 def run(
     paths: Paths, *, pod_name: str | None, pod_address: str | None, revision: str | None
@@ -85,6 +89,8 @@ def _run(paths: Paths, signals: Signals, launch: Launch, *, revision: str | None
 
     with _fenced(prepared.config, launch, state, paths, sockets) as fence:
         synapse_start.enter(prepared, state, signals)
+        if fence:
+            _bound_stop(prepared.homeserver.get_reactor(), fence)
         peers = fence.peers if fence else None
         successors = serving.serve(
             prepared, state, judge, paths,
@@ -103,6 +109,17 @@ def _run(paths: Paths, signals: Signals, launch: Launch, *, revision: str | None
     elif signals.count < 2:
         threading.Event().wait(LINGER_SECONDS)
     return 0
+
+
+def _bound_stop(reactor: Any, fence: Fence) -> None:
+    """Has the fences given up, and with them every query, a while after the reactor stops."""
+
+    def begin() -> None:
+        timer = threading.Timer(STOP_SECONDS, fence.leave)
+        timer.daemon = True
+        timer.start()
+
+    reactor.addSystemEventTrigger("before", "shutdown", begin)
 
 
 @contextlib.contextmanager

@@ -125,6 +125,52 @@ def test_who_is_superseded_while_it_was_lost_must_end(
             old.connect()
 
 
+def test_where_the_database_restarts_who_holds_goes_before_who_waits(
+    claim: Callable[..., Held], own_postgres: Postgres, database: str
+) -> None:
+    """It is no reason for a switch to begin that nobody has begun."""
+    old = claim("a", topology=1).enter()
+    waiters = [claim(f"b-{number}", topology=2).start() for number in range(4)]
+    for _ in range(3):
+        for each in waiters:
+            each.wait_waiting()
+        # Those who wait are told first.
+        terminate(own_postgres, database, "application_name LIKE 'b-%'")
+        terminate(own_postgres, database, "application_name LIKE 'a %'")
+        wait_until(lambda: not old.fence.held, what="the loss", seconds=20)
+        wait_until(lambda: old.fence.held, what="the fence to be taken again", seconds=20)
+    assert not [each for each in waiters if each.entered]
+    old.fence.leave()
+    wait_until(lambda: all(each.entered for each in waiters), what="entry", seconds=20)
+
+
+def test_who_finds_a_namesake_in_its_place_ends_within_the_bound(
+    claim: Callable[..., Held], own_postgres: Postgres, database: str
+) -> None:
+    old = claim("a", topology=1).enter()
+    lost = threading.Event()
+    connect, old.fence._connect = old.fence._connect, lambda: lost.wait() and connect()
+    terminate(own_postgres, database, "application_name LIKE 'a %'")
+    wait_until(lambda: not old.fence.held, what="the loss", seconds=20)
+    claim("a", topology=1).enter()
+    lost.set()
+    old.wait_waiting()
+    wait_until(lambda: old.ends, what="the end of the old", seconds=20)
+
+
+def test_a_process_ends_whose_fences_nobody_watches_any_more(claim: Callable[..., Held]) -> None:
+    held = claim("a", topology=1).enter()
+
+    def fail(_session: object) -> None:
+        raise RuntimeError("a defect")
+
+    held.fence.peers.exchange = fail  # type: ignore[method-assign, assignment]
+    held.fence._waker.wake()
+    wait_until(lambda: held.ends, what="the end", seconds=20)
+    assert "a defect" in held.ends[0]
+    assert not held.fence.held
+
+
 @pytest.mark.parametrize("pool_mode", ["transaction", "session"])
 def test_a_pooler_is_refused_where_it_shares_backends(
     own_postgres: Postgres, pool_mode: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.epochs import main_of_epoch
+from tests.matrix import Client, register
 from tests.processes import ending
 from tests.services import LOOPBACK, wait_until
 
@@ -103,3 +105,23 @@ def test_synapse_gets_over_the_loss_of_all_its_sessions(site: Site) -> None:
         assert process.popen is before
         assert before is not None
         assert before.poll() is None
+
+
+async def test_a_query_that_still_runs_does_not_keep_the_next_epoch_waiting(site: Site) -> None:
+    process = main_of_epoch(site, "one", 1)
+    with ending(process):
+        process.start().wait_ready()
+        token = await register(process.client_port)
+        with (
+            contextlib.closing(site.postgres.connect(site.database)) as connection,
+            connection.cursor() as cursor,
+        ):
+            connection.autocommit = False
+            # Synapse notes who was there, every few seconds and when it stops.
+            cursor.execute("LOCK TABLE user_ips IN ACCESS EXCLUSIVE MODE")
+            async with Client(process.client_port, token) as client:
+                await client.request("GET", "account/whoami")
+            process.signal()
+            wait_until(lambda: not live_epochs(site), what="the fences to be released", seconds=20)
+            assert process.wait(20) == 0
+    assert "Drained" in process.log

@@ -33,9 +33,14 @@ logger = logging.getLogger(__name__)
 RETAKE_SECONDS = 30.0
 """How long a process without its fences tries to get them back before it ends."""
 
+YIELD_SECONDS = 3.0
+"""How long a waiter whose session was lost lets others go first once the database is back: else a
+restart of PostgreSQL would decide by chance whether a switch begins that nobody has begun."""
+
 _LOOK_AGAIN = "5s"
 """A waiter notices by then that something newer has come."""
 _PAUSE_SECONDS = 0.2
+_LEAVE_SECONDS = 5.0
 _LARGEST_HOLDER = 0x7FFFFFFF
 
 
@@ -73,7 +78,6 @@ class Fence:
 
     All of them are called in the fence's own thread.
 
-
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Fence:
         recorded: Callable[[Mapping[str, int]], None] = lambda _epochs: None,
         holds: Callable[[bool], None] = lambda _held: None,
         retake_seconds: float = RETAKE_SECONDS,
+        yield_seconds: float = YIELD_SECONDS,
     ) -> None:
         self._claim = claim
         self._connect = connect
@@ -94,6 +99,7 @@ class Fence:
         self._recorded = recorded
         self._holds = holds
         self._retake_seconds = retake_seconds
+        self._yield_seconds = yield_seconds
         self._lock = threading.Lock()
         self._holder: int | None = None
         self._session: Any = None
@@ -146,14 +152,18 @@ class Fence:
         return connection
 
     def leave(self) -> None:
-        """Gives the fences up and cuts every connection; for a process that has stopped."""
+        """Gives the fences up and cuts every connection, whatever query it runs.
+
+        For a process that has stopped, or does nothing else any more. Not in the fence's thread.
+        """
         self._leaving = True
         self._waker.wake()
         # It may sleep on the server.
         if self._session is not None:
             cut(self._session)
+        # Who is connecting just now holds nothing, and may take as long as the network lets it.
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_LEAVE_SECONDS)
 
     def _admit(self, connection: Any, holder: int) -> bool:
         connection.autocommit = True
@@ -169,11 +179,22 @@ class Fence:
         return True
 
     def _own(self) -> None:
+        try:
+            self._hold()
+        except Exception as error:
+            # Without its thread a process would go on, and refuse whoever asks it.
+            logger.exception("The fences' thread failed")
+            self._ends(f"the fences' thread failed: {error!r}")
+
+    def _hold(self) -> None:
         deadline: float | None = None
+        lost = False
         while not self._leaving:
             try:
                 with contextlib.closing(self._connected()) as session:
-                    self._take(session)
+                    if lost and not self._settled.is_set():
+                        self._waker.sleep(seconds=self._yield_seconds)
+                    self._take(session, deadline)
                     deadline = None
                     self._settled.set()
                     self._watch(session)
@@ -183,6 +204,7 @@ class Fence:
             except psycopg2.Error as error:
                 if self._leaving:
                     return
+                lost = True
                 logger.warning("The fences' connection failed: %s", str(error).strip())
                 self._waits_for(f"the database: {str(error).strip()}")
             finally:
@@ -203,11 +225,14 @@ class Fence:
             cursor.execute("SET default_transaction_isolation = 'read committed'")
         return session
 
-    def _take(self, session: Any) -> None:
+    def _take(self, session: Any, deadline: float | None) -> None:
+        """Raises psycopg2.Error if it has waited until `deadline`, or if this process leaves."""
         holder = secrets.randbelow(_LARGEST_HOLDER)
         while (answer := self._ask(session, holder)).outcome != "entered":
             if answer.outcome == "superseded":
                 raise SupersededError(answer.fence or "", answer.epoch)
+            if self._leaving or (deadline is not None and time.monotonic() > deadline):
+                raise psycopg2.OperationalError(f"given up waiting for {_whom(answer)}")
             self._waits_for(_whom(answer))
             self.peers.announce(session)
             self._await(session, answer.pid)
