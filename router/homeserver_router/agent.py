@@ -31,7 +31,10 @@ LOOK_SECONDS: Final = 1.0
 SETTLE_LOOK_SECONDS: Final = 0.2
 PACE_SECONDS: Final = 0.05
 """Least time between two looks: endpoints that change together are followed together."""
-STALE_SECONDS: Final = 10.0
+STALE_SECONDS: Final = 120.0
+"""Longer than any one step: a new configuration is checked and loaded, the API server does not
+answer. HAProxy serves meanwhile, and all routers hear of the same at once."""
+STUCK_SECONDS: Final = 180.0
 GONE_LOOKS: Final = 2
 """So often HAProxy must not answer before the agent takes it for ended; a reload takes less."""
 
@@ -90,7 +93,7 @@ class Agent:
     def live(self) -> bool:
         """The loop moves."""
         looked = self.condition.looked_at
-        return looked is None or self._clock() - looked < 6 * STALE_SECONDS
+        return looked is None or self._clock() - looked < STUCK_SECONDS
 
     def state(self) -> dict[str, Any]:
         """Everything for people, without secrets."""

@@ -7,6 +7,7 @@ its slot by the same rules in each of them.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,8 @@ SETTLE_SECONDS: Final = 1.0
 """How long who comes in addition waits for a predecessor that is about to go."""
 REFRESH_SECONDS: Final = 30.0
 ATTEMPTS: Final = 5
+PATIENCE_SECONDS: Final = 2.0
+"""With an API server that does not answer: what HAProxy holds waits for this."""
 
 log = logging.getLogger(__name__)
 
@@ -60,19 +63,24 @@ class Agreement:
         """Give slots to who came and take them from who went, together with the others."""
         self._note_waiting(endpoints, slots)
         try:
-            if self._clock() - self._read_at > REFRESH_SECONDS:
-                await self._read()
-            for _ in range(ATTEMPTS):
-                wanted = self._next(endpoints, slots)
-                if not wanted:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                if await self._agree(endpoints, slots):
                     return
-                if await self._write(wanted, slots, endpoints):
-                    return
-                await self._read()
-        except ApiError as error:
+        except (ApiError, TimeoutError) as error:
             self.reached = False
-            log.warning("the ledger of slots cannot be used, going on without: %s", error)
+            log.warning("the ledger of slots cannot be used, going on without: %r", error)
         self._ledgers |= self._next(endpoints, slots)
+
+    async def _agree(self, endpoints: Mapping[str, Endpoints], slots: Mapping[str, int]) -> bool:
+        """False if others were faster again and again."""
+        if self._clock() - self._read_at > REFRESH_SECONDS:
+            await self._read()
+        for _ in range(ATTEMPTS):
+            wanted = self._next(endpoints, slots)
+            if not wanted or await self._write(wanted, slots, endpoints):
+                return True
+            await self._read()
+        return False
 
     def _next(
         self, endpoints: Mapping[str, Endpoints], slots: Mapping[str, int]

@@ -10,7 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from homeserver_router import plan
-from homeserver_router.endpoints import Address, Endpoints, members
+from homeserver_router.endpoints import Address, Endpoints, members, serving
 from homeserver_router.plan import NOBODY, Server, Servers
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ AWAIT_SECONDS: Final = 5.0
 Their sockets hold requests already. Else the first one would get everybody's, just when everybody
 comes back, and would fill its caches with what is others'.
 """
+
+FORGET_SECONDS: Final = 5.0
+"""How long requests are led to the last address of a Service without any pod. Until then it refuses
+them, and they wait; later it may be somebody else's, who would hear them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Desired:
         self._clock = clock
         self._last: dict[str, dict[int, Address]] = {}
         self._empty_since: dict[str, float] = {}
+        self._unserved_since: dict[str, float] = {}
         self._ready_since: dict[str, float] = {}
         self.standing: dict[str, Standing] = {}
 
@@ -65,9 +70,11 @@ class Desired:
         configuration: Configuration,
         endpoints: Mapping[str, Endpoints],
         ledger: Callable[[str], Ledger],
+        *,
+        told: bool = True,
     ) -> Servers:
-        """All servers of all backends."""
-        self._note_times(configuration, endpoints)
+        """All servers of all backends. Before anybody has `told` of pods, none of them has gone."""
+        self._note_times(configuration, endpoints, told=told)
         before = {each.service: frozenset(each.pods.values()) for each in self.standing.values()}
         self.standing = {}
         wanted: Servers = {}
@@ -78,9 +85,9 @@ class Desired:
             found = members(endpoints.get(backend.service, ()), awaited)
             pods = {slots[pod]: pod for pod in found if slots.get(pod, 0) in _range(backend)}
             placed = {slot: found[pod] for slot, pod in pods.items()}
-            last = self._last.get(backend.service, {})
-            if placed:
+            if placed or self._lasts(self._empty_since, backend.service, FORGET_SECONDS):
                 self._last[backend.service] = {**placed}
+            last = self._last.get(backend.service, {})
             filled = plan.fill(placed, slots=backend.slots, last=last)
             wanted[name] = plan.servers(filled, backend.slots)
             fallback = self._fallback(backend, endpoints)
@@ -95,22 +102,35 @@ class Desired:
             )
         return wanted
 
-    def _note_times(self, configuration: Configuration, endpoints: Mapping[str, Endpoints]) -> None:
+    def _note_times(
+        self, configuration: Configuration, endpoints: Mapping[str, Endpoints], *, told: bool
+    ) -> None:
         now = self._clock()
         services = {
             backend.service: endpoints.get(backend.service, ())
             for backend in configuration.backends.values()
         }
-        self._empty_since = {
-            service: self._empty_since.get(service, now)
-            for service, found in services.items()
-            if not members(found)
-        }
-        self._ready_since = {
-            service: self._ready_since.get(service, now)
-            for service, found in services.items()
-            if any(each.ready for each in found)
-        }
+
+        def since(
+            before: Mapping[str, float], holds: Callable[[Endpoints], bool]
+        ) -> dict[str, float]:
+            return {
+                service: before.get(service, now)
+                for service, found in services.items()
+                if holds(found)
+            }
+
+        self._empty_since = since(self._empty_since, lambda found: told and not members(found))
+        self._unserved_since = since(
+            self._unserved_since, lambda found: told and not serving(found)
+        )
+        self._ready_since = since(
+            self._ready_since, lambda found: any(each.ready for each in found)
+        )
+
+    def _lasts(self, since: Mapping[str, float], service: str, seconds: float) -> bool:
+        """Whether something holds for so long."""
+        return service in since and self._clock() - since[service] >= seconds
 
     def _awaits(self, backend: Backend) -> bool:
         """Whether others may follow whoever was the first of a Service to be ready."""
@@ -118,13 +138,12 @@ class Desired:
         return since is not None and self._clock() - since < AWAIT_SECONDS
 
     def _fallback(self, backend: Backend, endpoints: Mapping[str, Endpoints]) -> Address | None:
-        """Who answers instead, if it has come to that."""
-        since = self._empty_since.get(backend.service)
-        if backend.fallback is None or since is None:
+        """Who answers instead, if it has come to that; where nobody does, requests wait."""
+        if backend.fallback is None or not self._lasts(
+            self._unserved_since, backend.service, backend.fallback.after
+        ):
             return None
-        if self._clock() - since < backend.fallback.after:
-            return None
-        others = members(endpoints.get(backend.fallback.service, ()))
+        others = serving(endpoints.get(backend.fallback.service, ()))
         return others[min(others)] if others else None
 
 

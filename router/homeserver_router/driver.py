@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from homeserver_router import plan, pods
 from homeserver_router.configuration import PODS
-from homeserver_router.haproxy import HAProxy, HAProxyError, Worker
+from homeserver_router.haproxy import RELOAD_SECONDS, HAProxy, HAProxyError, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from homeserver_router.metrics import Metrics
     from homeserver_router.plan import Servers
 
-RELOAD_SECONDS: Final = 15.0
 LOOK_SECONDS: Final = 0.05
 
 log = logging.getLogger(__name__)
@@ -78,8 +77,8 @@ class Driver:
 
     async def reload(self, config: str) -> None:
         """Let a new process read the files; returns once it runs `config`."""
-        deadline = time.monotonic() + RELOAD_SECONDS
         await self._haproxy.reload()
+        deadline = time.monotonic() + RELOAD_SECONDS
         while time.monotonic() < deadline:
             await asyncio.sleep(LOOK_SECONDS)
             try:

@@ -24,12 +24,17 @@ class Address(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """One pod of one Service, as its Service's own rule of readiness sees it."""
+    """One pod of one Service, as its Service's own rule of readiness sees it.
+
+    `serves` is what the pod itself says: a Service that publishes those who are not ready calls all
+    of its pods `ready`.
+    """
 
     pod: str
     address: Address
     ready: bool
     terminating: bool
+    serves: bool = True
 
 
 Endpoints = tuple[Endpoint, ...]
@@ -75,6 +80,11 @@ def members(
     }
 
 
+def serving(endpoints: Endpoints) -> dict[str, Address]:
+    """Who answers by now, and stays."""
+    return {each.pod: each.address for each in endpoints if each.serves and not each.terminating}
+
+
 def _of_slice(each: Mapping[str, Any]) -> Iterator[Endpoint]:
     port = _port(each.get("ports") or ())
     if port is None:
@@ -87,11 +97,13 @@ def _of_slice(each: Mapping[str, Any]) -> Iterator[Endpoint]:
         terminating = bool(conditions.get("terminating"))
         # The API says of `ready` that unknown means yes.
         ready = conditions.get("ready") is not False
+        serves = conditions.get("serving")
         yield Endpoint(
             pod=(endpoint.get("targetRef") or {}).get("name") or addresses[0],
             address=Address(addresses[0], port),
             ready=ready and not terminating,
             terminating=terminating,
+            serves=ready if serves is None else bool(serves),
         )
 
 

@@ -18,6 +18,8 @@ MASTER: Final = "master.sock"
 SCRIPT: Final = Path(__file__).with_name("servers.lua")
 """What HAProxy must load to obey `plan.commands`, in whichever of its processes."""
 SECONDS: Final = 5.0
+RELOAD_SECONDS: Final = 15.0
+"""From 2.7 on the master answers when the new process has read its configuration."""
 BATCH: Final = 50
 """Commands in one line: the master reads them into one buffer."""
 
@@ -67,11 +69,11 @@ class HAProxy:
 
     async def reload(self) -> None:
         """Let a new process read the configuration; the old one finishes what it has."""
-        await self._ask("reload")
+        await self._ask("reload", RELOAD_SECONDS)
 
-    async def _ask(self, line: str) -> str:
+    async def _ask(self, line: str, seconds: float = SECONDS) -> str:
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds):
                 reader, writer = await asyncio.open_unix_connection(str(self._socket))
                 try:
                     writer.write(line.encode() + b"\n")

@@ -138,7 +138,12 @@ class Reconciler:
         self._names.follow(configuration.named())
         if self._endpoints is not None:
             await self.agreement.update(self._endpoints, configuration.slots())
-        return self.desired.servers(configuration, self._everyone, self.agreement.of)
+        return self.desired.servers(
+            configuration,
+            self._everyone,
+            self.agreement.of,
+            told=self._endpoints is not None,
+        )
 
     @property
     def _everyone(self) -> dict[str, Endpoints]:

@@ -13,7 +13,7 @@ from tests.agent.kube import slice_of
 from homeserver_router import plan, pods
 from homeserver_router.choice import REFUSED_SECONDS, Choice
 from homeserver_router.configuration import Configuration, ConfigurationRefusedError
-from homeserver_router.desired import AWAIT_SECONDS, Desired
+from homeserver_router.desired import AWAIT_SECONDS, FORGET_SECONDS, Desired
 from homeserver_router.endpoints import Address, Endpoint, by_service, members, present
 from homeserver_router.haproxy import Worker, parse_processes
 from homeserver_router.ledger import Ledger
@@ -37,21 +37,24 @@ def sliced(*endpoints: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("conditions", "ready", "stays"),
+    ("conditions", "ready", "stays", "serves"),
     [
-        pytest.param({"ready": True}, True, True, id="ready"),
-        pytest.param({"ready": False}, False, True, id="warming up"),
-        pytest.param({}, True, True, id="nothing said means ready"),
-        pytest.param({"ready": None}, True, True, id="null means ready"),
-        pytest.param({"ready": True, "terminating": True}, False, False, id="published and ends"),
+        pytest.param({"ready": True}, True, True, True, id="ready"),
+        pytest.param({"ready": False}, False, True, False, id="warming up"),
+        pytest.param({"ready": True, "serving": False}, True, True, False, id="published, warms"),
+        pytest.param({}, True, True, True, id="nothing said means ready"),
+        pytest.param({"ready": None}, True, True, True, id="null means ready"),
         pytest.param(
-            {"ready": False, "serving": True, "terminating": True}, False, False, id="ends"
+            {"ready": True, "terminating": True}, False, False, True, id="published and ends"
+        ),
+        pytest.param(
+            {"ready": False, "serving": True, "terminating": True}, False, False, True, id="ends"
         ),
     ],
 )
-def test_a_pod_is(conditions: dict[str, Any], ready: bool, stays: bool) -> None:
+def test_a_pod_is(conditions: dict[str, Any], ready: bool, stays: bool, serves: bool) -> None:
     (found,) = by_service([sliced(endpoint(conditions))])["sync"]
-    assert (found.ready, not found.terminating) == (ready, stays)
+    assert (found.ready, not found.terminating, found.serves) == (ready, stays, serves)
 
 
 @pytest.mark.parametrize(
@@ -279,17 +282,28 @@ class World:
         self.desired = Desired(lambda: self.now)
         self.ledger = Ledger()
         self.warming = ""
+        self.failing = ""
+        """Of Services that publish them all the same."""
+        self.told = True
 
     def at(self, now: float, **services: dict[str, Address]) -> dict[str, Server]:
         self.now = now
         endpoints = {
             f"alpha-{name}": tuple(
-                Endpoint(pod, address, ready=pod not in self.warming, terminating=False)
+                Endpoint(
+                    pod,
+                    address,
+                    ready=pod not in self.warming,
+                    terminating=False,
+                    serves=pod not in self.warming + self.failing,
+                )
                 for pod, address in found.items()
             )
             for name, found in services.items()
         }
-        servers = self.desired.servers(self.configuration, endpoints, lambda _: self.ledger)
+        servers = self.desired.servers(
+            self.configuration, endpoints, lambda _: self.ledger, told=self.told
+        )
         return servers["sync"]
 
 
@@ -304,11 +318,27 @@ def test_who_has_a_slot_is_in_it_and_who_has_none_is_told_of() -> None:
     assert world.desired.standing["sync"].unplaced == ("b", "z")
 
 
-def test_a_backend_keeps_its_last_addresses_when_all_have_gone() -> None:
+def test_a_backend_keeps_its_last_addresses_for_a_while_when_all_have_gone() -> None:
+    """They refuse, so that requests wait; but somebody else's pod may be there after that."""
     world = World()
     world.ledger = Ledger({"a": 2})
     world.at(0, sync={"a": A})
     assert world.at(1)["s2"] == Server(A, ON)
+    assert world.at(1 + FORGET_SECONDS) == {
+        "s1": Server(NOBODY, ON),
+        "s2": Server(None, OFF),
+        "s3": Server(None, OFF),
+    }
+    assert world.at(20, sync={"a": B})["s2"] == Server(B, ON)
+    assert world.at(21)["s2"] == Server(B, ON)
+
+
+def test_before_it_is_told_of_pods_an_agent_forgets_none() -> None:
+    world = World(fallback=FALLBACK)
+    world.desired.recall(world.configuration, {"sync": {"s3": Server(C, ON)}})
+    world.told = False
+    for now in (0, 100):
+        assert world.at(now)["s3"] == Server(C, ON)
 
 
 def test_a_backend_that_never_had_anyone_holds_too() -> None:
@@ -356,20 +386,43 @@ def test_a_new_agent_remembers_what_haproxy_has() -> None:
     }
 
 
+FALLBACK = {"server": "main", "service": "alpha-main", "after": 15}
+
+
 def test_main_answers_after_a_while_without_anyone_until_somebody_is_there() -> None:
-    fallback = {"server": "main", "service": "alpha-main", "after": 15}
-    world = World(fallback=fallback)
+    world = World(fallback=FALLBACK)
     world.ledger = Ledger({"a": 1})
     world.at(0, sync={"a": A}, main={"m": B})
     assert world.at(10, main={"m": B})["main"] == Server(None, OFF)
-    assert world.at(24.9, main={"m": B})["s1"] == Server(A, ON)
+    assert world.at(24.9, main={"m": B})["main"] == Server(None, OFF)
     late = world.at(25, main={"m": B})
     assert (late["main"], late["s1"]) == (Server(B, ON), Server(None, OFF))
     assert world.desired.standing["sync"].fallback
     # Nor is anything better without main.
-    assert world.at(26)["s1"] == Server(A, ON)
+    assert world.at(26)["s1"] == Server(NOBODY, ON)
     back = world.at(27, sync={"a": A}, main={"m": B})
     assert (back["main"], back["s1"]) == (Server(None, OFF), Server(A, ON))
+
+
+@pytest.mark.parametrize("state", ["warming", "failing"])
+def test_main_answers_for_pods_that_do_not_serve(state: str) -> None:
+    """One that ends again and again, or whose node is gone, stays an endpoint for minutes."""
+    world, pods = World(fallback=FALLBACK), {"a": A}
+    world.ledger = Ledger({"a": 1})
+    world.at(0, sync=pods, main={"m": B})
+    setattr(world, state, "a")
+    assert world.at(10, sync=pods, main={"m": B})["s1"] == Server(A, ON)
+    assert world.at(25, sync=pods, main={"m": B})["main"] == Server(B, ON)
+    setattr(world, state, "")
+    assert world.at(26, sync=pods, main={"m": B})["s1"] == Server(A, ON)
+
+
+def test_where_all_start_at_once_their_own_pods_are_waited_for() -> None:
+    world, pods = World(fallback=FALLBACK), {"sync": {"a": A}, "main": {"m": B}}
+    world.ledger = Ledger({"a": 1})
+    world.warming = "am"
+    for now in (0, 100):
+        assert world.at(now, **pods)["s1"] == Server(A, ON)
 
 
 @pytest.mark.parametrize(
