@@ -47,8 +47,13 @@ def _user(query: dict[str, str], *, whoami: bool) -> str:
     return "user, if the access token in the header names one, or else the whole token"
 
 
-def again(route: Route | None, request: Request) -> str:
+def again(told: tuple[Target, Route] | None, request: Request) -> str:
     """Whether the router sends the request again."""
+    target, route = told or (None, None)
+    if target and target.route_class.may_kill:
+        return "it is sent again only if no process has had it: one like it may end a process"
+    if route and route.by_device and request.method in route.replay:
+        return "it is sent again if its answer is lost, but not for an application service"
     if request.method in _SAFE or (route and request.method in route.replay):
         return "it is sent again if its answer is lost"
     return "it is sent again only if no process has had it"

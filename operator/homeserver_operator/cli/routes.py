@@ -70,7 +70,7 @@ def trace(edge: Edge, request: Request) -> dict[str, Any]:
     if target and (key := key_of(edge, target, request)):
         entry["hashedBy"] = key
     if edge.server.router:
-        entry["again"] = again(told[1] if told else None, request)
+        entry["again"] = again(told, request)
     if wanted and (told is None or wanted[1] != told[1]):
         entry["notSaid"] = (
             f"the Ingress cannot tell {describe(wanted[1])}, which would lead to "

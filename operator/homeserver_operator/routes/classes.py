@@ -16,7 +16,8 @@ class RouteClass:
     writer must have it; where nobody claims it, it follows the class `otherwise`, and main has it
     in the end. `hash_by` is what keeps requests on one worker of several: for caches, never for
     correctness. `read_timeout` is the longest answer to wait for, in seconds. `main_can` says
-    whether main could answer if all who serve the class were gone.
+    whether main could answer if all who serve the class were gone, and `may_kill` whether one
+    request may be too much for the process that has it, so that it must not come to the next one.
     """
 
     name: str
@@ -26,6 +27,7 @@ class RouteClass:
     hash_by: HashKey | None = None
     read_timeout: int = 60
     main_can: bool = True
+    may_kill: bool = False
 
 
 # Sync without `since` can take minutes on a large account; long polls last up to half a minute.
@@ -39,6 +41,8 @@ CLASSES: Final = (
         otherwise="sync",
         hash_by="user",
         read_timeout=_SLOW,
+        # Of an account with too many rooms for the memory there is.
+        may_kill=True,
     ),
     RouteClass("client", serves="client"),
     RouteClass("encryption", serves="encryption", read_timeout=120),
@@ -62,8 +66,8 @@ CLASSES: Final = (
     RouteClass(
         "federation-inbound", serves="federationInbound", hash_by="origin", read_timeout=180
     ),
-    # Main has no media repository where a worker has one.
-    RouteClass("media", serves="media", read_timeout=180, main_can=False),
+    # Main has no media repository where a worker has one. A picture may be a decompression bomb.
+    RouteClass("media", serves="media", read_timeout=180, main_can=False, may_kill=True),
     RouteClass(
         "media-quarantine", stream="quarantinedMediaChanges", read_timeout=180, main_can=False
     ),

@@ -28,6 +28,7 @@ class Route:
 
     `replay` are the methods that may be sent again after the answer was lost, because doing it
     twice is doing it once. GET and HEAD always may, and any request that reached no process at all.
+    `by_device` says that it is so by the device that asks: application services have none.
 
     `only` names who must do the logins for the row to exist: Synapse, or the Matrix Authentication
     Service; None for both.
@@ -39,6 +40,7 @@ class Route:
     without_query: str | None = None
     query: tuple[str, str] | None = None
     replay: frozenset[str] = frozenset()
+    by_device: bool = False
     only: AuthenticatedBy | None = None
 
     @property
@@ -68,11 +70,16 @@ _READ = frozenset({"GET", "HEAD"})
 
 
 def _rows(
-    route_class: str, *patterns: str, replay: str = "", only: AuthenticatedBy | None = None
+    route_class: str,
+    *patterns: str,
+    replay: str = "",
+    by_device: bool = False,
+    only: AuthenticatedBy | None = None,
 ) -> Iterator[Route]:
     """Wide rows; `replay` as words."""
+    methods = frozenset(replay.split())
     for pattern in patterns:
-        yield Route(route_class, pattern, replay=frozenset(replay.split()), only=only)
+        yield Route(route_class, pattern, replay=methods, by_device=by_device, only=only)
 
 
 def _reads(route_class: str, *patterns: str) -> Iterator[Route]:
@@ -148,14 +155,16 @@ ROUTES: Final = (
     *_rows("devices", f"{_R0}/delete_devices", only="synapse"),
     # The document's `keys/upload/` with a slash matches no request.
     *_rows("device-keys", f"{_R0}/keys/(upload|device_signing/upload|signatures/upload)"),
-    # Transactions of events are remembered in the database.
+    # Transactions of events are remembered in the database, by device
+    # (synapse/handlers/message.py, get_event_id_from_transaction).
     *_rows(
         "event-sending",
         f"{_ROOM}/redact/[^/]+(/[^/]+)?",
         f"{_ROOM}/send/[^/]+(/[^/]+)?",
-        f"{_ROOM}/state/[^/]+(/[^/]*)?",
         replay="PUT",
+        by_device=True,
     ),
+    *_rows("event-sending", f"{_ROOM}/state/[^/]+(/[^/]*)?", replay="PUT"),
     # Those of memberships in the memory of one process.
     *_rows(
         "event-sending",

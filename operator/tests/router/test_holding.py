@@ -18,7 +18,8 @@ from e2e.cluster.ports import free_port
 pytestmark = pytest.mark.haproxy
 
 LOGIN = "/_matrix/client/v3/login"
-SYNC = "/_matrix/client/v3/sync?since=s1"
+FIRST_SYNC = "/_matrix/client/v3/sync"
+SYNC = f"{FIRST_SYNC}?since=s1"
 SEND = "/_matrix/client/v3/rooms/!r:x/send/m.room.message/1"
 TYPING = "/_matrix/client/v3/rooms/!r:x/typing/@a:x"
 VERSIONS = "/_matrix/client/versions"
@@ -91,9 +92,11 @@ def test_past_the_bound_clients_are_told_to_try_again(
         ("GET", SYNC, True),
         ("GET", VERSIONS, True),
         ("OPTIONS", LOGIN, True),
-        ("PUT", SEND, True),
         ("POST", "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync", True),
         ("DELETE", "/_matrix/client/v3/profile/@a:x/m.tz", True),
+        ("PUT", "/_matrix/client/v3/rooms/!r:x/state/m.room.topic", True),
+        ("GET", FIRST_SYNC, False),
+        ("GET", "/_matrix/media/v3/thumbnail/x/y", False),
         ("POST", SEND, False),
         ("POST", LOGIN, False),
         ("PUT", "/_matrix/client/v3/sendToDevice/m.x/1", False),
@@ -112,6 +115,28 @@ def test_what_was_sent_and_not_answered_is_sent_again_only_where_that_is_safe(
         assert len(found.requests) == (2 if again else 1)
         if not again:
             assert json.loads(answer.text)["errcode"] == "M_UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("header", "query", "again"),
+    [
+        pytest.param("Bearer syt_YWxpY2U_a_b", "", True, id="a device of Synapse's"),
+        pytest.param("bearer mat_abc", "", True, id="one of the Matrix Authentication Service's"),
+        pytest.param("", "?access_token=syt_YWxpY2U_a_b", True, id="one that the URL names"),
+        pytest.param("Bearer 0123abc", "?user_id=@bridged:x", False, id="a bridge for a user"),
+        pytest.param("Bearer 0123abc", "", False, id="a bridge's own user"),
+        pytest.param("", "", False, id="nobody"),
+    ],
+)
+def test_a_message_is_sent_again_only_for_a_device(
+    program: Path, tmp_path: Path, header: str, query: str, again: bool
+) -> None:
+    """Synapse knows it again by the device, and application services have none."""
+    with servers() as found, router(program, tmp_path, found.port) as it:
+        found.lose = lambda number: number == 1
+        headers = {"Authorization": header} if header else {}
+        answer = it.ask("PUT", f"{SEND}{query}", headers, body=b"{}")
+        assert (answer.status, len(found.requests)) == ((200, 2) if again else (502, 1))
 
 
 def test_whoever_has_gone_is_not_answered_any_more(program: Path, tmp_path: Path) -> None:

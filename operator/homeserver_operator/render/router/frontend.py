@@ -11,9 +11,10 @@ from homeserver_operator.api.router import Router
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.render.router import too_large
 from homeserver_operator.render.router.answers import answer
+from homeserver_operator.render.router.keys import OF_DEVICES
 from homeserver_operator.render.router.limits import limit_rules
 from homeserver_operator.render.router.log import LOG_FORMAT, log_rules
-from homeserver_operator.render.router.maps import Stage
+from homeserver_operator.render.router.maps import BY_DEVICE, Stage
 from homeserver_operator.render.router.whoami import user_rules
 from homeserver_operator.routes.exposure import open_prefixes
 
@@ -118,3 +119,9 @@ def _again() -> Iterator[str]:
         for method in ("PUT", "POST", "DELETE")
     )
     yield f"http-request disable-l7-retry unless METH_GET or {methods} or METH_OPTIONS"
+    yield (
+        "http-request disable-l7-retry "
+        f"if METH_PUT {{ var(txn.row),field(2,:) -m sub {BY_DEVICE} }} "
+        f"!{{ req.fhdr(authorization) -m reg -i '^bearer +{OF_DEVICES}' }} "
+        f"!{{ urlp(access_token) -m reg ^{OF_DEVICES} }}"
+    )

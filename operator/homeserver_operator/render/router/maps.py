@@ -105,10 +105,15 @@ def _patterns(stage: Stage) -> Iterator[str]:
         yield f"^{in_a_file(merged(patterns))}$ {known}"
 
 
+BY_DEVICE: Final = "device"
+"""Beside the methods that may be sent again: those of who has a device."""
+
+
 def facts(target: Target, row: Route) -> str:
     """What is known of a request by its row: class, what may be sent again, what it hashes by."""
     hash_by = "" if target.single else target.route_class.hash_by or "nothing"
-    return f"{target.route_class.name}:{'+'.join(sorted(row.replay))}:{hash_by}"
+    again = "+".join([*sorted(row.replay), *([BY_DEVICE] if row.by_device else [])])
+    return f"{target.route_class.name}:{again}:{hash_by}"
 
 
 _SPECIAL: Final = re.compile(r"\\?[\x00-\x20\x7f]")
