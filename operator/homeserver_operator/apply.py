@@ -90,7 +90,12 @@ async def _write(cluster: Cluster, namespace: str, step: Step) -> None:
         wanted = {"metadata": {"name": step.key.name, "uid": step.uid,
                                "resourceVersion": step.version},
                   "spec": {"replicas": step.replicas}}  # fmt: skip
-        await cluster.scale(kind, namespace, step.key.name, wanted)
+        if step.key.kind == "Deployment":
+            # The scale subresource would record nobody as the owner of the number, or us for ever.
+            wanted |= {"apiVersion": kind.api_version, "kind": kind.kind}
+            await cluster.apply(kind, namespace, wanted, manager=names.SCALE_MANAGER)
+        else:
+            await cluster.scale(kind, namespace, step.key.name, wanted)
         return
     if isinstance(step, Amend):
         metadata = {**step.metadata, "uid": step.uid}

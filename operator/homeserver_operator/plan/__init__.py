@@ -220,6 +220,8 @@ def _writes(manifest: Object, world: World) -> Iterator[Apply]:
     if order is None and is_lost(live):
         reason = "nothing says which of its fields are ours"
         order = Apply(stamp(manifest), live["metadata"]["uid"], reason)
+    if order is None:
+        order = scaling.start_again(manifest, live)
     around = (scaling.hand_over(manifest, live), order, scaling.take_back(manifest, live))
     yield from filter(None, around)
 
