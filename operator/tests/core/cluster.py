@@ -20,6 +20,7 @@ from homeserver_operator.api.names import (
     ROLE_LABEL,
     SCALE_MANAGER,
 )
+from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object, ObjectKey, World
 
 _KEYED: Mapping[str, tuple[str, ...]] = {
@@ -293,6 +294,10 @@ def _merge_list(
     return list((merged | {n: item for n, item in foreign.items() if n not in merged}).values())
 
 
+def _storage(claim: Object) -> Any:
+    return claim["spec"]["resources"]["requests"]["storage"]
+
+
 def _check_immutable(key: ObjectKey, live: Object, fresh: Object) -> None:
     fixed: list[tuple[str, ...]] = [("spec",)] if key.kind == "Pod" else []
     if live.get("immutable"):
@@ -301,6 +306,9 @@ def _check_immutable(key: ObjectKey, live: Object, fresh: Object) -> None:
         fixed = [("spec", "selector")]
     if key.kind == "PersistentVolumeClaim":
         fixed = [("spec", "accessModes"), ("spec", "storageClassName")]
+        was, wanted = (quantity(_storage(claim)) for claim in (live, fresh))
+        if was and wanted and wanted < was:
+            raise RefusedError(f"{key}: a claim cannot shrink")
     for path in fixed:
         before: Any = live
         after: Any = fresh
