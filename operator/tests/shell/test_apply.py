@@ -258,6 +258,15 @@ async def test_what_may_pass_is_raised_to_be_tried_again(
     assert caught.value.status == status
 
 
+async def test_what_the_api_server_fails_at_names_the_object(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    api.fail("PATCH", "configmaps", 500, body={"message": "failed calling webhook"})
+
+    with pytest.raises(ApiError, match="ConfigMap/c: failed calling webhook"):
+        await apply.execute(cluster, server, Plan(applies=(new("ConfigMap", "c"),)))
+
+
 @pytest.mark.parametrize("status", [400, 403, 413, 422])
 async def test_what_will_not_pass_is_a_message(
     api: FakeApi, cluster: Cluster, server: Object, status: int
