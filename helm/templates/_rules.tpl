@@ -56,7 +56,7 @@ namespace or in one ClusterRole. A test holds them to the kinds that the operato
   resources: [replicasets]
   verbs: [get, list]
 - apiGroups: [apps]
-  resources: [deployments/scale, replicasets/scale]
+  resources: [replicasets/scale]
   verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -6,7 +6,7 @@ import pytest
 
 from helm.tests.chart import NAMESPACE, RELEASE, Helm, Object, of_kind, one
 from homeserver_operator.api import names
-from homeserver_operator.api.kinds import BY_KIND, MANAGED_KINDS, REPLICA_SET, ManagedKind
+from homeserver_operator.api.kinds import MANAGED_KINDS, REPLICA_SET, ManagedKind
 from homeserver_operator.api.spec import parse
 from homeserver_operator.build.router_access import build_role
 from homeserver_operator.resources import CRD, EVENT, LEASE
@@ -47,8 +47,7 @@ def needed() -> Iterator[Grant]:
         verbs += ["delete"] if kind.pruned else []
         yield from ((group(kind), kind.plural, verb) for verb in verbs)
     yield from ((group(REPLICA_SET), REPLICA_SET.plural, verb) for verb in ("get", "list"))
-    for kind in (BY_KIND["Deployment"], REPLICA_SET):
-        yield group(kind), f"{kind.plural}/scale", "patch"
+    yield group(REPLICA_SET), f"{REPLICA_SET.plural}/scale", "patch"
     yield group(EVENT), EVENT.plural, "create"
     # The router's agent asks for these; who grants a right must have it.
     yield from (("discovery.k8s.io", "endpointslices", verb) for verb in ("get", "list", "watch"))

@@ -1,7 +1,8 @@
 """Executes a plan and reports: writes in order, each on the object on which it was decided.
 
 What the API server refuses for good is returned as a message for people; everything else is raised,
-so that the reconcile starts again from fresh observation.
+so that the reconcile starts again from fresh observation. What it fails at names the object, for
+people too: it may fail for long, as with an admission webhook that is down.
 """
 
 import asyncio
@@ -49,8 +50,11 @@ async def _refused(cluster: Cluster, namespace: str, step: Step) -> str | None:
     try:
         await _write(cluster, namespace, step)
     except ApiError as error:
+        name = f"{step.key.kind}/{step.key.name}"
         if message := _refusal(step, error):
-            return f"{step.key.kind}/{step.key.name}: {message}"
+            return f"{name}: {message}"
+        if error.status >= 500:
+            raise ApiError(error.status, error.reason, f"{name}: {error.message}") from error
         raise
     return None
 
@@ -90,7 +94,12 @@ async def _write(cluster: Cluster, namespace: str, step: Step) -> None:
         wanted = {"metadata": {"name": step.key.name, "uid": step.uid,
                                "resourceVersion": step.version},
                   "spec": {"replicas": step.replicas}}  # fmt: skip
-        await cluster.scale(kind, namespace, step.key.name, wanted)
+        if step.key.kind == "Deployment":
+            # The scale subresource would record nobody as the owner of the number, or us for ever.
+            wanted |= {"apiVersion": kind.api_version, "kind": kind.kind}
+            await cluster.apply(kind, namespace, wanted, manager=names.SCALE_MANAGER)
+        else:
+            await cluster.scale(kind, namespace, step.key.name, wanted)
         return
     if isinstance(step, Amend):
         metadata = {**step.metadata, "uid": step.uid}

@@ -19,7 +19,14 @@ from homeserver_operator.fences import make_claims, marks_of, settle
 from homeserver_operator.plan import Outlook, make_plan
 from homeserver_operator.plan.held import hold
 from homeserver_operator.plan.release import Release, Standing, find_release
-from homeserver_operator.status import APPLY_FAILED, Findings, make_status, transitions
+from homeserver_operator.status import (
+    APPLY_FAILED,
+    WRITE_FAILED,
+    Failure,
+    Findings,
+    make_status,
+    transitions,
+)
 from homeserver_operator.status.conditions import READY
 from homeserver_operator.topology import Topology, make_topology
 from homeserver_operator.validate import Rejected, ValidHomeServer, reference_keys, validate
@@ -168,7 +175,7 @@ def report(
     world: World,
     *,
     strangers: tuple[ObjectKey, ...] = (),
-    failure: str | None = None,
+    failure: Failure | None = None,
     now: str,
 ) -> Report:
     """What to tell people.
@@ -193,16 +200,16 @@ def report(
     return Report(status, tuple(transitions(status, live)))
 
 
-def _standing_failure(body: Object, decision: Decision) -> str | None:
-    """The last refusal of a write that is about to be tried again: it stands until it succeeds."""
+def _standing_failure(body: Object, decision: Decision) -> Failure | None:
+    """The last failure of a write that is about to be tried again: it stands until it succeeds."""
     status = body.get("status", {})
     if decision.plan.empty or status.get("observedGeneration") != body["metadata"]["generation"]:
         return None
     return next(
         (
-            condition["message"]
+            Failure(condition["reason"], condition["message"])
             for condition in status.get("conditions", ())
-            if condition["type"] == READY and condition["reason"] == APPLY_FAILED
+            if condition["type"] == READY and condition["reason"] in {APPLY_FAILED, WRITE_FAILED}
         ),
         None,
     )

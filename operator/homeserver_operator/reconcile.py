@@ -10,9 +10,10 @@ from typing import Final
 
 from homeserver_operator import apply, credentials, observe, pipeline
 from homeserver_operator.api.world import Defaults, Key, Object, ObjectKey, World
-from homeserver_operator.cluster import Cluster
+from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.states import States
+from homeserver_operator.status import APPLY_FAILED, WRITE_FAILED, Failure
 
 STRANGERS_RECHECK: Final = 15.0
 """Seconds until somebody else's objects are looked for again: their going away wakes nobody."""
@@ -62,9 +63,16 @@ class Reconciler:
         if strangers:
             return STRANGERS_RECHECK
         # cluster: the plan's writes, in order
-        if failure := await apply.execute(self.cluster, server, decision.plan):
-            await self._tell(server, decision, world, failure=failure)
-            raise RefusedError(failure)
+        try:
+            refusal = await apply.execute(self.cluster, server, decision.plan)
+        except ApiError as error:
+            if error.status >= 500:
+                failure = Failure(WRITE_FAILED, error.message)
+                await self._tell(server, decision, world, failure=failure)
+            raise
+        if refusal:
+            await self._tell(server, decision, world, failure=Failure(APPLY_FAILED, refusal))
+            raise RefusedError(refusal)
         return decision.requeue_after
 
     async def _tell(
@@ -74,7 +82,7 @@ class Reconciler:
         world: World,
         *,
         strangers: tuple[ObjectKey, ...] = (),
-        failure: str | None = None,
+        failure: Failure | None = None,
     ) -> None:
         """Write the status if it differs, and post events for what changed in it."""
         report = pipeline.report(

@@ -23,13 +23,16 @@ class Rules:
 
     `pause` is the least time between two runs of one key, in which a burst of child events becomes
     one; `resync` the time after which a key is looked at without any cause; the wait after the nth
-    failure in a row is `first_retry * 2**(n-1)`, at most `last_retry`. Each is spread by `jitter`.
+    failure in a row is `first_retry * 2**(n-1)`, at most `last_retry`. After a failure `deaf` is
+    the most for which events of children are not heeded: one write that keeps failing must not hold
+    up a restart, each step of which begins with such an event. Each is spread by `jitter`.
     """
 
     pause: float = 0.25
     resync: float = 600.0
     first_retry: float = 1.0
     last_retry: float = 300.0
+    deaf: float = 15.0
     jitter: float = 0.1
 
 
@@ -38,7 +41,7 @@ class _Entry:
     due: float = NEVER
     fresh: bool = False
     not_before: float = -math.inf
-    retry_at: float = -math.inf
+    deaf_until: float = -math.inf
     failures: int = 0
     running_since: float | None = None
     ready: bool = False
@@ -56,9 +59,9 @@ class Schedule:
         self._count = 0
 
     def add(self, key: Key, now: float, *, fresh: bool = False) -> None:
-        """Put the key in line. A fresh edit does not wait for the end of an error's backoff."""
+        """Put the key in line. A fresh edit is heeded at once even after a failure."""
         entry = self._entries.setdefault(key, _Entry())
-        floor = entry.not_before if fresh else max(entry.not_before, entry.retry_at)
+        floor = entry.not_before if fresh else max(entry.not_before, entry.deaf_until)
         entry.fresh = entry.fresh or fresh
         self._line_up(key, entry, max(now, floor))
 
@@ -84,7 +87,7 @@ class Schedule:
     def done(self, key: Key, now: float, *, again_in: float | None = None) -> None:
         """Note the end of a good run. `again_in` None is the resync, NEVER forgets the key."""
         entry = self._entries[key]
-        entry.running_since, entry.failures, entry.retry_at = None, 0, -math.inf
+        entry.running_since, entry.failures, entry.deaf_until = None, 0, -math.inf
         entry.not_before = now + self._rules.pause
         if again_in == NEVER and entry.due == NEVER:
             del self._entries[key]
@@ -102,8 +105,12 @@ class Schedule:
         # The exponent is bounded only so that the float is.
         wait = self._rules.first_retry * 2.0 ** min(entry.failures - 1, 30)
         wait = self._spread(min(wait, self._rules.last_retry))
-        entry.retry_at = now + wait
-        due = entry.not_before if entry.fresh else entry.retry_at
+        entry.deaf_until = now + min(wait, self._spread(self._rules.deaf))
+        if entry.fresh:
+            due = entry.not_before
+        else:
+            # What was added meanwhile, perhaps by what this run has written, is heeded too.
+            due = now + wait if entry.due == NEVER else entry.deaf_until
         entry.due = NEVER
         self._line_up(key, entry, due)
         return due - now

@@ -34,7 +34,8 @@ class Apply:
 class Scale:
     """Another number of pods for a Deployment or ReplicaSet, and nothing else of it.
 
-    `uid` and `version` (the resourceVersion) are those on which it was decided.
+    That of a Deployment is recorded as the scale manager's (`plan.scaling`). `uid` and `version`
+    (the resourceVersion) are those on which it was decided.
     """
 
     key: ObjectKey

@@ -25,6 +25,7 @@ from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import reowned
 from homeserver_operator.plan.rollouts import revision_of
 from homeserver_operator.plan.router_config import access_now, told_now
+from homeserver_operator.plan.volumes import not_smaller
 from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate.sources import generated_names
@@ -220,6 +221,8 @@ def _writes(manifest: Object, world: World) -> Iterator[Apply]:
     if order is None and is_lost(live):
         reason = "nothing says which of its fields are ours"
         order = Apply(stamp(manifest), live["metadata"]["uid"], reason)
+    if order is None:
+        order = scaling.start_again(manifest, live)
     around = (scaling.hand_over(manifest, live), order, scaling.take_back(manifest, live))
     yield from filter(None, around)
 
@@ -229,6 +232,8 @@ def _difference(manifest: Object, world: World) -> Apply | None:
     live = world.children.get(key_of(manifest))
     if live is None:
         return Apply(stamped, None, "missing")
+    if manifest["kind"] == "PersistentVolumeClaim":
+        stamped = not_smaller(stamped, live)
     if path := first_difference(stamped, live):
         return Apply(stamped, live["metadata"]["uid"], f"{path} is not as wanted")
     return None

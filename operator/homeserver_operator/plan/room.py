@@ -10,6 +10,7 @@ from typing import Any, Final
 from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.plan.rollouts import Rollout
+from homeserver_operator.plan.trouble import refusal_of_pods
 
 _CROWDED: Final = ("Insufficient ", "Too many pods", "ReadWriteOncePod", "free ports")
 """In the scheduler's message where another pod's going would help."""
@@ -68,13 +69,7 @@ def _one_node(volume: Mapping[str, Any], world: World) -> bool:
 
 
 def _exceeds_quota(rollout: Rollout) -> bool:
-    conditions = (rollout.current or {}).get("status", {}).get("conditions", ())
-    return any(
-        condition["type"] == "ReplicaFailure"
-        and condition["status"] == "True"
-        and "exceeded quota" in condition.get("message", "")
-        for condition in conditions
-    )
+    return "exceeded quota" in (refusal_of_pods(rollout.current or {}) or "")
 
 
 def _asks_no_more(new: Object, old: Object) -> bool:

@@ -1,4 +1,4 @@
-"""What keeps a pod from working, in words for people, read from the pod's own status."""
+"""What keeps a pod from working, in words for people, read from its own status or its owner's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ IMAGE_UNAVAILABLE: Final = "ImageUnavailable"
 UNSCHEDULABLE: Final = "Unschedulable"
 CRASHING: Final = "Crashing"
 CONTAINER_REFUSED: Final = "ContainerRefused"
+PODS_REFUSED: Final = "PodsRefused"
 
 EX_CONFIG: Final = 78
 """Exit code of the runtime for a configuration that Synapse refuses."""
@@ -31,7 +32,10 @@ _REFUSED_REASONS: Final = frozenset(
 
 @dataclass(frozen=True)
 class Trouble:
-    """One pod's trouble. `needs_people`: it will not go away by itself."""
+    """The trouble of one pod, or of those that cannot be made.
+
+    `needs_people`: it will not go away by itself.
+    """
 
     reason: str
     message: str
@@ -50,6 +54,26 @@ def trouble(pod: Object) -> Trouble | None:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             text = f"pod {name} has no node: {condition.get('message', 'unschedulable')}"
             return Trouble(UNSCHEDULABLE, text, needs_people=False)
+    return None
+
+
+def trouble_with_pods(replica_set: Object) -> Trouble | None:
+    """Why pods are not even made, None if they are.
+
+    Pod Security is changed by people alone; a quota, an account or a webhook may be there later.
+    """
+    words = refusal_of_pods(replica_set)
+    if words is None or not replica_set["spec"].get("replicas"):
+        return None
+    text = f"pods of {replica_set['metadata']['name']} cannot be made: {words}"
+    return Trouble(PODS_REFUSED, text, needs_people="violates PodSecurity" in words)
+
+
+def refusal_of_pods(replica_set: Object) -> str | None:
+    """The API server's word on a ReplicaSet's pods that it does not take."""
+    for condition in replica_set.get("status", {}).get("conditions", ()):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return str(condition.get("message") or condition.get("reason", "no reason given"))
     return None
 
 

@@ -27,13 +27,20 @@ from homeserver_operator.status.conditions import (
 )
 from homeserver_operator.status.connections import connection_budget
 from homeserver_operator.status.foreign import foreign_fields
-from homeserver_operator.status.obstacles import APPLY_FAILED, Findings, Obstacle, find_obstacle
+from homeserver_operator.status.obstacles import (
+    APPLY_FAILED,
+    WRITE_FAILED,
+    Failure,
+    Findings,
+    Obstacle,
+    find_obstacle,
+)
 from homeserver_operator.status.release import release_status, up_to_date
 from homeserver_operator.status.restarts import restarts_status, shard_maps_differ
 from homeserver_operator.status.workloads import Progress, progress
 from homeserver_operator.validate.sources import sources_of
 
-__all__ = ["APPLY_FAILED", "Findings", "make_status", "transitions"]
+__all__ = ["APPLY_FAILED", "WRITE_FAILED", "Failure", "Findings", "make_status", "transitions"]
 
 
 def make_status(

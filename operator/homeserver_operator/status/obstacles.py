@@ -15,13 +15,25 @@ from homeserver_operator.topology import Topology
 from homeserver_operator.validate import Rejected
 
 APPLY_FAILED: Final = "ApplyFailed"
+"""The API server refuses a write, and will until people change something."""
+
+WRITE_FAILED: Final = "WriteFailed"
+"""The API server fails at a write, perhaps because of an admission webhook; that may pass."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A write that did not succeed: why (`APPLY_FAILED` or `WRITE_FAILED`), in whose words."""
+
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)
 class Findings:
     """All that a status is made of. `topology` and `manifests` are None if the spec was rejected.
 
-    `failure` is the API server's word on a write that it refused.
+    `failure` is the API server's word on the last write, if it did not succeed.
     """
 
     rejected: Rejected | None = None
@@ -30,7 +42,7 @@ class Findings:
     release: Release | None = None
     outlook: Outlook | None = None
     strangers: tuple[ObjectKey, ...] = ()
-    failure: str | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,8 @@ def find_obstacle(
         )
         return Obstacle("NameConflict", text, people=True)
     if findings.failure:
-        return Obstacle(APPLY_FAILED, findings.failure, people=True)
+        failure = findings.failure
+        return Obstacle(failure.reason, failure.message, people=failure.reason == APPLY_FAILED)
     if server.paused:
         return None
     return _rollout_obstacle(findings, world, all_progress)

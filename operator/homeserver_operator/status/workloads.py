@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, WORKER_GROUP_LABEL
 from homeserver_operator.api.world import Object, ObjectKey, World
-from homeserver_operator.plan.trouble import Trouble, trouble
+from homeserver_operator.plan.trouble import Trouble, trouble, trouble_with_pods
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,15 @@ def troubles(missing: Iterable[Progress], world: World) -> Iterator[Trouble]:
         for _name, pod in sorted(world.of_kind("Pod").items())
         if _process_and_revision(pod) in wanted and (problem := trouble(pod))
     ]
+    found += [
+        problem
+        for replica_set in world.replica_sets
+        if _process_and_revision(replica_set) in wanted
+        and (problem := trouble_with_pods(replica_set))
+    ]
     yield from sorted(found, key=lambda problem: not problem.needs_people)
 
 
-def _process_and_revision(pod: Object) -> tuple[str | None, str | None]:
-    labels: Mapping[str, str] = pod["metadata"].get("labels", {})
+def _process_and_revision(labelled: Object) -> tuple[str | None, str | None]:
+    labels: Mapping[str, str] = labelled["metadata"].get("labels", {})
     return labels.get(PROCESS_LABEL), labels.get(REVISION_LABEL)

@@ -6,8 +6,8 @@ managers: a Deployment's number of replicas.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from tests.core.controllers import Controllers
 from tests.core.defaulting import canonical_quantities, with_defaults
@@ -18,7 +18,9 @@ from homeserver_operator.api.names import (
     FIELD_MANAGER,
     PROCESS_LABEL,
     ROLE_LABEL,
+    SCALE_MANAGER,
 )
+from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object, ObjectKey, World
 
 _KEYED: Mapping[str, tuple[str, ...]] = {
@@ -33,6 +35,13 @@ class RefusedError(Exception):
     """The API server says no."""
 
 
+class Writer(NamedTuple):
+    """Who owns a Deployment's number of replicas, and by what: an apply, or else its scale."""
+
+    manager: str
+    operation: str = "Apply"
+
+
 class FakeCluster:
     """One HomeServer's namespace."""
 
@@ -40,7 +49,7 @@ class FakeCluster:
         self.live: dict[ObjectKey, dict[str, Any]] = {}
         self.references = dict(references)
         self._ours: dict[ObjectKey, Any] = {}
-        self._scalers: dict[ObjectKey, set[str]] = {}
+        self._scalers: dict[ObjectKey, set[Writer]] = {}
         self._made = 0
         self.controllers = Controllers()
 
@@ -48,15 +57,10 @@ class FakeCluster:
     def world(self) -> World:
         # Copied, so that a core that changes what it was given would be found out.
         children = {key: copied(live) for key, live in self.live.items()}
-        for key, managers in self._scalers.items():
+        for key, writers in self._scalers.items():
             template = self._ours[key]["spec"]["template"] if key in self._ours else {}
-            children[key]["metadata"]["managedFields"] = [
-                {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
-                for manager in sorted(managers)
-            ] + [
-                {"manager": FIELD_MANAGER, "operation": "Apply",
-                 "fieldsV1": {"f:spec": {"f:template": managed(template)}}}
-            ]  # fmt: skip
+            template_fields = {"f:template": managed(template)}
+            children[key]["metadata"]["managedFields"] = record(writers, template_fields)
         return World(
             children=children,
             references=dict(self.references),
@@ -89,13 +93,25 @@ class FakeCluster:
         self.controllers.collect(self.live)
 
     def scale(self, name: str, replicas: int, *, manager: str = "kubectl") -> None:
-        """Somebody uses a Deployment's scale subresource, and owns the number from then on."""
+        """Somebody uses a Deployment's scale subresource."""
         key = ObjectKey("Deployment", name)
         if self.live[key]["spec"]["replicas"] != replicas:
-            self._scalers[key] = {manager}
-            self.live[key]["spec"]["replicas"] = replicas
-            self.live[key]["metadata"]["generation"] += 1
-            self._touch(key)
+            self._scaled(key, replicas, Writer(manager, "Update"))
+            self._count(key, replicas)
+
+    def _scaled(self, key: ObjectKey, replicas: int, writer: Writer) -> None:
+        """Who owns the number after a scale: nobody if nobody did, and nobody owns none at all.
+
+        So it was measured (tests.shell.test_scaling_against_apiserver).
+        """
+        owned = replicas and self._scalers.get(key)
+        self._scalers[key] = {writer} if owned else set()
+
+    def _count(self, key: ObjectKey, replicas: int) -> None:
+        live = self.live[key]
+        live["metadata"]["generation"] += live["spec"]["replicas"] != replicas
+        live["spec"]["replicas"] = replicas
+        self._touch(key)
 
     def _apply(self, order: Apply) -> None:
         key, live = order.key, self.live.get(order.key)
@@ -108,10 +124,7 @@ class FakeCluster:
         others = self._own_replicas(key, wanted, order.manager)
         if order.manager != FIELD_MANAGER:
             assert live is not None
-            number = wanted.get("spec", {})
-            live["metadata"]["generation"] += not number.items() <= live["spec"].items()
-            live["spec"] |= number
-            self._touch(key)
+            self._count(key, wanted.get("spec", live["spec"])["replicas"])
             return
         before = copied(self._ours.get(key))
         if before and others and "replicas" not in wanted["spec"]:
@@ -133,14 +146,14 @@ class FakeCluster:
         replicas = wanted.get("spec", {}).get("replicas")
         if replicas is None:
             # Whoever was overruled before has lost it already: leaving out is no loss then.
-            lost = manager not in owners
-            owners.discard(manager)
+            lost = Writer(manager) not in owners
+            owners.discard(Writer(manager))
             return bool(owners) or lost
         live = self.live.get(key)
         if live and live["spec"]["replicas"] != replicas:
             owners.clear()
-        owners.add(manager)
-        return bool(owners - {manager})
+        owners.add(Writer(manager))
+        return bool(owners - {Writer(manager)})
 
     def _touch(self, key: ObjectKey) -> None:
         self._made += 1
@@ -179,7 +192,8 @@ class FakeCluster:
         if order.key.kind == "ReplicaSet":
             self.controllers.scale(order.key, order.replicas, self.live)
         else:
-            self.scale(order.key.name, order.replicas, manager=FIELD_MANAGER)
+            self._own_replicas(order.key, {"spec": {"replicas": order.replicas}}, SCALE_MANAGER)
+            self._count(order.key, order.replicas)
 
     def settle(self) -> None:
         """Controllers, kubelets and launchers do their work."""
@@ -208,6 +222,24 @@ def managed(value: Any, field: str = "") -> dict[str, Any]:
             for item in value
         }
     return {}
+
+
+def record(writers: Iterable[Writer], applied: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Who owns what of a Deployment: `writers` its number of replicas, we what we `applied`."""
+    ours = Writer(FIELD_MANAGER)
+    fields: dict[Writer, dict[str, Any]] = {
+        writer: {"f:replicas": {}} for writer in sorted(writers)
+    }
+    fields[ours] = {**fields.get(ours, {}), **applied}
+    return [
+        {
+            "manager": writer.manager,
+            "operation": writer.operation,
+            **({"subresource": "scale"} if writer.operation == "Update" else {}),
+            "fieldsV1": {"f:spec": its},
+        }
+        for writer, its in fields.items()
+    ]
 
 
 def owners_of_replicas(deployment: Object) -> set[str]:
@@ -262,6 +294,10 @@ def _merge_list(
     return list((merged | {n: item for n, item in foreign.items() if n not in merged}).values())
 
 
+def _storage(claim: Object) -> Any:
+    return claim["spec"]["resources"]["requests"]["storage"]
+
+
 def _check_immutable(key: ObjectKey, live: Object, fresh: Object) -> None:
     fixed: list[tuple[str, ...]] = [("spec",)] if key.kind == "Pod" else []
     if live.get("immutable"):
@@ -270,6 +306,9 @@ def _check_immutable(key: ObjectKey, live: Object, fresh: Object) -> None:
         fixed = [("spec", "selector")]
     if key.kind == "PersistentVolumeClaim":
         fixed = [("spec", "accessModes"), ("spec", "storageClassName")]
+        was, wanted = (quantity(_storage(claim)) for claim in (live, fresh))
+        if was and wanted and wanted < was:
+            raise RefusedError(f"{key}: a claim cannot shrink")
     for path in fixed:
         before: Any = live
         after: Any = fresh

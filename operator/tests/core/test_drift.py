@@ -152,3 +152,44 @@ def test_an_edit_keeps_the_fields_of_others() -> None:
     scenario.converge()
     assert container(live, "aster-steady")["env"][-1]["name"] == "THEIRS"
     assert live[ObjectKey("Deployment", "aster-steady")]["spec"]["replicas"] == 5
+
+
+MEDIA_CLAIM = ObjectKey("PersistentVolumeClaim", "aster-media")
+
+
+def grown(size: str) -> Scenario:
+    """Somebody has enlarged a claim of which the spec says 10Gi."""
+    scenario = running("shared-class")
+    _requests(scenario)["storage"] = size
+    return scenario
+
+
+def _requests(scenario: Scenario) -> dict[str, Any]:
+    found: dict[str, Any] = scenario.cluster.live[MEDIA_CLAIM]["spec"]["resources"]["requests"]
+    return found
+
+
+def test_a_claim_that_others_have_enlarged_is_left_alone() -> None:
+    assert grown("20Gi").decide().plan.empty
+
+
+def test_a_claim_that_others_have_enlarged_holds_up_no_edit() -> None:
+    scenario = grown("20Gi")
+    scenario.cluster.live[MEDIA_CLAIM]["metadata"]["labels"].clear()
+    scenario.cluster.live[MEDIA_CLAIM]["metadata"]["annotations"].clear()
+    scenario.edit(logLevel="ERROR")
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
+    assert _requests(scenario)["storage"] == "20Gi"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [("15Gi", "20Gi"), ("20480Mi", "20Gi"), ("30Gi", "30Gi"), ("1Gi", "20Gi")],
+)
+def test_a_claim_grows_to_what_the_spec_says_and_never_shrinks(wanted: str, expected: str) -> None:
+    scenario = grown("20Gi")
+    scenario.edit(mediaStore={"volume": {"size": wanted}})
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
+    assert _requests(scenario)["storage"] == expected

@@ -12,6 +12,7 @@ from homeserver_operator.api.names import ROLE_LABEL
 from homeserver_operator.api.world import ObjectKey
 
 LOGIN = ObjectKey("Secret", "login")
+SYNC = ObjectKey("Deployment", "rosebud-sync")
 FIRST = {"host": "first", "credentials": {"secretName": "login"}}
 
 MOVES: dict[str, dict[str, Any]] = {
@@ -80,8 +81,7 @@ def test_everybody_stops_before_anybody_starts(title: str) -> None:
     (after,) = databases(scenario)
     assert before != after
     assert scenario.condition("Ready")["status"] == "True"
-    replicas = scenario.cluster.live[ObjectKey("Deployment", "rosebud-sync")]["spec"]["replicas"]
-    assert replicas == 2
+    assert scenario.cluster.live[SYNC]["spec"]["replicas"] == 2
 
 
 @pytest.mark.parametrize("title", STAYS)
@@ -152,13 +152,56 @@ def test_taken_back_in_between_all_go_back() -> None:
     assert scenario.condition("Ready")["status"] == "True"
 
 
-def test_a_group_whose_number_is_an_autoscalers_starts_again() -> None:
-    sync = {
-        "name": "sync", "serves": ["sync"], "resources": {"requests": {"cpu": 1}},
-        "autoscale": {"minReplicas": 2, "maxReplicas": 9, "cpuUtilization": 70},
-    }  # fmt: skip
-    scenario = homeserver(workers=[sync])
+LEFT_OUT: dict[str, Any] = {
+    "name": "sync", "serves": ["sync"], "resources": {"requests": {"cpu": 1}},
+}  # fmt: skip
+AUTOSCALE = {"minReplicas": 2, "maxReplicas": 9, "cpuUtilization": 70}
+WITHOUT_A_NUMBER: dict[str, tuple[dict[str, Any], ...]] = {
+    "nobody's": (LEFT_OUT,),
+    "an autoscaler's": ({**LEFT_OUT, "autoscale": AUTOSCALE},),
+    "an autoscaler's, and ours before": (
+        {**LEFT_OUT, "replicas": 3}, {**LEFT_OUT, "autoscale": AUTOSCALE}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scaled", [None, 4], ids=["nobody scaled", "somebody scaled"])
+@pytest.mark.parametrize("whose", WITHOUT_A_NUMBER)
+def test_a_group_whose_number_is_others_starts_again(whose: str, scaled: int | None) -> None:
+    scenario = homeserver()
+    for group in WITHOUT_A_NUMBER[whose]:
+        scenario.edit(workers=[group])
+        scenario.converge()
+    if scaled:
+        scenario.cluster.scale("rosebud-sync", scaled)
+        scenario.cluster.settle()
+        scenario.converge()
     scenario.edit(postgres=MOVES["another host"])
     assert all(len(found) < 2 for found in go_through(scenario))
-    live = scenario.cluster.live[ObjectKey("Deployment", "rosebud-sync")]
-    assert live["spec"]["replicas"] == 1, "an autoscaler lets alone who has none"
+    assert scenario.cluster.live[SYNC]["spec"]["replicas"] == 1, (
+        "an autoscaler lets alone who has none"
+    )
+    assert databases(scenario) == {("second", 5432, "synapse")}
+    assert scenario.condition("Ready")["status"] == "True"
+
+
+def test_nobody_of_a_stopped_group_starts_before_its_template_names_the_other_database() -> None:
+    scenario = homeserver(workers=[LEFT_OUT])
+    scenario.edit(postgres=MOVES["another host"])
+    for _ in range(ROUNDS):
+        decision, told = scenario.step()
+        writes = [each for each in decision.plan.applies if each.key == SYNC]
+        assert len({each.manager for each in writes}) < 2
+        scenario.cluster.settle()
+        if decision.plan.empty and told.status is None:
+            return
+    raise AssertionError(f"still busy with {decision.plan}")
+
+
+def test_a_group_that_others_have_scaled_to_none_sleeps_on() -> None:
+    scenario = homeserver(workers=[LEFT_OUT])
+    scenario.cluster.scale("rosebud-sync", 0)
+    scenario.cluster.settle()
+    scenario.converge()
+    scenario.edit(postgres=MOVES["another host"])
+    scenario.converge()
+    assert scenario.cluster.live[SYNC]["spec"]["replicas"] == 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.core.cluster import owners_of_replicas
-from tests.core.scenario import Scenario, running
+from tests.core.scenario import ROUNDS, Scenario, running
 from tests.core.worlds import SYNC, usual
 
 from homeserver_operator.api.actions import Plan
@@ -117,6 +117,42 @@ def test_who_scales_during_a_change_of_hands_wins(written: int) -> None:
     scenario.cluster.scale(NAME, 7)
     assert replicas(scenario.converge()) == 7
     assert FIELD_MANAGER not in owners(scenario)
+
+
+def test_what_we_own_by_a_scale_and_not_by_an_apply_is_no_cause_to_write_for_ever() -> None:
+    """As former versions of the operator did: no apply takes that away."""
+    scenario = scaled(OURS)
+    scenario.cluster.scale(NAME, 5, manager=FIELD_MANAGER)
+    group(scenario, LEFT_OUT)
+    assert replicas(scenario.converge()) == 5
+    assert scenario.condition("Ready")["status"] == "True"
+
+
+def test_a_group_that_was_let_go_and_is_wanted_after_all_starts_again() -> None:
+    """It was stopped in a switch, and nobody sets its number."""
+    writer = {"name": "writer", "replicas": 1, "writes": ["events"]}
+    scenario = scaled(LEFT_OUT)
+    scenario.edit(workers=[writer])
+    for _ in range(ROUNDS):
+        scenario.step()
+        if not replicas(scenario):
+            break
+        scenario.cluster.settle()
+    scenario.edit(workers=[LEFT_OUT, writer])
+    assert replicas(scenario.converge()) == 1
+    assert scenario.condition("Ready")["status"] == "True"
+
+
+@pytest.mark.parametrize("before", [LEFT_OUT, OURS], ids=["never ours", "ours before"])
+def test_a_group_that_others_scale_to_none_sleeps(before: dict[str, Any]) -> None:
+    scenario = scaled(before)
+    group(scenario, LEFT_OUT)
+    scenario.converge()
+    scenario.cluster.scale(NAME, 0)
+    scenario.cluster.settle()
+    assert replicas(scenario.converge()) == 0
+    scenario.edit(logLevel="DEBUG")
+    assert replicas(scenario.converge()) == 0
 
 
 def test_a_number_that_changed_since_it_was_looked_at_is_not_put_back() -> None:

@@ -11,13 +11,16 @@ from tests.core.troubles import (
     a_user_secret_is_gone,
     deployment,
     main_crashes,
+    main_exceeds_the_quota,
     main_is_down,
     main_is_refused,
     main_is_unscheduled,
+    main_violates_pod_security,
     not_yet_observed,
     nothing,
     old_pods_are_left,
     one_of_two_is_down,
+    others_exceed_the_quota,
     paused,
     ready,
     redis_is_down,
@@ -26,6 +29,7 @@ from tests.core.troubles import (
 
 from homeserver_operator.api.world import ObjectKey, World
 from homeserver_operator.pipeline import decide, report
+from homeserver_operator.status import APPLY_FAILED, WRITE_FAILED, Failure
 
 WORLDS: dict[str, tuple[Callable[[Scenario], None], dict[str, str], str, str]] = {
     "everything is ready": (nothing,
@@ -41,6 +45,13 @@ WORLDS: dict[str, tuple[Callable[[Scenario], None], dict[str, str], str, str]] =
         "Missing server_name"),
     "a pod finds no node": (main_is_unscheduled,
         {"Ready": "False", "Reconciling": "True"}, "InProgress", "0/3 nodes"),
+    "pods may not be made, by a quota": (main_exceeds_the_quota,
+        {"Ready": "False", "Reconciling": "True"}, "InProgress",
+        "cannot be made: pods \"x\" is forbidden: exceeded quota: small"),
+    "pods may not be made, by Pod Security": (main_violates_pod_security,
+        {"Ready": "False", "Stalled": "True"}, "Failed", "violates PodSecurity"),
+    "pods may not be made of whom nobody waits for": (others_exceed_the_quota,
+        {"Ready": "False", "Reconciling": "True"}, "InProgress", "waiting for main"),
     "one pod of two is not ready": (one_of_two_is_down,
         {"Ready": "False", "Reconciling": "True", "Available": "True"}, "InProgress",
         "waiting for brisk (1/2)"),
@@ -129,12 +140,38 @@ def test_a_refused_write_is_said_until_it_succeeds() -> None:
     scenario.edit(ingress={"className": "outer"})
     world = scenario.cluster.world
     decision = decide(scenario.body, world, scenario.defaults, scenario.now)
-    told = report(scenario.body, decision, world, failure="Ingress/aster-main: denied", now=NOW)
+    told = report(
+        scenario.body,
+        decision,
+        world,
+        failure=Failure(APPLY_FAILED, "Ingress/aster-main: denied"),
+        now=NOW,
+    )
     assert told.status is not None
     scenario.body["status"] = told.status
     kstatus.check(scenario.body)
     assert scenario.condition("Stalled")["reason"] == "ApplyFailed"
     assert scenario.condition("Ready")["message"] == "Ingress/aster-main: denied"
+    again = report(scenario.body, decision, world, now=NOW)
+    assert again.status is None, "trying again is no news"
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
+
+
+def test_a_write_at_which_the_api_server_fails_is_said_until_it_succeeds() -> None:
+    """It may pass by itself, as when an admission webhook is down: nobody is called."""
+    scenario = ready()
+    scenario.edit(ingress={"className": "outer"})
+    world, decision = scenario.cluster.world, scenario.decide()
+    failure = Failure(WRITE_FAILED, "Ingress/aster-main: failed calling webhook")
+    told = report(scenario.body, decision, world, failure=failure, now=NOW)
+    assert told.status is not None
+    scenario.body["status"] = told.status
+    kstatus.check(scenario.body)
+    assert kstatus.read(scenario.body) == "InProgress"
+    assert scenario.condition("Reconciling")["reason"] == "WriteFailed"
+    assert scenario.condition("Ready")["message"] == failure.message
+    assert [event.type for event in told.events] == ["Normal"]
     again = report(scenario.body, decision, world, now=NOW)
     assert again.status is None, "trying again is no news"
     scenario.converge()

@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.core.scenario import Scenario, running
 
+from homeserver_operator.api.names import PROCESS_LABEL
 from homeserver_operator.api.world import ObjectKey
 
 LATER = "2026-02-03T09:09:09Z"
@@ -54,6 +55,30 @@ def main_is_unscheduled(scenario: Scenario) -> None:
     main_is_down(scenario)
     no = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}
     pod(scenario, "aster-main-pod0", {"phase": "Pending", "conditions": [no]})
+
+
+def pods_are_refused(scenario: Scenario, process: str, words: str) -> None:
+    """The API server does not take the pods that a ReplicaSet wants to make."""
+    refused = {"type": "ReplicaFailure", "status": "True", "message": words}
+    for replica_set in scenario.cluster.controllers.replica_sets.values():
+        if replica_set["metadata"]["labels"].get(PROCESS_LABEL) == process:
+            replica_set["status"] = {"replicas": 0, "conditions": [refused]}
+
+
+def main_violates_pod_security(scenario: Scenario) -> None:
+    main_is_down(scenario)
+    pods_are_refused(scenario, "main", 'pods "x" is forbidden: violates PodSecurity "restricted"')
+
+
+def main_exceeds_the_quota(scenario: Scenario) -> None:
+    main_is_down(scenario)
+    pods_are_refused(scenario, "main", 'pods "x" is forbidden: exceeded quota: small')
+
+
+def others_exceed_the_quota(scenario: Scenario) -> None:
+    """Those of `brisk`, which has all that it needs; main alone is waited for."""
+    main_is_down(scenario)
+    pods_are_refused(scenario, "brisk", "exceeded quota: small")
 
 
 def one_of_two_is_down(scenario: Scenario) -> None:

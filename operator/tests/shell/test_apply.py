@@ -120,6 +120,7 @@ async def test_old_pods_are_let_go_after_services_turn_and_before_anything_is_de
         applies=(new("Service", "s"),),
         scales=let_go(*old),
         deletes=(Delete(ObjectKey("ConfigMap", "unused"), unused["metadata"]["uid"], "unused"),),
+        decisive=frozenset({ObjectKey("Service", "s")}),
     )
 
     assert await apply.execute(cluster, server, plan) is None
@@ -127,7 +128,7 @@ async def test_old_pods_are_let_go_after_services_turn_and_before_anything_is_de
     first, *scales, last = [path.split("?")[0] for _, path in api.writes()]
     assert first.endswith("/services/s")
     assert {path.split("/v1/namespaces/chat/")[1] for path in scales} == {
-        "replicasets/rs-a/scale", "replicasets/rs-b/scale", "deployments/d/scale",
+        "replicasets/rs-a/scale", "replicasets/rs-b/scale", "deployments/d",
     }  # fmt: skip
     assert last.endswith("/configmaps/unused")
     assert sizes(api) == {"rs-a": 0, "rs-b": 0, "d": 0}
@@ -138,7 +139,7 @@ async def test_old_pods_are_let_go_all_at_once(
 ) -> None:
     # Whoever is answered late holds up nobody else.
     for item in old:
-        api.fail("PATCH", f"/{item['metadata']['name']}/scale", 409, delay=0.3)
+        api.fail("PATCH", f"/{item['metadata']['name']}", 409, delay=0.3)
 
     with pytest.raises(ApiError):
         await asyncio.wait_for(apply.execute(cluster, server, Plan(scales=let_go(*old))), 0.8)
@@ -201,6 +202,19 @@ async def test_an_apply_as_another_manager_says_so(
     assert "fieldManager=homeserver-operator&" in second
 
 
+async def test_a_deployments_number_becomes_the_scale_managers_on_what_it_was_decided(
+    api: FakeApi, cluster: Cluster, server: Object, old: list[Object]
+) -> None:
+    *_, deployment = old
+    await apply.execute(cluster, server, Plan(scales=let_go(deployment)))
+
+    (_, path), body = api.writes()[-1], api.bodies[-1]
+    assert "/deployments/d?" in path
+    assert "fieldManager=homeserver-operator-scale&" in path
+    assert (body["kind"], body["spec"]) == ("Deployment", {"replicas": 0})
+    assert body["metadata"]["resourceVersion"] == deployment["metadata"]["resourceVersion"]
+
+
 async def test_the_plans_own_manifest_stays_as_it_was(
     api: FakeApi, cluster: Cluster, server: Object
 ) -> None:
@@ -242,6 +256,15 @@ async def test_what_may_pass_is_raised_to_be_tried_again(
         await apply.execute(cluster, server, Plan(applies=(new("ConfigMap", "c"),)))
 
     assert caught.value.status == status
+
+
+async def test_what_the_api_server_fails_at_names_the_object(
+    api: FakeApi, cluster: Cluster, server: Object
+) -> None:
+    api.fail("PATCH", "configmaps", 500, body={"message": "failed calling webhook"})
+
+    with pytest.raises(ApiError, match="ConfigMap/c: failed calling webhook"):
+        await apply.execute(cluster, server, Plan(applies=(new("ConfigMap", "c"),)))
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 422])

@@ -147,6 +147,40 @@ async def test_a_refused_object_is_said_in_the_status_and_tried_again(
     assert any("quota" in each["message"] for each in conditions(api).values())
 
 
+async def test_a_write_at_which_the_api_server_fails_is_said_in_the_status_and_tried_again(
+    api: FakeApi, reconcile: Reconciler
+) -> None:
+    """As with an admission webhook that is down."""
+    await api.put(homeserver())
+    api.fail("PATCH", "/services/", 500, times=99, body={"message": "failed calling webhook"})
+
+    for _ in range(2):
+        with pytest.raises(ApiError, match="failed calling webhook"):
+            await reconcile(ALPHA)
+
+        told = conditions(api)
+        assert (told["Reconciling"]["status"], told["Stalled"]["status"]) == ("True", "False")
+        assert told["Ready"]["message"].startswith("Service/alpha-")
+        assert told["Ready"]["message"].endswith(": failed calling webhook")
+
+    api.faults.clear()
+    await settle(api, reconcile)
+    assert not any("webhook" in each["message"] for each in conditions(api).values())
+
+
+@pytest.mark.parametrize("status", [409, 429])
+async def test_what_passes_with_the_next_look_is_not_said(
+    api: FakeApi, reconcile: Reconciler, status: int
+) -> None:
+    await api.put(homeserver())
+    api.fail("PATCH", "/services/", status, times=99, headers={"Retry-After": "0"})
+
+    with pytest.raises(ApiError):
+        await reconcile(ALPHA)
+
+    assert conditions(api)["Ready"]["reason"] == "Applying"
+
+
 async def test_drift_is_repaired(api: FakeApi, reconcile: Reconciler) -> None:
     await api.put(homeserver())
     await settle(api, reconcile)

@@ -28,6 +28,7 @@ from homeserver_operator.api.names import FIELD_MANAGER, SCALE_MANAGER
 from homeserver_operator.api.world import Key
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.metrics import Metrics
+from homeserver_operator.plan import handover
 from homeserver_operator.plan.difference import first_difference
 from homeserver_operator.plan.owned import owned_template
 from homeserver_operator.reconcile import Reconciler
@@ -92,6 +93,12 @@ class Stage:
         wanted = pipeline.references(server)
         world = await observe.world(self.reconcile.cluster, self.reconcile.states, server, wanted)
         return server, pipeline.decide(server, world, case.DEFAULTS, self.reconcile.now()).plan
+
+    async def stop(self) -> None:
+        """Write what ends the group's processes, as in a move to another database."""
+        server, _ = await self.planned()
+        plan = Plan(scales=(handover.scale(self._deployment(), 0, "stopped"),))
+        await apply.execute(self.reconcile.cluster, server, plan)
 
     async def execute(self, count: int) -> None:
         """Do the first so many writes of the plan on the Deployment, and die."""
@@ -235,6 +242,57 @@ async def test_a_number_that_is_ours_again_is_ours_alone(stage: Stage, *, scaled
     stage.group(LEFT_OUT)
     await stage.settle()
     assert stage.replicas == 3
+
+
+@pytest.mark.parametrize("scaled", [None, 4], ids=["nobody scaled", "somebody scaled"])
+@pytest.mark.parametrize(
+    "how",
+    [[LEFT_OUT], [AUTOSCALED], [OURS, LEFT_OUT], [OURS]],
+    ids=["nobody's", "an autoscaler's", "handed over", "ours"],
+)
+async def test_a_group_that_was_stopped_starts_again(
+    stage: Stage, how: list[dict[str, Any]], scaled: int | None
+) -> None:
+    for each in how:
+        stage.group(each)
+        await stage.settle()
+    if scaled and how != [OURS]:
+        stage.scale(scaled)
+
+    await stage.stop()
+    assert (stage.replicas, stage.owners) == (0, {SCALE_MANAGER})
+    await stage.settle()
+
+    ours = how == [OURS]
+    assert stage.replicas == (3 if ours else 1)
+    assert stage.owners == {FIELD_MANAGER if ours else SCALE_MANAGER}
+
+
+async def test_a_scale_leaves_no_owner_where_there_was_none_or_of_none_at_all(
+    stage: Stage,
+) -> None:
+    """So nobody who reads the record can tell whose such a number is; our fakes do the same."""
+    stage.group(LEFT_OUT)
+    await stage.settle()
+    stage.scale(4)
+    assert (stage.replicas, stage.owners) == (4, set())
+
+    stage.group(OURS)
+    await stage.settle()
+    stage.scale(5)
+    assert (stage.replicas, stage.owners) == (5, {"kubectl"})
+    stage.scale(0)
+    assert (stage.replicas, stage.owners) == (0, set())
+
+
+async def test_a_group_that_others_scale_to_none_sleeps(stage: Stage) -> None:
+    stage.group(OURS)
+    await stage.settle()
+    stage.group(LEFT_OUT)
+    await stage.settle()
+    stage.scale(0)
+    await stage.settle()
+    assert stage.replicas == 0
 
 
 async def test_a_group_of_none_is_handed_over_with_one(stage: Stage) -> None:

@@ -113,6 +113,46 @@ def test_events_of_children_do_not_shorten_a_backoff(schedule: Schedule) -> None
     assert schedule.pop(1) == ALPHA
 
 
+def fail_often(schedule: Schedule) -> float:
+    """Until the wait is the longest; return when the last failure was."""
+    now = 0.0
+    schedule.add(ALPHA, now)
+    for _ in range(12):
+        assert schedule.pop(now) == ALPHA
+        wait = schedule.failed(ALPHA, now)
+        now += wait
+    assert wait == 300
+    return now - wait
+
+
+@pytest.mark.parametrize("after", [0.5, 14, 100])
+def test_after_many_failures_events_of_children_are_heeded_a_few_times_a_minute(
+    schedule: Schedule, after: float
+) -> None:
+    """A restart goes on by them, though one write keeps failing."""
+    last = fail_often(schedule)
+    schedule.add(ALPHA, last + after)
+
+    heeded = last + max(after, 15)
+    assert schedule.pop(heeded - 0.01) is None
+    assert schedule.pop(heeded) == ALPHA
+    assert schedule.failed(ALPHA, heeded) == 300, "it is no success"
+    schedule.add(ALPHA, heeded + 1)
+    assert schedule.pop(heeded + 14.99) is None
+
+
+def test_an_event_of_a_child_during_a_failing_run_is_heeded_as_soon(schedule: Schedule) -> None:
+    """It may come of what that very run has written."""
+    now = fail_often(schedule) + 300
+    assert schedule.pop(now) == ALPHA
+    schedule.add(ALPHA, now)
+
+    assert schedule.failed(ALPHA, now) == 15
+    assert schedule.pop(now + 14.99) is None
+    assert schedule.pop(now + 15) == ALPHA
+    assert schedule.failed(ALPHA, now + 15) == 300
+
+
 def test_an_edit_does_not_wait_for_the_end_of_a_backoff(schedule: Schedule) -> None:
     schedule.add(ALPHA, 0)
     for now in (0.0, 1.0, 3.0, 7.0):

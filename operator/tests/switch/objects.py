@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
-from tests.core.cluster import FakeCluster, RefusedError
+from tests.core.cluster import FakeCluster, RefusedError, Writer, record
 
 from homeserver_operator.api.actions import Amend, Apply, Delete
 from homeserver_operator.api.kinds import MANAGED_KINDS
 from homeserver_operator.api.names import (
-    FIELD_MANAGER,
     HOMESERVER_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,
+    SCALE_MANAGER,
 )
 from homeserver_operator.api.world import Object, ObjectKey, World
 
@@ -92,13 +92,8 @@ class Objects(FakeCluster):
     def _with_managers(self, key: ObjectKey, item: Object) -> Object:
         if key.kind != "Deployment":
             return item
-        fields = [
-            {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
-            for manager in sorted(self._scalers.get(key, ()))
-        ]
-        if key in self._ours:
-            # Who owns what of the template decides nothing in a switch.
-            fields.append({"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {}})
+        # Who owns what of the template decides nothing in a switch.
+        fields = record(self._scalers.get(key, ()), {}) if key in self._ours else []
         return {**item, "metadata": {**item["metadata"], "managedFields": fields}}
 
     # What the operator writes.
@@ -127,7 +122,10 @@ class Objects(FakeCluster):
             self._amend(step)
             self._touch(step.key)
         else:
-            self.scale_object(step.key, step.replicas, manager="homeserver-operator")
+            live = self.live[step.key]
+            if step.key.kind == "Deployment":
+                self._own_replicas(step.key, {"spec": {"replicas": step.replicas}}, SCALE_MANAGER)
+            self.put({**live, "spec": {**live["spec"], "replicas": step.replicas}})
 
     @staticmethod
     def _check(live: Object | None, key: ObjectKey, uid: str, version: str | None) -> None:
@@ -154,7 +152,7 @@ class Objects(FakeCluster):
         if live["spec"]["replicas"] == replicas:
             return
         if key.kind == "Deployment":
-            self._scalers[key] = {manager}
+            self._scaled(key, replicas, Writer(manager, "Update"))
         self.put({**live, "spec": {**live["spec"], "replicas": replicas}})
 
     def delete(self, key: ObjectKey) -> None:
