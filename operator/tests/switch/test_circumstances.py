@@ -6,6 +6,7 @@ import pytest
 from tests.switch import circumstances, stories
 from tests.switch.circumstances import WINDOW, crowd
 from tests.switch.edits import ALL, EDITS, SYNC, USUAL, Edit
+from tests.switch.kubelet import Faults
 from tests.switch.simulation import Simulation
 from tests.switch.telling import Effort, either, spec_of, stage, told_of
 
@@ -61,6 +62,19 @@ def test_nobody_stops_for_pods_that_would_have_no_room_then(
     for seed in effort.seeds:
         for also in ({}, EDITS["the image: all"].also):
             stories.hopeless(on, {**spec, "main": main, **also}, _no_room, seed)
+
+
+def _cordoned(sim: Simulation, _known: frozenset[str]) -> None:
+    sim.kubelet.faults = Faults(cordoned=True)
+
+
+@told_of("name", {name: name for name in (LOUDER, "the image: all")})
+def test_nobody_stops_for_pods_to_which_the_node_of_the_old_ones_is_closed(
+    name: str, effort: Effort
+) -> None:
+    on = stage(USUAL)
+    for seed in effort.seeds:
+        stories.hopeless(on, spec_of(on, EDITS[name]), _cordoned, seed)
 
 
 @either
