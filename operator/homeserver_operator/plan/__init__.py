@@ -60,13 +60,22 @@ def make_plan(
         scales=tuple(_scales(manifests, restarts, topology)),
         deletes=tuple(_unwanted(server, manifests, restarts, used, world)),
         amends=(*reowned(server, world), *disowned(world)),
-        decisive=frozenset(_decisive(server, manifests)),
+        decisive=frozenset(_decisive(server, manifests, restarts)),
     )
     return Outlook(plan, restarts, bypasses_router=entry.bypasses)
 
 
-def _decisive(server: HomeServer, manifests: Manifests) -> Iterator[ObjectKey]:
-    """Main's Service, and by which configuration the router goes from then on."""
+def _decisive(server: HomeServer, manifests: Manifests, restarts: Restarts) -> Iterator[ObjectKey]:
+    """Main's Service, and by which configuration the router goes from then on, in a switch.
+
+    Whoever goes outside of one is called by a Service that must be turned before, or it would lead
+    nowhere if that failed.
+    """
+    switch = restarts.switch
+    if not switch or any(
+        each.old for process, each in restarts.rollouts.items() if process not in switch.members
+    ):
+        return
     yield ObjectKey("Service", client_service_name(server, MAIN))
     if manifests.router:
         yield key_of(manifests.router.service)
