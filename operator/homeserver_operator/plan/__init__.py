@@ -131,9 +131,8 @@ def _leads_to_others(
     process = manifests.follows.get(manifest["metadata"]["name"])
     if live is None or restarts.switch is None or process in {None, *restarts.switch.members}:
         return False
-    return bool(
-        manifest["kind"] == "Service" and live["spec"]["selector"].get(PROCESS_LABEL) == process
-    )
+    selector = live["spec"].get("selector", {})
+    return bool(manifest["kind"] == "Service" and selector.get(PROCESS_LABEL) == process)
 
 
 def _approached(entry: Entry, restarts: Restarts, world: World) -> Iterator[Object]:

@@ -84,8 +84,9 @@ def make_room(rollout: Rollout) -> Iterator[Scale]:
     """What ends one old pod of a group, so that a new one finds room; the next when that serves.
 
     The Deployment controller makes another new pod as soon as there is one old pod less, so that
-    there are always too many: only who serves tells whether the last one's room was of use. What
-    is left of an edit that never served goes first.
+    there are always too many: only who serves tells whether the last one's room was of use. If
+    others took it, or if there never was room for all, the rest serves on until there is. What is
+    left of an edit that never served goes first.
     """
     if rollout.current is None or not rollout.applied or not rollout.old:
         return
