@@ -89,8 +89,8 @@ class Generate:
 class Plan:
     """Writes: applies first to last, then deletes, and amendments of metadata.
 
-    Scales go with the Services, of which the `decisive` ones are applied before; what leads traffic
-    in is applied after both.
+    Scales come after the Services. Where some of these are `decisive`, they are applied before, and
+    scales go with the rest. What leads traffic in is applied after both.
     """
 
     applies: tuple[Apply, ...] = ()
@@ -119,7 +119,7 @@ class Plan:
         return tuple(filter(None, (*self._handing_over(inside), entrances, *late)))
 
     def _handing_over(self, applies: Iterable[Apply]) -> list[tuple[Step, ...]]:
-        """The stages of these, with the scales where the last Services are, or at the end."""
+        """The stages of these, with the scales at or after the last Services, or at the end."""
         stages: list[tuple[Step, ...]] = []
         place = None
         for services, group in groupby(applies, key=lambda each: each.key.kind == "Service"):
@@ -134,8 +134,10 @@ class Plan:
             ]
         if place is None:
             return [*stages, self.scales]
-        stages[place] += self.scales
-        return stages
+        if self.decisive:
+            stages[place] += self.scales
+            return stages
+        return [*stages[: place + 1], self.scales, *stages[place + 1 :]]
 
     @property
     def empty(self) -> bool:

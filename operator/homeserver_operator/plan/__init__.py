@@ -9,7 +9,7 @@ from datetime import datetime
 
 from homeserver_operator.api.actions import Apply, Delete, Plan, Scale
 from homeserver_operator.api.kinds import BY_KIND
-from homeserver_operator.api.names import EPOCH_LABEL, MAIN
+from homeserver_operator.api.names import EPOCH_LABEL, MAIN, PROCESS_LABEL
 from homeserver_operator.api.observed import controller_of, key_of
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
@@ -61,13 +61,22 @@ def make_plan(
         scales=tuple(_scales(manifests, restarts, topology)),
         deletes=tuple(_unwanted(server, manifests, restarts, used, world)),
         amends=(*reowned(server, world), *disowned(world)),
-        decisive=frozenset(_decisive(server, manifests)),
+        decisive=frozenset(_decisive(server, manifests, restarts)),
     )
     return Outlook(plan, restarts, bypasses_router=entry.bypasses)
 
 
-def _decisive(server: HomeServer, manifests: Manifests) -> Iterator[ObjectKey]:
-    """Main's Service, and by which configuration the router goes from then on."""
+def _decisive(server: HomeServer, manifests: Manifests, restarts: Restarts) -> Iterator[ObjectKey]:
+    """Main's Service, and by which configuration the router goes from then on, in a switch.
+
+    Whoever goes outside of one is called by a Service that must be turned before, or it would lead
+    nowhere if that failed.
+    """
+    switch = restarts.switch
+    if not switch or any(
+        each.old for process, each in restarts.rollouts.items() if process not in switch.members
+    ):
+        return
     yield ObjectKey("Service", client_service_name(server, MAIN))
     if manifests.router:
         yield key_of(manifests.router.service)
@@ -97,7 +106,11 @@ def _routes(
     network = tuple(_network(server, manifests, restarts, world))
     if restarts.holds_routes:
         # A Service that is gone was most likely deleted; one that is new leads nowhere yet.
-        repairs = (each for each in (*network, *manifests.autoscalers) if _is_repair(each, world))
+        repairs = (
+            each
+            for each in (*network, *manifests.autoscalers)
+            if _is_repair(each, world) or _leads_to_others(each, manifests, restarts, world)
+        )
         return (*repairs, *_approached(entry, restarts, world))
     waiting = any(
         service["spec"].get("publishNotReadyAddresses")
@@ -106,6 +119,21 @@ def _routes(
     )
     edge = entry.at_services if waiting else entry.usual
     return (*network, *manifests.autoscalers, *edge)
+
+
+def _leads_to_others(
+    manifest: Object, manifests: Manifests, restarts: Restarts, world: World
+) -> bool:
+    """Whether it is the Service of a process that does not switch, and has been.
+
+    While others switch that one may be handed over all the same, and must be found then.
+    """
+    live = world.children.get(key_of(manifest))
+    process = manifests.follows.get(manifest["metadata"]["name"])
+    if live is None or restarts.switch is None or process in {None, *restarts.switch.members}:
+        return False
+    selector = live["spec"].get("selector", {})
+    return bool(manifest["kind"] == "Service" and selector.get(PROCESS_LABEL) == process)
 
 
 def _approached(entry: Entry, restarts: Restarts, world: World) -> Iterator[Object]:

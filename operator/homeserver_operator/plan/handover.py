@@ -81,13 +81,27 @@ def let_go(rollout: Rollout) -> Iterator[Scale]:
 
 
 def make_room(rollout: Rollout) -> Iterator[Scale]:
-    """What ends one old pod of a group, so that a new one finds room; the next when that serves."""
+    """What ends one old pod of a group, so that a new one finds room; the next when that serves.
+
+    The Deployment controller makes another new pod as soon as there is one old pod less, so that
+    there are always too many: only who serves tells whether the last one's room was of use. If
+    others took it, or if there never was room for all, the rest serves on until there is. What is
+    left of an edit that never served goes first.
+    """
     if rollout.current is None or not rollout.applied or not rollout.old:
         return
-    there = sum(each["spec"].get("replicas", 0) for each in (rollout.current, *rollout.old))
-    if there > rollout.replicas:
-        replicas = rollout.old[0]["spec"]["replicas"] - 1
-        yield scale(rollout.old[0], replicas, f"a new pod of {rollout.process} has no room")
+    old = sum(map(_size, rollout.old))
+    if old + _size(rollout.current) > rollout.replicas and old + rollout.ready >= rollout.replicas:
+        first = min(rollout.old, key=_serves)
+        yield scale(first, _size(first) - 1, f"a new pod of {rollout.process} has no room")
+
+
+def _size(replica_set: Object) -> int:
+    return int(replica_set["spec"].get("replicas", 0))
+
+
+def _serves(replica_set: Object) -> bool:
+    return bool(replica_set.get("status", {}).get("readyReplicas"))
 
 
 def scale(workload: Object, replicas: int, reason: str) -> Scale:

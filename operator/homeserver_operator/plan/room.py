@@ -1,10 +1,12 @@
 """Whether new pods have no room beside the old ones, so that these must stop first.
 
 Told from nonsense, like a node selector that nothing meets, for which nobody must be stopped: only
-where a new pod asks for no more than its predecessor, and for what that one has.
+where a new pod asks for no more than its predecessor, and for what that one has. Nobody but people
+can undo a stop that was of no use, so in doubt the old pods serve on, and people are told.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from homeserver_operator.api.quantities import quantity
@@ -12,36 +14,59 @@ from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.plan.rollouts import Rollout
 from homeserver_operator.plan.trouble import refusal_of_pods
 
-_CROWDED: Final = ("Insufficient ", "Too many pods", "ReadWriteOncePod", "free ports")
-"""In the scheduler's message where another pod's going would help."""
+_FULL: Final = ("Insufficient ", "Too many pods", "free ports")
+"""In the scheduler's message where another pod's going would help, on a node that fits."""
+
+_EXCLUSIVE: Final = "ReadWriteOncePod"
+"""In its message for a volume that one pod may have at a time, wherever that is."""
+
+_CLOSED: Final = re.compile(
+    r"were unschedulable"
+    r"|node\.(cloudprovider\.)?kubernetes\.io/(?!not-ready|unreachable)"
+    r"|ToBeDeletedByClusterAutoscaler|karpenter\.sh/disrupt"
+)
+"""In its message where nodes take no pods any more that had some: cordoned, under pressure."""
+
+_LOST: Final = re.compile(r"node\.kubernetes\.io/(not-ready|unreachable)")
+"""In its message where nodes are dead, on which no pod is ready either."""
 
 
 def has_no_room(rollout: Rollout, freed: Iterable[Object], world: World) -> bool:
     """Whether the process can only start when old pods have stopped.
 
     `freed` are the ReplicaSets that are let go at the same time; a process that had a pod before is
-    to find room where that one was.
+    to find room where that one was. So its node must be right for the new one, and must still take
+    pods, which nobody tells us of a single node: where some are closed for now, it may be one of
+    them. Nodes that keep all such pods out, like those of the control plane, never had one.
     """
     if not rollout.live:
         return False
     template = rollout.live["spec"]["template"]
-    if not any(
-        _asks_no_more(template, replica_set["spec"]["template"])
+    equals = [
+        replica_set
         for replica_set in rollout.old or freed
-    ):
+        if _asks_no_more(_requests(template), _requests(replica_set["spec"]["template"]))
+    ]
+    if not equals:
         return False
-    return _exceeds_quota(rollout) or any(
-        _is_crowded_out(pod) or _is_kept_out(pod, rollout, world) for pod in rollout.pods
+    nearby = [each for each in equals if _fits_beside(template, each["spec"]["template"])]
+    return _exceeds_quota(rollout, template, nearby) or any(
+        _is_crowded_out(pod, nearby) or _is_kept_out(pod, rollout, world) for pod in rollout.pods
     )
 
 
-def _is_crowded_out(pod: Object) -> bool:
-    return any(
-        condition["type"] == "PodScheduled"
-        and condition["status"] == "False"
-        and any(word in condition.get("message", "") for word in _CROWDED)
-        for condition in pod.get("status", {}).get("conditions", ())
-    )
+def _is_crowded_out(pod: Object, nearby: Iterable[Object]) -> bool:
+    """Whether it has no node for want of what old pods have, which were where it may be."""
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] != "PodScheduled" or condition["status"] != "False":
+            continue
+        message = condition.get("message", "")
+        if _EXCLUSIVE in message:
+            return True
+        if any(word in message for word in _FULL) and not _CLOSED.search(message):
+            ready = any(each.get("status", {}).get("readyReplicas") for each in nearby)
+            return bool(nearby) and (ready or not _LOST.search(message))
+    return False
 
 
 def _is_kept_out(pod: Object, rollout: Rollout, world: World) -> bool:
@@ -68,21 +93,51 @@ def _one_node(volume: Mapping[str, Any], world: World) -> bool:
     return live is not None and "ReadWriteMany" not in live["spec"].get("accessModes", ())
 
 
-def _exceeds_quota(rollout: Rollout) -> bool:
-    return "exceeded quota" in (refusal_of_pods(rollout.current or {}) or "")
+def _exceeds_quota(rollout: Rollout, template: Object, nearby: Iterable[Object]) -> bool:
+    """Whether it is not made because of a quota, which may count limits, too."""
+    refusal = refusal_of_pods(rollout.current or {}) or ""
+    return "exceeded quota" in refusal and any(
+        _asks_no_more(_resources(template, "limits"), _resources(old["spec"]["template"], "limits"))
+        for old in nearby
+    )
 
 
-def _asks_no_more(new: Object, old: Object) -> bool:
-    before, after = _requests(old), _requests(new)
+def _asks_no_more(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
     return all(
         (size := quantity(asked)) is not None
-        and (had := quantity(before.get(name, 0))) is not None
+        and (had := quantity(old.get(name, 0))) is not None
         and size <= had
-        for name, asked in after.items()
+        for name, asked in new.items()
     )
 
 
 def _requests(template: Object) -> Mapping[str, Any]:
+    """What a pod is to have for itself: as much as it may use, unless it says less."""
+    return {**_resources(template, "limits"), **_resources(template, "requests")}
+
+
+def _resources(template: Object, what: str) -> Mapping[str, Any]:
     (container,) = template["spec"]["containers"][:1]
-    requests: Mapping[str, Any] = container.get("resources", {}).get("requests", {})
-    return requests
+    found: Mapping[str, Any] = container.get("resources", {}).get(what, {})
+    return found
+
+
+def _fits_beside(new: Object, old: Object) -> bool:
+    """Whether each node that is right for the old pod is right for the new one."""
+    held = [*_demands(old)]
+    tolerated = new["spec"].get("tolerations", ())
+    return all(demand in held for demand in _demands(new)) and all(
+        each in tolerated for each in old["spec"].get("tolerations", ())
+    )
+
+
+def _demands(template: Object) -> Iterator[Any]:
+    """What keeps a pod from nodes; what it would only like keeps it from none."""
+    spec = template["spec"]
+    yield from spec.get("nodeSelector", {}).items()
+    for kind, terms in spec.get("affinity", {}).items():
+        if required := terms.get("requiredDuringSchedulingIgnoredDuringExecution"):
+            yield kind, required
+    for spread in spec.get("topologySpreadConstraints", ()):
+        if spread.get("whenUnsatisfiable") != "ScheduleAnyway":
+            yield spread

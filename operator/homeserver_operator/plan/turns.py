@@ -34,10 +34,15 @@ def find_queue(
             continue
         fresh = _fresh(rollout)
         others = sum(cold.values()) - cold[rollout.process]
-        if fresh and others and others + fresh > most:
+        # Pods in place of cold ones are no more than there are, whatever may warm up by now.
+        if fresh > cold[rollout.process] and others and others + fresh > most:
             queue.append(rollout.process)
         else:
             cold[rollout.process] = fresh
+    begun = any(cold[process] and rollouts[process].applied for process in wave)
+    if not begun and len(queue) == len(starting):
+        # All that is cold is of an earlier edit, which need not ever get warm.
+        queue = queue[1:]
     return tuple(queue)
 
 

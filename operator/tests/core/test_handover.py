@@ -161,3 +161,22 @@ def test_the_last_switch_tells_of_all_though_some_were_done_before_others_were_w
 
     everybody = processes(scenario.cluster.world)
     assert scenario.body["status"]["lastSwitch"]["processes"] == len(everybody)
+
+
+@pytest.mark.parametrize("during", [False, True], ids=["in a wave", "while others switch"])
+def test_outside_a_switch_nobody_is_let_go_before_its_service_is_turned(*, during: bool) -> None:
+    """It keeps its name, so callers would be led to a process that is gone."""
+    louder = {**PERSISTER, "logLevel": "DEBUG"}
+    scenario = running(body=usual())
+    scenario.edit(workers=[SYNC, SENDER, louder, CLIENT, MEDIA])
+    scenario.step()
+    scenario.cluster.settle()
+    if during:
+        # A switch of others waits, be it for ever.
+        scenario.edit(workers=[SYNC, {**SENDER, "replicas": 2}, louder, CLIENT, MEDIA])
+    plan = scenario.decide().plan
+    (scale,) = plan.scales
+    (going,) = (number for number, stage in enumerate(plan.stages) if scale in stage)
+    turned = {step.key.name for stage in plan.stages[:going] for step in stage}
+    assert "rosebud-persister-0-e1" in turned
+    scenario.converge()

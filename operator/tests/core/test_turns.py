@@ -55,11 +55,18 @@ def start(scenario: Scenario, **spec: Any) -> set[str]:
     } & processes(scenario.cluster.world)
 
 
-def warm(scenario: Scenario, *names: str) -> None:
-    """New pods of these processes have started."""
-    for key, pod in scenario.cluster.live.items():
-        if key.kind == "Pod" and pod["metadata"]["labels"].get(PROCESS_LABEL) in names:
-            pod["status"]["containerStatuses"][0]["started"] = True
+def warm(scenario: Scenario, *names: str, most: int = 99) -> None:
+    """New pods of these processes have started, or so many of each."""
+    for name in names:
+        cold = [
+            status
+            for key, pod in scenario.cluster.live.items()
+            if key.kind == "Pod" and pod["metadata"]["labels"].get(PROCESS_LABEL) == name
+            for status in pod["status"]["containerStatuses"]
+            if not status["started"]
+        ]
+        for status in cold[:most]:
+            status["started"] = True
 
 
 FIRST: dict[str, tuple[Callable[[Scenario], None], dict[str, Any], int, set[str]]] = {
@@ -116,6 +123,35 @@ def test_who_never_gets_warm_keeps_the_rest_from_starting_but_not_from_going_bac
     scenario.replace(old | {"restartPolicy": {"maxWarming": 1}})
     assert start(scenario) == found
     assert scenario.templates() == before
+
+
+@pytest.mark.parametrize("edit", [IMAGE, LOUDER], ids=["in a switch", "in a wave"])
+def test_a_mistake_may_be_corrected_together_with_how_many_warm_up(edit: dict[str, Any]) -> None:
+    """New pods in place of others that never get warm are no more than there were."""
+    scenario = running(body=usual())
+    found = start(scenario, restartPolicy={"maxWarming": 3}, **edit)
+    assert len(found) > 1
+    assert not start(scenario)
+    right = {"image": "runtime.invalid/synapse:9", "logLevel": "WARNING"}
+    corrected = {name: right[name] for name in edit}
+    assert start(scenario, restartPolicy={"maxWarming": 1}, **corrected) == found
+    assert not start(scenario), "somebody did not wait"
+    warm(scenario, *found)
+    assert len(start(scenario)) == 1, "nobody goes on"
+
+
+def test_what_got_warm_of_a_mistake_does_not_keep_its_correction_from_starting() -> None:
+    """Each group has more new pods than cold ones, and these never get warm: somebody begins."""
+    groups = [{**group, "replicas": 3} for group in (SYNC, CLIENT)]
+    scenario = running(body={**usual(), "spec": {**usual()["spec"], "workers": groups}})
+    most = {"restartPolicy": {"maxWarming": 6}}
+    assert start(scenario, **most, **LOUDER) == {"sync", "client"}
+    warm(scenario, "sync", "client", most=1)
+    found = start(scenario, restartPolicy={"maxWarming": 4}, logLevel="WARNING")
+    assert found == {"client"}
+    assert not start(scenario), "somebody did not wait"
+    warm(scenario, *found)
+    assert start(scenario) == {"sync"}
 
 
 def test_who_waits_is_scaled_all_the_same() -> None:

@@ -1,6 +1,7 @@
 """Executing a plan: order, ownership by uid, what is final and what is tried again."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -131,6 +132,34 @@ async def test_old_pods_are_let_go_after_services_turn_and_before_anything_is_de
         "replicasets/rs-a/scale", "replicasets/rs-b/scale", "deployments/d",
     }  # fmt: skip
     assert last.endswith("/configmaps/unused")
+    assert sizes(api) == {"rs-a": 0, "rs-b": 0, "d": 0}
+
+
+@pytest.mark.parametrize("status", [422, 500])
+async def test_old_pods_serve_on_while_their_service_cannot_be_turned(
+    api: FakeApi, cluster: Cluster, server: Object, old: list[Object], status: int
+) -> None:
+    api.fail("PATCH", "/services/s", status, times=9)
+    plan = Plan(applies=(new("Service", "s"), new("Service", "t")), scales=let_go(*old))
+
+    with suppress(ApiError):
+        assert await apply.execute(cluster, server, plan)
+
+    assert api.find("Service", "t")
+    assert sizes(api) == {"rs-a": 2, "rs-b": 2, "d": 2}
+
+
+async def test_once_the_decisive_service_is_turned_old_pods_go_together_with_the_others(
+    api: FakeApi, cluster: Cluster, server: Object, old: list[Object]
+) -> None:
+    """Then nobody can go back, and new pods are called by other names than old ones."""
+    api.fail("PATCH", "/services/t", 422)
+    first, second = new("Service", "s"), new("Service", "t")
+    plan = Plan(applies=(second, first), scales=let_go(*old), decisive=frozenset({first.key}))
+
+    assert await apply.execute(cluster, server, plan)
+
+    assert api.find("Service", "s")
     assert sizes(api) == {"rs-a": 0, "rs-b": 0, "d": 0}
 
 

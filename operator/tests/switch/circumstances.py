@@ -7,7 +7,7 @@ from typing import Any
 from tests.switch.kubelet import Faults
 from tests.switch.objects import Objects
 from tests.switch.simulation import Simulation
-from tests.switch.stories import Stage, Uids, pods, restarted
+from tests.switch.stories import Stage, Uids, pods, restarted, serving
 
 from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION, PROCESS_LABEL, REVISION_LABEL
 from homeserver_operator.api.world import ObjectKey
@@ -24,14 +24,39 @@ def crowd(sim: Simulation, room: int = 0) -> None:
 
 
 def crowded(stage: Stage, spec: Spec, restarts: set[str], room: int, seed: int) -> None:
-    """New pods find no room beside the old ones, or too little: these stop first."""
+    """New pods find no room beside the old ones, or too little: these stop first.
+
+    Where no epoch rises, a group of several serves on meanwhile.
+    """
     sim = stage.begin(seed)
-    sim.oracle.excused = True
+    sim.oracle.excused = sim.oracle.one_by_one = True
     before = pods(sim)
     crowd(sim, room)
     sim.replace(spec)
     stage.at_rest(sim)
     assert restarted(before, pods(sim)) == restarts
+
+
+def corrected(stage: Stage, mistake: Spec, spec: Spec, group: str, seed: int) -> None:
+    """Where there is no room, Synapse refuses an edit of a group; another one puts that right."""
+    sim = stage.begin(seed)
+    sim.oracle.excused = sim.oracle.one_by_one = True
+    before = pods(sim)
+    crowd(sim)
+    known = _configurations(sim)
+    sim.kubelet.faults.of = lambda name: None if name in known else "refused"
+    sim.replace(mistake)
+    sim.settle()
+    assert len(before[group] & serving(sim)) == len(before[group]) - 1
+    refused = _configurations(sim) - known
+    sim.kubelet.faults.of = lambda name: "refused" if name in refused else None
+    sim.replace(spec)
+    stage.at_rest(sim)
+    assert restarted(before, pods(sim)) == {group}
+
+
+def _configurations(sim: Simulation) -> frozenset[str]:
+    return frozenset(key.name for key in sim.objects.live if key.kind == "ConfigMap")
 
 
 def in_waves(stage: Stage, spec: Spec, seed: int) -> None:

@@ -12,8 +12,15 @@ from homeserver_operator.api.names import REVISION_LABEL, ROLE_LABEL
 from homeserver_operator.api.world import Object, ObjectKey
 
 Container = Literal["none", "no-image", "no-volume", "running", "backoff"]
-NO_ROOM = "0/1 nodes are available: 1 Insufficient memory."
-NO_NODE = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+NO_ROOM = (
+    "0/3 nodes are available: 1 node(s) had untolerated taint "
+    "{node-role.kubernetes.io/control-plane: }, 2 Insufficient memory."
+)
+NO_NODE = (
+    "0/3 nodes are available: 1 Insufficient memory, "
+    "2 node(s) didn't match Pod's node affinity/selector."
+)
+CORDONED = "0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient memory."
 LAST_RESTART = 2
 """Restarts of a container that is refused every time; the back-off is endless from then on."""
 
@@ -29,6 +36,8 @@ class Faults:
 
     room: int = 10_000
     """Pods for which there is a place."""
+    cordoned: bool = False
+    """Whether the room of those that go is on a node that takes no others."""
     bad_images: frozenset[str] = frozenset()
     of: Callable[[str], Fault | None] = lambda _config_map: None
     """What becomes of the processes that mount a ConfigMap of this name."""
@@ -191,6 +200,8 @@ class Kubelet:
         """Why a pod gets no node. Pods that are going take up room until they are gone."""
         if pod["spec"].get("nodeSelector"):
             return NO_NODE
+        if self.faults.cordoned:
+            return CORDONED
         placed = sum(1 for pod in objects.of_kind("Pod") if pod["spec"].get("nodeName"))
         return NO_ROOM if placed >= self.faults.room else None
 

@@ -35,6 +35,8 @@ class Oracle:
     untouched: frozenset[str] = frozenset()
     excused: bool = False
     """Whether people, or want of room, may stop processes before others are warm."""
+    one_by_one: bool = False
+    """Whether pods of a group without an epoch may then only stop one at a time all the same."""
     gaps: Counter[str] = field(default_factory=Counter)
     """Steps in which a client Service of one process led to somebody who does not listen."""
     _heard: set[str] = field(default_factory=set)
@@ -50,6 +52,8 @@ class Oracle:
             elif is_leaving(after) and not is_leaving(before):
                 self._told_to_go(after)
         elif change.key.kind == "ReplicaSet" and before is not None:
+            if self.one_by_one and after["spec"]["replicas"] < before["spec"]["replicas"]:
+                _must_leave_the_others(after, objects, kubelet)
             self._shrunk(after, objects, kubelet)
 
     def _created(self, pod: Object) -> None:
@@ -153,6 +157,29 @@ def _must_be_replaced(pod: Object, leaving: Launcher, objects: Objects, kubelet:
             continue
         if own or _later(template, leaving):
             _must_be_warm(deployment, pod, objects, kubelet)
+
+
+def _must_leave_the_others(replica_set: Object, objects: Objects, kubelet: Kubelet) -> None:
+    """Of a group at most one pod is missing at a time, so that its class goes on being served."""
+    owner = replica_set["metadata"]["ownerReferences"][0]["uid"]
+    for deployment in objects.of_kind("Deployment"):
+        template = deployment["spec"]["template"]
+        switches = template_epochs(template) != template_epochs(replica_set["spec"]["template"])
+        if deployment["metadata"]["uid"] != owner or switches:
+            continue
+        staying = 0
+        for each in objects.controlled("ReplicaSet", deployment):
+            machines = [
+                kubelet.machines[pod["metadata"]["name"]]
+                for pod in objects.controlled("Pod", each)
+                if not is_leaving(pod)
+            ]
+            serving = sum(bool(m.launcher and m.launcher.phase == "serving") for m in machines)
+            staying += min(serving, each["spec"]["replicas"])
+        wanted = deployment["spec"]["replicas"]
+        if staying < wanted - 1:
+            name = replica_set["metadata"]["name"]
+            raise BrokenError(f"{name} shrinks until only {staying} of {wanted} pods serve")
 
 
 def _others_serve(leaving: Object, objects: Objects, kubelet: Kubelet) -> bool:

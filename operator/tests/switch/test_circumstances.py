@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from tests.switch import circumstances, stories
 from tests.switch.circumstances import WINDOW, crowd
-from tests.switch.edits import ALL, EDITS, USUAL, Edit
+from tests.switch.edits import ALL, EDITS, SYNC, USUAL, Edit
+from tests.switch.kubelet import Faults
 from tests.switch.simulation import Simulation
 from tests.switch.telling import Effort, either, spec_of, stage, told_of
 
@@ -29,6 +30,19 @@ def test_where_there_is_no_room_the_old_stop_first(name: str, room: int, effort:
         circumstances.crowded(on, spec_of(on, edit), set(edit.restarts), room, seed)
 
 
+@either
+def test_where_there_is_no_room_all_but_one_of_a_group_outlive_a_mistake(effort: Effort) -> None:
+    """And what is left of the mistake does not keep its correction from the room."""
+    three = {**SYNC, "replicas": 3}
+    on = stage([three, *USUAL[1:]])
+    mistake, right = (
+        spec_of(on, Edit(USUAL, [{**three, "logLevel": level}, *USUAL[1:]], frozenset()))
+        for level in ("DEBUG", "WARNING")
+    )
+    for seed in effort.seeds:
+        circumstances.corrected(on, mistake, right, "sync", seed)
+
+
 def _no_room(sim: Simulation, _known: frozenset[str]) -> None:
     crowd(sim)
 
@@ -48,6 +62,19 @@ def test_nobody_stops_for_pods_that_would_have_no_room_then(
     for seed in effort.seeds:
         for also in ({}, EDITS["the image: all"].also):
             stories.hopeless(on, {**spec, "main": main, **also}, _no_room, seed)
+
+
+def _cordoned(sim: Simulation, _known: frozenset[str]) -> None:
+    sim.kubelet.faults = Faults(cordoned=True)
+
+
+@told_of("name", {name: name for name in (LOUDER, "the image: all")})
+def test_nobody_stops_for_pods_to_which_the_node_of_the_old_ones_is_closed(
+    name: str, effort: Effort
+) -> None:
+    on = stage(USUAL)
+    for seed in effort.seeds:
+        stories.hopeless(on, spec_of(on, EDITS[name]), _cordoned, seed)
 
 
 @either
