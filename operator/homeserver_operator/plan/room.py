@@ -30,11 +30,12 @@ def has_no_room(rollout: Rollout, freed: Iterable[Object], world: World) -> bool
     ):
         return False
     return _exceeds_quota(rollout) or any(
-        _is_crowded_out(pod) or _is_kept_out(pod, rollout, world) for pod in rollout.pods
+        is_crowded_out(pod) or _is_kept_out(pod, rollout, world) for pod in rollout.pods
     )
 
 
-def _is_crowded_out(pod: Object) -> bool:
+def is_crowded_out(pod: Object) -> bool:
+    """Whether a pod has no node because of what others take."""
     return any(
         condition["type"] == "PodScheduled"
         and condition["status"] == "False"
