@@ -128,6 +128,7 @@ def dies(stage: Stage, spec: dict[str, Any], death: Death, seed: int) -> None:
     sim.replace(spec)
     stage.at_rest(sim)
     assert sim.operator.death is None, "it lived"
+    assert not (sim.prompt and _unheard(sim)), f"nobody listened for {_unheard(sim)}"
 
 
 def reverted(stage: Stage, spec: dict[str, Any], steps: int, seed: int) -> bool:
@@ -147,6 +148,7 @@ def reverted(stage: Stage, spec: dict[str, Any], steps: int, seed: int) -> bool:
     sim.replace(old)
     stage.at_rest(sim)
     if harmless:
+        assert not (sim.prompt and _unheard(sim)), f"nobody listened for {_unheard(sim)}"
         after, kept = pods(sim), before.keys() - free
         touched = {process for process in kept if after.get(process) != before[process]}
         assert not touched, f"{touched} restarted, though nothing was decided"
