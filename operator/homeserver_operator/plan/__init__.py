@@ -15,6 +15,7 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.build.services import at_its_address
+from homeserver_operator.fences import TOPOLOGY
 from homeserver_operator.plan import scaling, selection
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
 from homeserver_operator.plan.entry import Entry, find_entry, still_needed
@@ -150,7 +151,12 @@ def _network(
                 world=world,
             )
         elif EPOCH_LABEL in service["spec"]["selector"]:
-            yield selection.listening(service, at_its_address(server), world)
+            yield selection.listening(
+                service,
+                at_its_address(server),
+                switching=restarts.switch is not None and TOPOLOGY in restarts.switch.fences,
+                world=world,
+            )
         elif manifests.router and service is manifests.router.service and not restarts.switch:
             yield told_now(server, service, manifests, world)
         else:

@@ -121,6 +121,13 @@ EDITS: dict[str, Edit] = {
     "everybody's log level: all": _edit(ALL, *USUAL, logLevel="DEBUG"),
     "an option of everybody: all": _edit(ALL, *USUAL, config={"enable_search": False}),
     "the image: all": _edit(ALL, *USUAL, image="runtime.invalid/synapse:8"),
+    "a group is renamed with another image: all": _edit(
+        ALL - {"sync"}, {**SYNC, "name": "syncers"}, *USUAL[1:],
+        image="runtime.invalid/synapse:8"),
+    "a second group for a class with another image: all": _edit(
+        ALL, *USUAL, _MORE_SYNC, image="runtime.invalid/synapse:8"),
+    "two writers of receipts move off main: all": _edit(
+        ALL, *USUAL, {"name": "receipts", "replicas": 2, "writes": ["receipts"]}),
     "two kinds of lists at once: all": _edit(
         ALL, *_READERS, persister(2), sender(2), pusher(1)),
 }  # fmt: skip
