@@ -209,21 +209,27 @@ def test_taking_an_edit_back_leads_back_at_once() -> None:
     scenario.converge()
 
 
-@pytest.mark.parametrize("process", ["persister-0", "media-0"])
-def test_what_main_cannot_answer_never_goes_to_main(process: str) -> None:
-    """Somebody has deleted a Service while its processes are down."""
+def test_who_begins_to_serve_gets_requests_once_it_listens() -> None:
+    """Its pod is ready long since, but for a duty alone."""
     scenario = running(body=usual())
-    services = [
-        key
-        for key, live in scenario.cluster.live.items()
-        if key.kind == "Service" and live["spec"]["selector"].get(PROCESS_LABEL) == process
-    ]
+    scenario.edit(workers=[SYNC, {**SENDER, "serves": ["login"]}, PERSISTER, CLIENT, MEDIA])
+    scenario.step()
+    assert selector(scenario, "login")[PROCESS_LABEL] == "main"
+    scenario.converge()
+    assert selector(scenario, "login")[PROCESS_LABEL] == "sender-0"
+
+
+@pytest.mark.parametrize(
+    ("route_class", "process"),
+    [("typing", "typing-0"), ("media", "media-0")],
+    ids=["typing", "media"],
+)
+def test_what_main_cannot_answer_never_goes_to_main(route_class: str, process: str) -> None:
+    """Somebody has deleted a Service while its process is down."""
+    workers = [*USUAL, {"name": "typing", "writes": ["typing"]}]
+    scenario = running(body={**usual(), "spec": {**usual()["spec"], "workers": workers}})
     for pod in pods(scenario, process):
         pod["status"]["conditions"] = []
-    for key in services:
-        scenario.cluster.forget(key)
+    scenario.cluster.forget(ObjectKey("Service", f"rosebud-{route_class}"))
     scenario.step()
-    assert services
-    for key in services:
-        found = scenario.cluster.live[key]["spec"]["selector"]
-        assert found[PROCESS_LABEL] == process
+    assert selector(scenario, route_class)[PROCESS_LABEL] == process
