@@ -3,7 +3,7 @@
 Level-triggered: an operator that dies anywhere goes on from what it observes next.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,9 +15,11 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.build.services import at_its_address
+from homeserver_operator.fences import TOPOLOGY
 from homeserver_operator.plan import scaling, selection
 from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
 from homeserver_operator.plan.entry import Entry, find_entry, still_needed
+from homeserver_operator.plan.former import led_to, still_led_to
 from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.mounted import mounted_content
 from homeserver_operator.plan.records import disowned, is_lost
@@ -36,12 +38,14 @@ class Outlook:
     """The plan, what restarts with it, and namesakes of ours that are somebody else's.
 
     `bypasses_router`: there is to be a router, but traffic still goes where it went without.
+    `staying` are Services that lead to who had their route class before.
     """
 
     plan: Plan
     restarts: Restarts
     strangers: tuple[ObjectKey, ...] = ()
     bypasses_router: bool = False
+    staying: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -52,10 +56,14 @@ def make_plan(
     if strangers := tuple(sorted(_strangers(server, manifests.all(), world))):
         return Outlook(Plan(), restarts, strangers)
     entry = find_entry(server, manifests, world, switching=restarts.switch is not None)
-    applies = tuple(_applies(server, manifests, restarts, entry, world))
+    staying = still_led_to(server, topology, manifests, restarts, world)
+    network = tuple(_network(server, manifests, restarts, staying, world))
+    routes = _routes(manifests, restarts, entry, network, world)
+    applies = tuple(_applies(server, manifests, restarts, routes, world))
     edge_settled = not any(BY_KIND[each.key.kind].entrance for each in applies)
     used = {key_of(manifest) for manifest in entry.usual}
     used |= set(still_needed(server, world, edge_settled=edge_settled))
+    used |= set(led_to(staying, world))
     plan = Plan(
         applies=applies,
         scales=tuple(_scales(manifests, restarts, topology)),
@@ -63,7 +71,7 @@ def make_plan(
         amends=(*reowned(server, world), *disowned(world)),
         decisive=frozenset(_decisive(server, manifests, restarts)),
     )
-    return Outlook(plan, restarts, bypasses_router=entry.bypasses)
+    return Outlook(plan, restarts, bypasses_router=entry.bypasses, staying=tuple(sorted(staying)))
 
 
 def _decisive(server: HomeServer, manifests: Manifests, restarts: Restarts) -> Iterator[ObjectKey]:
@@ -83,14 +91,17 @@ def _decisive(server: HomeServer, manifests: Manifests, restarts: Restarts) -> I
 
 
 def _applies(
-    server: HomeServer, manifests: Manifests, restarts: Restarts, entry: Entry, world: World
+    server: HomeServer,
+    manifests: Manifests,
+    restarts: Restarts,
+    routes: Iterable[Object],
+    world: World,
 ) -> Iterator[Apply]:
     """In an order in which nothing starts before what it needs, and routes come last."""
     yield from _differences(access_now(server, manifests, world), world)
     yield from _differences((*manifests.content, *manifests.volumes), world)
     stores = (each for each in manifests.stores if restarts.go or not _replaces_pods(each, world))
     yield from _differences((*manifests.policies, *stores, *manifests.routing), world)
-    routes = _routes(server, manifests, restarts, entry, world)
     services = tuple(manifest for manifest in routes if manifest["kind"] == "Service")
     yield from _differences(services, world)
     for process, manifest in manifests.synapse.items():
@@ -100,10 +111,13 @@ def _applies(
 
 
 def _routes(
-    server: HomeServer, manifests: Manifests, restarts: Restarts, entry: Entry, world: World
+    manifests: Manifests,
+    restarts: Restarts,
+    entry: Entry,
+    network: tuple[Object, ...],
+    world: World,
 ) -> tuple[Object, ...]:
-    """What leads to pods, as it should be now."""
-    network = tuple(_network(server, manifests, restarts, world))
+    """What leads to pods, as it should be now; `network` are its Services."""
     if restarts.holds_routes:
         # A Service that is gone was most likely deleted; one that is new leads nowhere yet.
         repairs = (
@@ -115,7 +129,7 @@ def _routes(
     waiting = any(
         service["spec"].get("publishNotReadyAddresses")
         for service in network
-        if service["metadata"]["name"] not in manifests.follows
+        if EPOCH_LABEL in service["spec"]["selector"]
     )
     edge = entry.at_services if waiting else entry.usual
     return (*network, *manifests.autoscalers, *edge)
@@ -147,12 +161,18 @@ def _approached(entry: Entry, restarts: Restarts, world: World) -> Iterator[Obje
 
 
 def _network(
-    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+    server: HomeServer,
+    manifests: Manifests,
+    restarts: Restarts,
+    staying: Mapping[str, Object],
+    world: World,
 ) -> Iterator[Object]:
     """Services as they should be now, which may be as they were."""
     for service in manifests.network:
         process = manifests.follows.get(service["metadata"]["name"])
-        if process is not None:
+        if service["metadata"]["name"] in staying:
+            yield staying[service["metadata"]["name"]]
+        elif process is not None:
             yield selection.following(
                 service,
                 restarts.rollouts[process],
@@ -160,7 +180,12 @@ def _network(
                 world=world,
             )
         elif EPOCH_LABEL in service["spec"]["selector"]:
-            yield selection.listening(service, at_its_address(server), world)
+            yield selection.listening(
+                service,
+                at_its_address(server),
+                switching=restarts.switch is not None and TOPOLOGY in restarts.switch.fences,
+                world=world,
+            )
         elif manifests.router and service is manifests.router.service and not restarts.switch:
             yield told_now(server, service, manifests, world)
         else:

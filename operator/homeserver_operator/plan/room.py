@@ -6,7 +6,7 @@ can undo a stop that was of no use, so in doubt the old pods serve on, and peopl
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from homeserver_operator.api.quantities import quantity
@@ -51,22 +51,32 @@ def has_no_room(rollout: Rollout, freed: Iterable[Object], world: World) -> bool
         return False
     nearby = [each for each in equals if _fits_beside(template, each["spec"]["template"])]
     return _exceeds_quota(rollout, template, nearby) or any(
-        _is_crowded_out(pod, nearby) or _is_kept_out(pod, rollout, world) for pod in rollout.pods
+        _would_find_room(pod, nearby) or _is_kept_out(pod, rollout, world) for pod in rollout.pods
     )
 
 
-def _is_crowded_out(pod: Object, nearby: Iterable[Object]) -> bool:
+def is_crowded_out(pod: Object) -> bool:
+    """Whether a pod has no node because of what others take."""
+    message = _why_without_node(pod)
+    return _EXCLUSIVE in message or any(word in message for word in _FULL)
+
+
+def _would_find_room(pod: Object, nearby: Sequence[Object]) -> bool:
     """Whether it has no node for want of what old pods have, which were where it may be."""
+    message = _why_without_node(pod)
+    if _EXCLUSIVE in message:
+        return True
+    ready = any(each.get("status", {}).get("readyReplicas") for each in nearby)
+    closed = _CLOSED.search(message) or (_LOST.search(message) and not ready)
+    return bool(nearby) and is_crowded_out(pod) and not closed
+
+
+def _why_without_node(pod: Object) -> str:
+    """What the scheduler says; empty if it has found one, or has not looked yet."""
     for condition in pod.get("status", {}).get("conditions", ()):
-        if condition["type"] != "PodScheduled" or condition["status"] != "False":
-            continue
-        message = condition.get("message", "")
-        if _EXCLUSIVE in message:
-            return True
-        if any(word in message for word in _FULL) and not _CLOSED.search(message):
-            ready = any(each.get("status", {}).get("readyReplicas") for each in nearby)
-            return bool(nearby) and (ready or not _LOST.search(message))
-    return False
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message", ""))
+    return ""
 
 
 def _is_kept_out(pod: Object, rollout: Rollout, world: World) -> bool:

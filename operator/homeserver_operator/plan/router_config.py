@@ -55,7 +55,7 @@ def _expected(before: str, manifests: Manifests, world: World) -> Iterator[str]:
     new = _services(wanted) - _services(world.children[ObjectKey("ConfigMap", before)])
     for service in manifests.network:
         name, selector = service["metadata"]["name"], service["spec"]["selector"]
-        if name in new and not _answers(selector, world) and _pods(selector, manifests, world):
+        if name in new and not _answers(selector, world) and pods_to_be(selector, manifests, world):
             yield name
 
 
@@ -72,7 +72,7 @@ def _answers(selector: Mapping[str, str], world: World) -> bool:
     )
 
 
-def _pods(selector: Mapping[str, str], manifests: Manifests, world: World) -> int:
+def pods_to_be(selector: Mapping[str, str], manifests: Manifests, world: World) -> int:
     """How many there are to be: of none, nobody waits for the first."""
     total = 0
     for manifest in manifests.synapse.values():

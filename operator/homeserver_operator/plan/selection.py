@@ -56,11 +56,14 @@ def _outdated(service: Object, rollout: Rollout) -> Iterator[Object]:
             yield replica_set
 
 
-def listening(service: Object, annotations: Mapping[str, str], world: World) -> Object:
+def listening(
+    service: Object, annotations: Mapping[str, str], *, switching: bool, world: World
+) -> Object:
     """A group's Service; while old pods go and nobody new is ready, it leads to who listens.
 
     With the annotations by which a controller goes to its address, because controllers pass pods
-    over that are not ready.
+    over that are not ready. `switching`: whoever answers now, of this group or not, is of an epoch
+    that goes.
     """
     selector = service["spec"]["selector"]
     members = {name: value for name, value in selector.items() if name != EPOCH_LABEL}
@@ -69,7 +72,8 @@ def listening(service: Object, annotations: Mapping[str, str], world: World) -> 
     live = world.children.get(ObjectKey("Service", service["metadata"]["name"]))
     # Once it does it goes on, although the old ones may be gone before the first new one is ready.
     already = live is not None and live["spec"].get("publishNotReadyAddresses", False)
-    if new and (already or len(new) < len(pods)) and not any(is_ready(pod) for pod in new):
+    going = switching or already or len(new) < len(pods)
+    if new and going and not any(is_ready(pod) for pod in new):
         metadata = {**service["metadata"], **({"annotations": annotations} if annotations else {})}
         return _with_spec({**service, "metadata": metadata}, publishNotReadyAddresses=True)
     return service

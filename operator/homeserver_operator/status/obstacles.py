@@ -88,8 +88,7 @@ def _rollout_obstacle(
     missing = [item for item in all_progress if not item.done]
     if not missing:
         return None
-    past = ". Until it is ready, traffic goes past the router, as it did without"
-    aside = past if outlook and outlook.bypasses_router else ""
+    aside = _meanwhile(outlook) if outlook else ""
     found = next(troubles(missing, world), None)
     if found:
         text = found.message
@@ -98,6 +97,13 @@ def _rollout_obstacle(
         return Obstacle(found.reason, f"{text}{aside}", found.needs_people)
     waiting = ", ".join(f"{item.process} ({item.updated}/{item.desired})" for item in missing)
     return Obstacle("Progressing", f"waiting for {waiting} to be ready{aside}", people=False)
+
+
+def _meanwhile(outlook: Outlook) -> str:
+    """Where traffic goes until those are ready who are to have it."""
+    past = ". Until it is ready, traffic goes past the router, as it did without"
+    led = f". Until then Services lead where they led before: {', '.join(outlook.staying)}"
+    return (past if outlook.bypasses_router else "") + (led if outlook.staying else "")
 
 
 def _held(word: Consent) -> Obstacle:

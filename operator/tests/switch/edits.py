@@ -59,6 +59,7 @@ def _edit(
 
 _READERS = [SYNC, CLIENT]
 _TYPING = {"name": "typing", "writes": ["typing"]}
+_MORE_SYNC = {"name": "more", "replicas": 1, "serves": ["sync"]}
 
 EDITS: dict[str, Edit] = {
     "event persisters 1 to 3: all": _edit(ALL, *_READERS, persister(3), sender(1)),
@@ -101,12 +102,32 @@ EDITS: dict[str, Edit] = {
     "another group that only serves: nobody": _edit(
         set(), *USUAL, {"name": "more", "replicas": 1, "serves": ["login"]}),
     "a group that only serves goes: nobody": _edit(set(), SYNC, persister(1), sender(1)),
+    "a group that only serves is renamed: nobody": _edit(
+        set(), {**SYNC, "name": "syncers"}, *USUAL[1:]),
+    "a second group for a class: the first": _edit({"sync"}, *USUAL, _MORE_SYNC),
+    "one of two groups for a class goes: the other": _edit(
+        {"sync"}, *USUAL, before=[*USUAL, _MORE_SYNC]),
+    "first syncs get a group of their own: nobody": _edit(
+        set(), *USUAL, {"name": "initial", "replicas": 1, "serves": ["initialSync"]}),
+    "a class moves to a group that is new: nobody": _edit(
+        set(), *USUAL, {"name": "login", "replicas": 2, "serves": ["login"]},
+        before=[SYNC, {**CLIENT, "serves": ["client", "login"]}, *USUAL[2:]]),
+    "a class moves to one process that is new: nobody": _edit(
+        set(), *USUAL, {"name": "login", "serves": ["login", "sso"]},
+        before=[SYNC, {**CLIENT, "serves": ["client", "login"]}, *USUAL[2:]]),
     "a log level: that group": _edit({"sync"}, {**SYNC, "logLevel": "DEBUG"}, *USUAL[1:]),
     "a writer's log level: that writer": _edit(
         {"persister-0"}, *_READERS, {**persister(1), "logLevel": "DEBUG"}, sender(1)),
     "everybody's log level: all": _edit(ALL, *USUAL, logLevel="DEBUG"),
     "an option of everybody: all": _edit(ALL, *USUAL, config={"enable_search": False}),
     "the image: all": _edit(ALL, *USUAL, image="runtime.invalid/synapse:8"),
+    "a group is renamed with another image: all": _edit(
+        ALL - {"sync"}, {**SYNC, "name": "syncers"}, *USUAL[1:],
+        image="runtime.invalid/synapse:8"),
+    "a second group for a class with another image: all": _edit(
+        ALL, *USUAL, _MORE_SYNC, image="runtime.invalid/synapse:8"),
+    "two writers of receipts move off main: all": _edit(
+        ALL, *USUAL, {"name": "receipts", "replicas": 2, "writes": ["receipts"]}),
     "two kinds of lists at once: all": _edit(
         ALL, *_READERS, persister(2), sender(2), pusher(1)),
 }  # fmt: skip

@@ -39,7 +39,11 @@ class Oracle:
     """Whether pods of a group without an epoch may then only stop one at a time all the same."""
     gaps: Counter[str] = field(default_factory=Counter)
     """Steps in which a client Service of one process led to somebody who does not listen."""
+    unanswered: Counter[str] = field(default_factory=Counter)
+    """Steps in which an Ingress led to nobody, or to somebody who does not listen."""
     _heard: set[str] = field(default_factory=set)
+    _open: bool = False
+    """Whether every request had an answer at some time: so it shall be, by whichever Ingress."""
 
     def notice(self, change: Change, objects: Objects, kubelet: Kubelet) -> None:
         """A write of anybody's."""
@@ -131,7 +135,8 @@ class Oracle:
                 raise BrokenError(f"{name} leads to {pod['metadata']['name']} of epoch {epoch}")
 
     def listen(self, objects: Objects, kubelet: Kubelet, proxy: Proxy) -> None:
-        """Count, for Services of one process, the steps in which clients are not heard."""
+        """Count the steps in which clients are not heard."""
+        self._listen_at_ingresses(objects, kubelet, proxy)
         for service in objects.of_kind("Service"):
             name = service["metadata"]["name"]
             if not service["spec"].get("publishNotReadyAddresses") or REPLICATION_NAME.fullmatch(
@@ -142,6 +147,26 @@ class Oracle:
                 self._heard.add(name)
             elif name in self._heard:
                 self.gaps[name] += 1
+
+    def _listen_at_ingresses(self, objects: Objects, kubelet: Kubelet, proxy: Proxy) -> None:
+        """All paths are somebody's, and main can answer them: so one that is new is no excuse."""
+        ingresses = objects.of_kind("Ingress")
+        deaf = [
+            ingress["metadata"]["name"]
+            for ingress in ingresses
+            if not all(proxy.heard(name, kubelet) for name in _backends(ingress))
+        ]
+        self._open = self._open or bool(ingresses and not deaf)
+        if self._open:
+            self.unanswered.update(deaf)
+
+
+def _backends(ingress: Object) -> set[str]:
+    return {
+        path["backend"]["service"]["name"]
+        for rule in ingress["spec"]["rules"]
+        for path in rule["http"]["paths"]
+    }
 
 
 def _must_be_replaced(pod: Object, leaving: Launcher, objects: Objects, kubelet: Kubelet) -> None:

@@ -86,8 +86,17 @@ def edited(stage: Stage, spec: dict[str, Any], restarts: set[str], seed: int) ->
 
 
 def _unheard(sim: Simulation) -> list[str]:
-    """Services of single processes with a moment at which nobody listened, if they still exist."""
-    return [name for name in sim.oracle.gaps if ObjectKey("Service", name) in sim.objects.live]
+    """What led clients to nobody who listens, if only for a moment, and still exists.
+
+    Services of single processes, and Ingresses, whoever is behind them.
+    """
+    found = {"Service": sim.oracle.gaps, "Ingress": sim.oracle.unanswered}
+    return [
+        f"{kind} {name}"
+        for kind, names in found.items()
+        for name in names
+        if ObjectKey(kind, name) in sim.objects.live
+    ]
 
 
 def edited_again(
@@ -119,6 +128,7 @@ def dies(stage: Stage, spec: dict[str, Any], death: Death, seed: int) -> None:
     sim.replace(spec)
     stage.at_rest(sim)
     assert sim.operator.death is None, "it lived"
+    assert not (sim.prompt and _unheard(sim)), f"nobody listened for {_unheard(sim)}"
 
 
 def reverted(stage: Stage, spec: dict[str, Any], steps: int, seed: int) -> bool:
@@ -138,6 +148,7 @@ def reverted(stage: Stage, spec: dict[str, Any], steps: int, seed: int) -> bool:
     sim.replace(old)
     stage.at_rest(sim)
     if harmless:
+        assert not (sim.prompt and _unheard(sim)), f"nobody listened for {_unheard(sim)}"
         after, kept = pods(sim), before.keys() - free
         touched = {process for process in kept if after.get(process) != before[process]}
         assert not touched, f"{touched} restarted, though nothing was decided"
@@ -184,6 +195,7 @@ def hopeless(
     stopped = {name for name in held if not before[name] <= now.get(name, frozenset())}
     assert not stopped, f"{stopped} were stopped"
     assert kept or not sim.operator.committed, "old processes were let go"
+    assert not (sim.prompt and _unheard(sim)), f"nobody listened for {_unheard(sim)}"
     sim.replace(old)
     stage.at_rest(sim)
     after = pods(sim)

@@ -92,6 +92,26 @@ def test_what_never_runs_harms_nobody(name: str, spoil: Any, effort: Effort) -> 
         stories.hopeless(on, spec_of(on, EDITS[name]), spoil, seed)
 
 
+MOVES: dict[str, frozenset[str]] = {
+    "a group that only serves is renamed: nobody": frozenset(),
+    "a second group for a class: the first": ALL - {"sync"},
+    "first syncs get a group of their own: nobody": frozenset(),
+    "a class moves to a group that is new: nobody": frozenset(),
+    "a class moves to one process that is new: nobody": frozenset(),
+    "another group that only serves: nobody": frozenset(),
+}
+"""Edits by which others are to answer, and who keeps their pods if not all do."""
+
+
+@told_of("name, kept", {name: (name, kept) for name, kept in MOVES.items()}, sample=len(MOVES))
+def test_who_is_to_have_a_class_and_never_serves_takes_it_from_nobody(
+    name: str, kept: frozenset[str], effort: Effort
+) -> None:
+    on = stage(EDITS[name].before)
+    for seed in effort.seeds:
+        stories.hopeless(on, spec_of(on, EDITS[name]), _never_warm, seed, kept)
+
+
 @either
 def test_without_an_epoch_only_who_is_refused_stays_as_it_was(effort: Effort) -> None:
     """The others have been replaced one by one, and are again when the edit is taken back."""

@@ -1,0 +1,145 @@
+"""Who answers a route class until those who are to have it next are there.
+
+A class moves by its Service's selector, and a new group may take minutes to serve, or never does.
+So the Service leads to who had the class before, as long as they can answer and too few of the next
+are ready; and a group that is to go stays while it is led to. Not so in an epoch switch: there all
+that leads to pods turns at once. Everything is read from what lives, so an edit may be taken back
+and an operator may die at any time.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from homeserver_operator.api.names import (
+    EPOCH_LABEL,
+    MAIN,
+    PROCESS_LABEL,
+    REVISION_LABEL,
+    TEMPLATE_HASH_LABEL,
+)
+from homeserver_operator.api.observed import is_ready, key_of
+from homeserver_operator.api.roles import MEDIA
+from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.build import Manifests
+from homeserver_operator.fences import TOPOLOGY
+from homeserver_operator.plan.restarting import Restarts
+from homeserver_operator.plan.rollouts import is_warm
+from homeserver_operator.plan.room import is_crowded_out
+from homeserver_operator.plan.router_config import pods_to_be
+from homeserver_operator.plan.selection import following
+from homeserver_operator.render.paths import client_service_name
+from homeserver_operator.routes import Target
+from homeserver_operator.topology import Topology
+
+Selector = Mapping[str, str]
+
+_OF_ONE_REVISION = frozenset({EPOCH_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL})
+"""Labels by which pods of the same processes differ."""
+
+
+def still_led_to(
+    server: HomeServer, topology: Topology, manifests: Manifests, restarts: Restarts, world: World
+) -> dict[str, Object]:
+    """By name the Services of route classes that lead to who had the class before, as they do."""
+    services = {service["metadata"]["name"]: service for service in manifests.network}
+    main = following(
+        services[client_service_name(server, MAIN)],
+        restarts.rollouts[MAIN],
+        handed_over=restarts.handed_over(MAIN),
+        world=world,
+    )
+    found = {}
+    for target in manifests.targets:
+        if not target.has_own_service:
+            continue
+        name = client_service_name(server, target.route_class.name)
+        live = world.children.get(ObjectKey("Service", name))
+        if live is None or live["spec"].get("selector", {}).get(PROCESS_LABEL) == MAIN:
+            before = main["spec"] if _main_can(target, topology) else None
+        else:
+            before = _as_it_leads(live, manifests)
+        if before and _too_few(services[name], before["selector"], manifests, world):
+            found[name] = _with(services[name], before)
+    return found
+
+
+def led_to(services: Mapping[str, Object], world: World) -> Iterator[ObjectKey]:
+    """The Deployments whose pods these Services lead to."""
+    for deployment in world.of_kind("Deployment").values():
+        labels = deployment["spec"]["template"]["metadata"].get("labels", {})
+        if any(each["spec"]["selector"].items() <= labels.items() for each in services.values()):
+            yield key_of(deployment)
+
+
+def _main_can(target: Target, topology: Topology) -> bool:
+    """Whether main answers a class that somebody else is to have, as it did when nobody had it.
+
+    Not what a stream's writer must have, nor media, for which it has no repository then.
+    """
+    members = [process for group in target.groups for process in topology.of_group(group)]
+    return target.claim != MEDIA and not any(target.claim in each.writes for each in members)
+
+
+def _as_it_leads(live: Object, manifests: Manifests) -> dict[str, Any]:
+    """Where a live Service leads: to processes, whichever of their revisions serves."""
+    epoch = str(manifests.fences.marks[TOPOLOGY].epoch)
+    return {"selector": _members(live["spec"].get("selector", {})) | {EPOCH_LABEL: epoch}}
+
+
+def _with(service: Object, before: Mapping[str, Any]) -> Object:
+    spec = {key: part for key, part in service["spec"].items() if key != _PUBLISH}
+    published = {_PUBLISH: True} if before.get(_PUBLISH) else {}
+    return {**service, "spec": {**spec, "selector": before["selector"], **published}}
+
+
+_PUBLISH = "publishNotReadyAddresses"
+
+
+def _members(selector: Selector) -> dict[str, str]:
+    """What the pods of some processes have, of whichever revision."""
+    return {name: value for name, value in selector.items() if name not in _OF_ONE_REVISION}
+
+
+def _too_few(wanted: Object, before: Selector, manifests: Manifests, world: World) -> bool:
+    """Whether fewer are ready to take a class over than have it, and more are to come.
+
+    One alone would be overrun by what several answered.
+    """
+    epoch = {EPOCH_LABEL: str(manifests.fences.marks[TOPOLOGY].epoch)}
+    former, coming = _members(before), _members(wanted["spec"]["selector"])
+    if former == coming:
+        return False
+    # Main's Service leads to who is warm, because there is nobody else.
+    is_able = is_warm if former.get(PROCESS_LABEL) == MAIN else is_ready
+    able = sum(is_able(pod) for pod in _pods(former | epoch, world))
+    there = list(_pods(coming | epoch, world))
+    total = pods_to_be(coming | epoch, manifests, world)
+    expected = total - sum(is_crowded_out(pod) for pod in there)
+    if _stays(former | epoch, manifests):
+        expected = max(expected, min(total, 1))
+    return sum(is_ready(pod) for pod in there) < min(able, expected)
+
+
+def _stays(selector: Selector, manifests: Manifests) -> bool:
+    """Whether some of these processes are wanted; if none is, their going makes room."""
+    templates = (each["spec"]["template"]["metadata"] for each in manifests.synapse.values())
+    return any(selector.items() <= metadata["labels"].items() for metadata in templates)
+
+
+def _pods(selector: Selector, world: World) -> Iterator[Object]:
+    """Pods that are to stay and that listen for clients once they serve."""
+    for pod in world.of_kind("Pod").values():
+        metadata = pod["metadata"]
+        chosen = selector.items() <= metadata.get("labels", {}).items()
+        if chosen and "deletionTimestamp" not in metadata and _listens(pod):
+            yield pod
+
+
+def _listens(pod: Object) -> bool:
+    """Whether a Service finds the port in it: who serves nobody gets one by a restart only."""
+    return any(
+        port.get("name") == "http"
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports", ())
+    )

@@ -1,0 +1,235 @@
+"""A route class that moves: who answers it until those who are to have it serve."""
+
+from typing import Any
+
+import pytest
+from tests.core.scenario import Scenario, running
+from tests.core.worlds import CLIENT, MEDIA, PERSISTER, SENDER, SYNC, USUAL, usual
+
+from homeserver_operator.api.names import (
+    APPROVED_PLAN_ANNOTATION,
+    PROCESS_LABEL,
+    SHARES_LABEL_PREFIX,
+    WORKER_GROUP_LABEL,
+)
+from homeserver_operator.api.world import ObjectKey
+
+OTHERS = [SENDER, PERSISTER, CLIENT, MEDIA]
+MORE = {"name": "more", "replicas": 1, "serves": ["sync"]}
+RENAMED = {**SYNC, "name": "syncers"}
+LOGIN = {"name": "front", "replicas": 1, "serves": ["login"]}
+ENTRY = {"name": "entry", "serves": ["sso"]}
+CROWDED = "0/3 nodes are available: 3 Insufficient memory."
+NOWHERE = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."
+
+
+def selector(scenario: Scenario, route_class: str) -> dict[str, str]:
+    service = scenario.cluster.live[ObjectKey("Service", f"rosebud-{route_class}")]
+    found: dict[str, str] = service["spec"]["selector"]
+    return found
+
+
+def group(scenario: Scenario, route_class: str) -> str | None:
+    """The group to which a class's Service leads."""
+    return selector(scenario, route_class).get(WORKER_GROUP_LABEL)
+
+
+def there(scenario: Scenario, process: str) -> bool:
+    return ObjectKey("Deployment", f"rosebud-{process}") in scenario.cluster.live
+
+
+def pods(scenario: Scenario, process: str) -> list[dict[str, Any]]:
+    return [
+        live
+        for key, live in scenario.cluster.live.items()
+        if key.kind == "Pod" and live["metadata"]["labels"].get(PROCESS_LABEL) == process
+    ]
+
+
+def starting(process: str, **spec: Any) -> Scenario:
+    """A homeserver after an edit that brings a process; its pods are there, and none is ready."""
+    scenario = running(body=usual())
+    scenario.edit(**spec)
+    scenario.step()
+    key = ObjectKey("Deployment", f"rosebud-{process}")
+    scenario.cluster.controllers.surge(key, scenario.cluster.live)
+    scenario.step()
+    return scenario
+
+
+def ready(scenario: Scenario, process: str, count: int) -> None:
+    """So many pods of a process serve."""
+    for pod in pods(scenario, process)[:count]:
+        pod["status"]["containerStatuses"][0]["started"] = True
+        pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    scenario.step()
+
+
+def has_no_node(scenario: Scenario, process: str, message: str) -> None:
+    for pod in pods(scenario, process):
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+        pod["status"] = {"phase": "Pending", "conditions": [condition | {"message": message}]}
+    scenario.step()
+
+
+def test_a_group_by_another_name_has_the_class_when_as_many_serve() -> None:
+    """One alone would be overrun by what two answered."""
+    scenario = starting("syncers", workers=[RENAMED, *OTHERS])
+    for count in (0, 1):
+        ready(scenario, "syncers", count)
+        assert group(scenario, "sync") == group(scenario, "initial-sync") == "sync"
+        assert there(scenario, "sync")
+    ready(scenario, "syncers", 2)
+    assert group(scenario, "sync") == group(scenario, "initial-sync") == "syncers"
+    scenario.step()
+    assert not there(scenario, "sync")
+    scenario.converge()
+
+
+def test_the_status_says_where_requests_go_meanwhile() -> None:
+    scenario = starting("syncers", workers=[RENAMED, *OTHERS])
+    assert scenario.condition("Ready")["message"].endswith(
+        "Until then Services lead where they led before: rosebud-initial-sync, rosebud-sync"
+    )
+    ready(scenario, "syncers", 2)
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
+
+
+def test_a_group_that_is_smaller_than_the_one_before_need_not_be_as_many() -> None:
+    scenario = starting("syncers", workers=[{**RENAMED, "replicas": 1}, *OTHERS])
+    assert group(scenario, "sync") == "sync"
+    ready(scenario, "syncers", 1)
+    assert group(scenario, "sync") == "syncers"
+
+
+def test_who_has_no_pod_left_is_not_waited_with() -> None:
+    scenario = starting("syncers", workers=[RENAMED, *OTHERS])
+    for pod in pods(scenario, "sync"):
+        pod["metadata"]["deletionTimestamp"] = scenario.now
+    scenario.step()
+    assert group(scenario, "sync") == "syncers"
+    scenario.step()
+    assert not there(scenario, "sync")
+
+
+@pytest.mark.parametrize(
+    ("message", "stays"),
+    [(CROWDED, False), (NOWHERE, True)],
+    ids=["the old make room", "for nonsense nobody makes room"],
+)
+def test_who_finds_no_room_beside_those_that_go(message: str, stays: bool) -> None:
+    scenario = starting("syncers", workers=[RENAMED, *OTHERS])
+    has_no_node(scenario, "syncers", message)
+    scenario.step()
+    assert there(scenario, "sync") is stays
+    assert group(scenario, "sync") == ("sync" if stays else "syncers")
+
+
+@pytest.mark.parametrize("message", [CROWDED, NOWHERE], ids=["for want of room", "for nonsense"])
+def test_who_finds_no_node_beside_those_that_stay_gets_no_request(message: str) -> None:
+    scenario = starting("front", workers=[*USUAL, LOGIN])
+    has_no_node(scenario, "front", message)
+    assert selector(scenario, "login")[PROCESS_LABEL] == "main"
+
+
+def test_a_class_that_is_shared_stays_with_the_first_group_while_that_waits_for_approval() -> None:
+    """The second serves long since, but alone; and the first has no label yet that both have."""
+    scenario = running(body=usual())
+    scenario.edit(restartPolicy={"approval": "Manual"}, workers=[*USUAL, MORE])
+    for _ in range(3):
+        scenario.step()
+        scenario.cluster.settle()
+    assert scenario.condition("Ready")["reason"] == "ApprovalNeeded"
+    assert group(scenario, "sync") == "sync"
+    plan = scenario.body["status"]["plan"]["id"]
+    approved = {APPROVED_PLAN_ANNOTATION: plan}
+    scenario.body["metadata"] = {**scenario.body["metadata"], "annotations": approved}
+    scenario.converge()
+    assert selector(scenario, "sync")[f"{SHARES_LABEL_PREFIX}sync"] == "true"
+
+
+def test_a_class_that_was_mains_is_mains_until_somebody_serves() -> None:
+    """By its own Service, so that what leads traffic in may name that at once."""
+    scenario = starting("front", workers=[*USUAL, LOGIN])
+    assert selector(scenario, "login") == selector(scenario, "main")
+    ready(scenario, "front", 1)
+    assert group(scenario, "login") == "front"
+    scenario.converge()
+
+
+def test_a_class_that_is_still_mains_follows_main_through_a_restart() -> None:
+    scenario = starting("front", workers=[*USUAL, LOGIN])
+    before = selector(scenario, "main")
+    main = ObjectKey("Deployment", "rosebud-main")
+    annotations = scenario.cluster.live[main]["spec"]["template"]["metadata"]["annotations"]
+    annotations["kubectl.kubernetes.io/restartedAt"] = scenario.now
+    scenario.cluster.controllers.surge(main, scenario.cluster.live)
+    scenario.step()
+    assert selector(scenario, "login") == selector(scenario, "main") == before
+    old, new = pods(scenario, "main")
+    new["status"]["containerStatuses"][0]["started"] = True
+    old["metadata"]["deletionTimestamp"] = scenario.now
+    scenario.step()
+    assert selector(scenario, "login") == selector(scenario, "main") != before
+
+
+def test_a_class_that_one_process_is_to_have_is_mains_until_that_serves() -> None:
+    scenario = starting("entry-0", workers=[*USUAL, ENTRY])
+    assert selector(scenario, "sso") == selector(scenario, "main")
+    ready(scenario, "entry-0", 1)
+    assert selector(scenario, "sso")[PROCESS_LABEL] == "entry-0"
+
+
+def test_a_class_moves_from_one_process_to_several() -> None:
+    scenario = running(body={**usual(), "spec": {
+        **usual()["spec"], "workers": [*USUAL, {**ENTRY, "serves": ["sso", "login"]}],
+    }})  # fmt: skip
+    scenario.edit(workers=[*USUAL, ENTRY, {**LOGIN, "replicas": 3}])
+    scenario.step()
+    assert selector(scenario, "login")[PROCESS_LABEL] == "entry-0"
+    scenario.converge()
+    assert group(scenario, "login") == "front"
+
+
+def test_a_class_that_nobody_has_any_more_is_mains_at_once() -> None:
+    scenario = running(body=usual())
+    scenario.edit(workers=OTHERS)
+    scenario.step()
+    assert not there(scenario, "sync")
+    assert ObjectKey("Service", "rosebud-sync") not in scenario.cluster.live
+
+
+def test_taking_an_edit_back_leads_back_at_once() -> None:
+    scenario = starting("front", workers=[*USUAL, LOGIN])
+    scenario.edit(workers=USUAL)
+    scenario.step()
+    assert ObjectKey("Service", "rosebud-login") not in scenario.cluster.live
+    assert not there(scenario, "front")
+    scenario.converge()
+
+
+def test_who_begins_to_serve_gets_requests_once_it_listens() -> None:
+    """Its pod is ready long since, but for a duty alone."""
+    scenario = running(body=usual())
+    scenario.edit(workers=[SYNC, {**SENDER, "serves": ["login"]}, PERSISTER, CLIENT, MEDIA])
+    scenario.step()
+    assert selector(scenario, "login")[PROCESS_LABEL] == "main"
+    scenario.converge()
+    assert selector(scenario, "login")[PROCESS_LABEL] == "sender-0"
+
+
+@pytest.mark.parametrize(
+    ("route_class", "process"),
+    [("typing", "typing-0"), ("media", "media-0")],
+    ids=["typing", "media"],
+)
+def test_what_main_cannot_answer_never_goes_to_main(route_class: str, process: str) -> None:
+    """Somebody has deleted a Service while its process is down."""
+    workers = [*USUAL, {"name": "typing", "writes": ["typing"]}]
+    scenario = running(body={**usual(), "spec": {**usual()["spec"], "workers": workers}})
+    for pod in pods(scenario, process):
+        pod["status"]["conditions"] = []
+    scenario.cluster.forget(ObjectKey("Service", f"rosebud-{route_class}"))
+    scenario.step()
+    assert selector(scenario, route_class)[PROCESS_LABEL] == process
