@@ -67,9 +67,8 @@ def _soak(rounds: int) -> int:
             notes.append("interrupted: what had not run yet is not listed")
             raise
         finally:
-            print(
-                write_report("soak", [each for each in (alone, clustered) if each.exists()], notes)
-            )
+            if found := [each for each in (alone, clustered) if each.exists()]:
+                print(write_report("soak", found, notes))
     return failed
 
 
