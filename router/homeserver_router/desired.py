@@ -134,8 +134,8 @@ class Desired:
 
     def _awaits(self, backend: Backend) -> bool:
         """Whether others may follow whoever was the first of a Service to be ready."""
-        since = self._ready_since.get(backend.service)
-        return since is not None and self._clock() - since < AWAIT_SECONDS
+        since, service = self._ready_since, backend.service
+        return service in since and not self._lasts(since, service, AWAIT_SECONDS)
 
     def _fallback(self, backend: Backend, endpoints: Mapping[str, Endpoints]) -> Address | None:
         """Who answers instead, if it has come to that; where nobody does, requests wait."""

@@ -1,5 +1,7 @@
 """Questions about objects that every part asks in the same way."""
 
+from collections.abc import Mapping
+
 from homeserver_operator.api.names import ROLE_LABEL
 from homeserver_operator.api.world import Object, ObjectKey
 
@@ -20,6 +22,17 @@ def is_ready(pod: Object) -> bool:
         condition["type"] == "Ready" and condition["status"] == "True"
         for condition in pod.get("status", {}).get("conditions", ())
     )
+
+
+def has_ready(workload: Object) -> bool:
+    """Whether a pod of a Deployment or ReplicaSet is ready."""
+    return bool(workload.get("status", {}).get("readyReplicas"))
+
+
+def is_selected(pod: Object, selector: Mapping[str, str]) -> bool:
+    """Whether a Service's selector chooses a pod, or those of a template."""
+    labels: Mapping[str, str] = pod["metadata"].get("labels", {})
+    return selector.items() <= labels.items()
 
 
 def controller_of(child: Object) -> str | None:

@@ -17,7 +17,7 @@ from homeserver_operator.api.names import (
     REVISION_LABEL,
     TEMPLATE_HASH_LABEL,
 )
-from homeserver_operator.api.observed import is_ready, key_of
+from homeserver_operator.api.observed import is_ready, is_selected, key_of
 from homeserver_operator.api.roles import MEDIA
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
@@ -36,6 +36,8 @@ Selector = Mapping[str, str]
 
 _OF_ONE_REVISION = frozenset({EPOCH_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL})
 """Labels by which pods of the same processes differ."""
+
+_PUBLISH = "publishNotReadyAddresses"
 
 
 def still_led_to(
@@ -67,8 +69,8 @@ def still_led_to(
 def led_to(services: Mapping[str, Object], world: World) -> Iterator[ObjectKey]:
     """The Deployments whose pods these Services lead to."""
     for deployment in world.of_kind("Deployment").values():
-        labels = deployment["spec"]["template"]["metadata"].get("labels", {})
-        if any(each["spec"]["selector"].items() <= labels.items() for each in services.values()):
+        template = deployment["spec"]["template"]
+        if any(is_selected(template, each["spec"]["selector"]) for each in services.values()):
             yield key_of(deployment)
 
 
@@ -91,9 +93,6 @@ def _with(service: Object, before: Mapping[str, Any]) -> Object:
     spec = {key: part for key, part in service["spec"].items() if key != _PUBLISH}
     published = {_PUBLISH: True} if before.get(_PUBLISH) else {}
     return {**service, "spec": {**spec, "selector": before["selector"], **published}}
-
-
-_PUBLISH = "publishNotReadyAddresses"
 
 
 def _members(selector: Selector) -> dict[str, str]:
@@ -123,16 +122,15 @@ def _too_few(wanted: Object, before: Selector, manifests: Manifests, world: Worl
 
 def _stays(selector: Selector, manifests: Manifests) -> bool:
     """Whether some of these processes are wanted; if none is, their going makes room."""
-    templates = (each["spec"]["template"]["metadata"] for each in manifests.synapse.values())
-    return any(selector.items() <= metadata["labels"].items() for metadata in templates)
+    templates = (each["spec"]["template"] for each in manifests.synapse.values())
+    return any(is_selected(template, selector) for template in templates)
 
 
 def _pods(selector: Selector, world: World) -> Iterator[Object]:
     """Pods that are to stay and that listen for clients once they serve."""
     for pod in world.of_kind("Pod").values():
-        metadata = pod["metadata"]
-        chosen = selector.items() <= metadata.get("labels", {}).items()
-        if chosen and "deletionTimestamp" not in metadata and _listens(pod):
+        stays = "deletionTimestamp" not in pod["metadata"]
+        if stays and is_selected(pod, selector) and _listens(pod):
             yield pod
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from homeserver_operator.api.actions import Scale
 from homeserver_operator.api.names import MAIN, REVISION_LABEL
+from homeserver_operator.api.observed import has_ready
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.fences import Fences
 from homeserver_operator.plan.rollouts import Rollout, revision_of
@@ -92,16 +93,12 @@ def make_room(rollout: Rollout) -> Iterator[Scale]:
         return
     old = sum(map(_size, rollout.old))
     if old + _size(rollout.current) > rollout.replicas and old + rollout.ready >= rollout.replicas:
-        first = min(rollout.old, key=_serves)
+        first = min(rollout.old, key=has_ready)
         yield scale(first, _size(first) - 1, f"a new pod of {rollout.process} has no room")
 
 
 def _size(replica_set: Object) -> int:
     return int(replica_set["spec"].get("replicas", 0))
-
-
-def _serves(replica_set: Object) -> bool:
-    return bool(replica_set.get("status", {}).get("readyReplicas"))
 
 
 def scale(workload: Object, replicas: int, reason: str) -> Scale:

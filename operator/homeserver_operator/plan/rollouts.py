@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL
-from homeserver_operator.api.observed import controller_of, is_ready, is_synapse
+from homeserver_operator.api.observed import controller_of, has_ready, is_ready, is_synapse
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.fences import Mark, marks_of
@@ -65,7 +65,7 @@ class Rollout:
     @property
     def alive(self) -> bool:
         """Whether a pod of any revision is ready, so that there is something to lose."""
-        return bool(self.live and self.live.get("status", {}).get("readyReplicas"))
+        return self.live is not None and has_ready(self.live)
 
     @cached_property
     def ready(self) -> int:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from homeserver_operator.api.observed import has_ready
 from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.plan.rollouts import Rollout
@@ -66,7 +67,7 @@ def _would_find_room(pod: Object, nearby: Sequence[Object]) -> bool:
     message = _why_without_node(pod)
     if _EXCLUSIVE in message:
         return True
-    ready = any(each.get("status", {}).get("readyReplicas") for each in nearby)
+    ready = any(map(has_ready, nearby))
     closed = _CLOSED.search(message) or (_LOST.search(message) and not ready)
     return bool(nearby) and is_crowded_out(pod) and not closed
 

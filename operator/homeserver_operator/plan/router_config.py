@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from homeserver_operator.api.names import ROLE_LABEL, ROUTER, ROUTER_CONFIG_ANNOTATION
-from homeserver_operator.api.observed import controller_of
+from homeserver_operator.api.observed import controller_of, is_selected
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
@@ -67,16 +67,14 @@ def _services(config_map: Object) -> set[str]:
 def _answers(selector: Mapping[str, str], world: World) -> bool:
     """Whether a pod listens; the router does not ask for more."""
     pods = world.of_kind("Pod").values()
-    return any(
-        selector.items() <= pod["metadata"]["labels"].items() for pod in pods if is_warm(pod)
-    )
+    return any(is_selected(pod, selector) for pod in pods if is_warm(pod))
 
 
 def pods_to_be(selector: Mapping[str, str], manifests: Manifests, world: World) -> int:
     """How many there are to be: of none, nobody waits for the first."""
     total = 0
     for manifest in manifests.synapse.values():
-        if selector.items() <= manifest["spec"]["template"]["metadata"]["labels"].items():
+        if is_selected(manifest["spec"]["template"], selector):
             live = world.children.get(
                 ObjectKey("Deployment", manifest["metadata"]["name"]), manifest
             )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from homeserver_operator.api.names import EPOCH_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL
-from homeserver_operator.api.observed import is_ready
+from homeserver_operator.api.observed import is_ready, is_selected
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.fences import TOPOLOGY, marks_of
 from homeserver_operator.plan.rollouts import Rollout, revision_of
@@ -67,8 +67,8 @@ def listening(
     """
     selector = service["spec"]["selector"]
     members = {name: value for name, value in selector.items() if name != EPOCH_LABEL}
-    pods = [pod for pod in world.of_kind("Pod").values() if _selected(pod, members)]
-    new = [pod for pod in pods if _selected(pod, selector)]
+    pods = [pod for pod in world.of_kind("Pod").values() if is_selected(pod, members)]
+    new = [pod for pod in pods if is_selected(pod, selector)]
     live = world.children.get(ObjectKey("Service", service["metadata"]["name"]))
     # Once it does it goes on, although the old ones may be gone before the first new one is ready.
     already = live is not None and live["spec"].get("publishNotReadyAddresses", False)
@@ -77,10 +77,6 @@ def listening(
         metadata = {**service["metadata"], **({"annotations": annotations} if annotations else {})}
         return _with_spec({**service, "metadata": metadata}, publishNotReadyAddresses=True)
     return service
-
-
-def _selected(pod: Object, selector: Mapping[str, str]) -> bool:
-    return bool(selector.items() <= pod["metadata"].get("labels", {}).items())
 
 
 def _with_spec(service: Object, **fields: Any) -> Object:

@@ -9,6 +9,7 @@ from typing import Any
 
 from homeserver_operator.api.actions import Event
 from homeserver_operator.api.names import ROLE_LABEL
+from homeserver_operator.api.observed import has_ready
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.stores import ExternalPostgres
 from homeserver_operator.api.world import Object, ObjectKey, World
@@ -193,7 +194,7 @@ def _still_available(world: World) -> Condition:
     down = sorted(
         name
         for name, live in deployments.items()
-        if live["spec"].get("replicas", 1) and not live.get("status", {}).get("readyReplicas")
+        if live["spec"].get("replicas", 1) and not has_ready(live)
     )
     if not deployments:
         return Condition(AVAILABLE, False, "NothingRuns", "nothing has been started yet")

@@ -24,9 +24,11 @@ USER_ID: Final = "urlp(user_id),url_dec(1)"
 SYNAPSES: Final = "^syt_[^_]+_"
 """How Synapse's own tokens begin: with the user's localpart in base64, which has no underscore."""
 
-OF_DEVICES: Final = "(syt|mat|mct)_"
-"""How tokens begin that belong to a device, Synapse's and the Matrix Authentication Service's: none
-is an application service's."""
+SERVICES: Final = ("mat", "mct")
+"""How tokens of the Matrix Authentication Service begin, before a `_`."""
+
+OF_DEVICES: Final = f"({'|'.join(('syt', *SERVICES))})_"
+"""How tokens begin that belong to a device, and so are none of an application service's."""
 
 _LOCALPART: Final = "word(1,:),bytes(1),base64,word(1,=)"
 """A user's id as Synapse's own tokens have it, so that a user has one key whoever names it."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.render.router.backends import Backend
-from homeserver_operator.render.router.keys import SYNAPSES, USER_ID, ask, token_rules
+from homeserver_operator.render.router.keys import SERVICES, SYNAPSES, USER_ID, ask, token_rules
 from homeserver_operator.routes.classes import RouteClass
 
 WHOAMI: Final = "whoami"
@@ -24,8 +24,8 @@ PATH: Final = "/_matrix/client/v3/account/whoami"
 _LOOKUP: Final = RouteClass(WHOAMI, read_timeout=3)
 """A lookup may take longer than its request waits: the next one finds the answer."""
 
-_SERVICES: Final = "mat_ mct_"
-"""How tokens of the Matrix Authentication Service begin: none is an application service's."""
+_SERVICES: Final = " ".join(f"{each}_" for each in SERVICES)
+"""None of these is an application service's."""
 
 
 def with_whoami(backends: tuple[Backend, ...]) -> tuple[Backend, ...]:
