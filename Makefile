@@ -27,7 +27,7 @@ check: .venv/ready ## The fast part: format, lint, types, layers, unit tests.
 	PYTHONPATH=operator:router:runtime $(BIN)/lint-imports --no-cache
 	$(PYTEST) -q -n 2 --dist worksteal -m "not apiserver and not synapse and not haproxy and not cluster and not soak"
 
-soak: .venv/ready ## What takes longer, ROUNDS times; writes a dated report under docs/measurements/.
+soak: .venv/ready ## What takes hours; on the cluster ROUNDS times. Writes a dated report under docs/measurements/.
 	$(BIN)/python -m e2e.suite --soak --rounds $(ROUNDS)
 
 bench: .venv/ready ## The benchmarks, printed.
