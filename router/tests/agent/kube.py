@@ -40,6 +40,7 @@ class Kube:
         self.compacted = 0
         self.down = False
         self.faults: dict[str, int] = {}
+        self.unanswered: set[str] = set()
         self.url = ""
         self._version = 100
         self._changed = asyncio.Condition()
@@ -129,6 +130,8 @@ class Kube:
         if self.down:
             return web.json_response({"reason": "ServiceUnavailable"}, status=503)
         kind, name = (*request.path.partition("/namespaces/chat/")[2].split("/"), "")[:2]
+        if f"{request.method} {kind}" in self.unanswered:
+            await asyncio.Event().wait()
         if status := self.faults.get(f"{request.method} {kind}"):
             return web.json_response({"reason": "Fault"}, status=status)
         if request.method == "PATCH":

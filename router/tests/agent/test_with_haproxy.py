@@ -24,7 +24,8 @@ from tests.agent.rig import (
 )
 
 from e2e.cluster import haproxy
-from homeserver_router import names, plan
+from homeserver_router import agreement, names, plan
+from homeserver_router.api import REQUEST_SECONDS
 from homeserver_router.endpoints import by_service, members
 
 if TYPE_CHECKING:
@@ -441,6 +442,51 @@ async def test_an_agent_that_starts_without_an_api_server_goes_on_with_what_is_t
     (new,) = await workers.started("sync-3")
     await kube.endpoints("alpha-sync", addresses(*workers.all[1:4], new))
     await until(lambda: "sync-3" in kube.ledger("alpha-sync"))
+
+
+async def test_who_comes_is_followed_though_the_api_server_leaves_writes_unanswered(
+    router: Router, kube: Kube, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kube.unanswered.add("PATCH configmaps")
+    (new,) = await workers.started("sync-3")
+    await kube.endpoints("alpha-sync", addresses(*workers.all[1:4], new))
+
+    async def reached() -> bool:
+        return "sync-3" in (await shares(router.url)).values()
+
+    # Long before the request itself is given up.
+    await becomes(reached, seconds=REQUEST_SECONDS * 0.8)
+    assert router.agent.ready
+    assert not router.agent.state()["agrees"]
+
+    kube.unanswered.clear()
+    monkeypatch.setattr(agreement, "REFRESH_SECONDS", 0.0)
+    await until(lambda: "sync-3" in kube.ledger("alpha-sync"))
+    await until(lambda: router.agent.state()["agrees"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ready", "live"),
+    [
+        pytest.param(100, True, True, id="takes as long as a large configuration may"),
+        pytest.param(150, False, True, id="takes so long that what runs may be of long ago"),
+        pytest.param(200, False, False, id="does not end"),
+    ],
+)
+async def test_a_router_whose_step(
+    router: Router, monkeypatch: pytest.MonkeyPatch, seconds: float, *, ready: bool, live: bool
+) -> None:
+    agent, waits = router.agent, asyncio.Event()
+
+    async def begin_and_stay(*_: object) -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(agent._reconciler, "bring_up_to_date", begin_and_stay)
+    await waits.wait()
+    began = agent._clock()
+    monkeypatch.setattr(agent, "_clock", lambda: began + seconds)
+    assert (agent.ready, agent.live) == (ready, live)
 
 
 async def test_endpoints_that_change_during_an_outage_are_followed_after_it(
