@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+CONNECT_SECONDS = 5
+"""For each connection to the database, Synapse's own as well: a server that is gone says nothing,
+and libpq's own patience is the kernel's, or without end."""
+
 _WORKER_APP = "synapse.app.generic_worker"
 _WELL_KNOWN = "homeserver_runtime.well_known.WellKnownModule"
 
@@ -68,6 +72,7 @@ def assemble(launch: Launch, paths: Paths) -> dict[str, Any]:
         content["modules"] = [*(content.get("modules") or ()), ours]
 
     arguments = _database_arguments(content, paths.homeserver_yaml)
+    arguments.setdefault("connect_timeout", CONNECT_SECONDS)
     arguments["application_name"] = label(launch.name, launch.fences, launch.pod_name)
     if launch.username_file is not None:
         arguments["user"] = _credential(launch.username_file)

@@ -20,6 +20,7 @@ from twisted.internet import tcp
 from homeserver_runtime import inbound, pushing
 from homeserver_runtime.connections import has_unread
 from homeserver_runtime.listeners import listeners, serves_peers
+from homeserver_runtime.sockets import BACKLOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -224,7 +225,9 @@ def _replication_tags(config: Any) -> set[str]:
 def _stop_accepting(port: tcp.Port, site: SynapseSite, *, refusing: bool = True) -> None:
     # Whoever stands in the kernel's queue has been accepted as far as he knows: closing the
     # socket would reset him.
-    for _ in range(3 if refusing else 0):
+    if refusing:
+        # Twisted takes as many at a time as it found the last time, or until there are none.
+        port.numberAccepts = BACKLOG
         port.doRead()
     # With its last port a site closes every connection and forgets its resources.
     site.numPorts += 1

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from homeserver_runtime.contract import Launch
     from homeserver_runtime.state import State
 
-CONNECT_SECONDS = 5
-
 
 def refuse_pooler(config: Any, launch: Launch) -> None:
     """Returns if locks mean something where Synapse's parsed configuration finds its database.
@@ -77,11 +75,7 @@ def _connect(config: Any) -> Callable[[], Any]:
     arguments = config.database.databases[0].config["args"]
     return functools.partial(
         psycopg2.connect,
-        **{
-            # A server that is gone says nothing; libpq's own patience is the kernel's, minutes.
-            "connect_timeout": CONNECT_SECONDS,
-            **{name: value for name, value in arguments.items() if not name.startswith("cp_")},
-        },
+        **{name: value for name, value in arguments.items() if not name.startswith("cp_")},
     )
 
 

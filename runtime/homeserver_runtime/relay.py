@@ -26,6 +26,8 @@ _HEAD_BYTES = 65536
 """Of a request's head; one that is longer is passed on as it is."""
 _CHUNK_BYTES = 65536
 _PAUSE_SECONDS = 0.1
+_CONNECT_SECONDS = 1.0
+_CLOSE_SECONDS = 1.0
 
 
 def relay(listening: Sequence[socket.socket], successors: Sequence[str]) -> None:
@@ -54,7 +56,9 @@ class _Relay:
             _, left = await asyncio.wait(self._taken, timeout=END_SECONDS - COME_SECONDS)
             for each in left:
                 each.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            # Who does not take what is left to be sent is not waited for.
+            if left:
+                await asyncio.wait(left, timeout=_CLOSE_SECONDS)
 
     async def _accept(self, listening: socket.socket) -> None:
         port = listening.getsockname()[1]
@@ -87,14 +91,19 @@ class _Relay:
         while True:
             for address in random.sample(self._successors, len(self._successors)):
                 with contextlib.suppress(OSError):
-                    return await asyncio.open_connection(address, port)
+                    # A node that is gone refuses nobody; the next one may well be there.
+                    async with asyncio.timeout(_CONNECT_SECONDS):
+                        return await asyncio.open_connection(address, port)
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:
-    """Closes it once everything written has been taken."""
+    """Closes it once everything written has been taken, or nobody waits for that any more."""
     writer.close()
-    await writer.wait_closed()
+    try:
+        await writer.wait_closed()
+    finally:
+        writer.transport.abort()
 
 
 async def _read_head(reader: asyncio.StreamReader) -> bytes:

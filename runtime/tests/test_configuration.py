@@ -98,6 +98,7 @@ def test_a_worker_gets_its_name_application_and_log_configuration(paths: Paths) 
     assert content["database"]["args"] == {
         "host": "db",
         "user": "from-file",
+        "connect_timeout": configuration.CONNECT_SECONDS,
         "application_name": "sync-0",
     }
 

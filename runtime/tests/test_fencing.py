@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
+import yaml
 from tests.parsed import parsed
 
-from homeserver_runtime import fencing
-from homeserver_runtime.contract import Launch
+from homeserver_runtime import configuration, fencing
+from homeserver_runtime.contract import Launch, Paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LAUNCH = Launch(name="main", role="main", probe_port=1, fences={"topology": 1})
 
 
 def test_a_database_that_accepts_and_says_nothing_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dead node behind a load balancer: without a bound a process would wait there for ever."""
-    monkeypatch.setattr(fencing, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(configuration, "CONNECT_SECONDS", 2)
+    paths = Paths(config=tmp_path, run=tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor() as apart:
         address, port = silent.getsockname()
         arguments = {"host": address, "port": port, "dbname": "x", "user": "x", "password": "x"}
-        config = parsed(database={"name": "psycopg2", "args": arguments})
+        database = {"name": "psycopg2", "args": arguments}
+        paths.homeserver_yaml.write_text(yaml.safe_dump({"database": database}))
+        content = configuration.assemble(LAUNCH, paths)
+        config = parsed(database=content["database"])
         asked = apart.submit(fencing.refuse_pooler, config, LAUNCH)
         try:
             with pytest.raises(psycopg2.OperationalError, match="timeout expired"):

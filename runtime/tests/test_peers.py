@@ -92,11 +92,12 @@ def test_a_namesake_that_waits_makes_nobody_wait_for_others(claim: Callable[...,
     assert not answer(old).hurried
 
 
-def test_what_was_said_is_said_again_after_the_loss_of_a_session(
-    claim: Callable[..., Held], own_postgres: Postgres, database: str
+@pytest.mark.parametrize("asks", [True, False], ids=["who asks", "who only tells"])
+def test_what_was_said_is_said_again_after_the_loss_of_a_session_by(
+    claim: Callable[..., Held], own_postgres: Postgres, database: str, *, asks: bool
 ) -> None:
     idle, busy = claim("a", topology=1).enter(), claim("b", topology=1).enter()
-    busy.fence.peers.say(busy=True)
+    busy.fence.peers.say(busy=True, asks=asks)
     idle.fence.peers.say(busy=False)
     wait_until(lambda: needed(idle), what="the word of the other", seconds=20)
     terminate(

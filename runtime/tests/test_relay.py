@@ -86,6 +86,38 @@ async def test_who_was_held_and_who_comes_later_are_answered_by_the_successor(
         assert await ask(late) == b"here"
 
 
+async def test_a_successor_whose_node_is_gone_costs_nobody_an_answer(
+    late: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "_CONNECT_SECONDS", 0.2)
+    with socket.create_server((NOWHERE, late.getsockname()[1]), backlog=0) as full:
+        # The kernel answers nobody any more who knocks at a full queue.
+        knocks = [socket.socket() for _ in range(3)]
+        for each in knocks:
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        held = [asyncio.create_task(ask(late)) for _ in range(20)]
+        async with successor(late, lambda _: b"here"), relaying(late, NOWHERE, ELSEWHERE):
+            assert await asyncio.gather(*held) == [b"here"] * 20
+        for each in knocks:
+            each.close()
+
+
+async def test_who_takes_no_answer_holds_nobody_up(
+    late: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "END_SECONDS", 2.0)
+    _, writer = await call(late)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(REQUEST)
+    try:
+        async with asyncio.timeout(10):
+            async with successor(late, lambda _: b"x" * 50_000_000), relaying(late, ELSEWHERE):
+                pass
+    finally:
+        writer.transport.abort()
+
+
 async def test_each_request_is_told_to_be_the_last_of_its_connection(late: socket.socket) -> None:
     async with successor(late, lambda _: b"") as asked, relaying(late, ELSEWHERE):
         await ask(late)

@@ -261,6 +261,8 @@ class Fence:
 
     def _watch(self, session: Any) -> None:
         """Returns when this process leaves; raises psycopg2.Error when the session has ended."""
+        # What was said on a session before is forgotten with it.
+        self.peers.exchange(session)
         while not self._leaving:
             if self._waker.sleep(session, seconds=self.peers.pause):
                 # The server says nothing unasked but that it ends, or that a setting changed.
