@@ -63,6 +63,14 @@ def _move_pagination(spec: Object) -> None:
     group(spec, "syncer")["serves"].append("pagination")
 
 
+def _write_typing(spec: Object) -> None:
+    group(spec, "sender")["writes"] = ["typing"]
+
+
+def _leave_typing_to_main(spec: Object) -> None:
+    del group(spec, "sender")["writes"]
+
+
 def _image(routed: Routed) -> None:
     name = api.another_name("runtime")
     assert name, "only the rig's own cluster has a second name of an image"
@@ -88,4 +96,9 @@ EVERYTHING: Final[Sequence[Step]] = (
     _edit("the router's configuration: a limit", _limit),
     _edit("the router's configuration: a route class moves to another group", _move_pagination),
     Step("the image", _image),
+)
+
+WRITER: Final[Sequence[Step]] = (
+    _edit("the writer of typing: a worker instead of main", _write_typing),
+    _edit("the writer of typing: main again", _leave_typing_to_main),
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
+from e2e.product import postgres
 from e2e.product.kube import eventually
 from e2e.product.router import Access
 from e2e.tests.router.topology import Routed
@@ -17,7 +19,13 @@ pytestmark = pytest.mark.cluster
 
 SYNC = "/_matrix/client/v3/sync"
 ANY_READER = "/_matrix/client/v3/joined_rooms"
-USERS, ROOMS, ENOUGH = 40, 20, 20
+USERS, ROOMS, DEVICES, ENOUGH = 40, 20, 5, 20
+ANSWERED, REFUSED = frozenset({200}), frozenset({401, 403})
+OPAQUE = """
+INSERT INTO access_tokens (id, user_id, device_id, token)
+SELECT id + 1000000 + %s, user_id, device_id, %s FROM access_tokens WHERE token = %s
+"""
+"""One more token of a device, of which nobody can read whose it is."""
 
 
 def _token(name: str) -> str:
@@ -32,7 +40,12 @@ def sources() -> Iterator[str]:
 
 
 def _send(
-    routed: Routed, router: str, sources: Iterator[str], asked: list[tuple[str, str, str]]
+    routed: Routed,
+    router: str,
+    sources: Iterator[str],
+    asked: list[tuple[str, str, str]],
+    *,
+    statuses: frozenset[int] = REFUSED,
 ) -> list[Access]:
     """Send requests (method, target, token) to one router; what it logged of each, in order."""
     address = routed.router.addresses()[router]
@@ -40,7 +53,7 @@ def _send(
     for method, target, token in asked:
         source = next(sources)
         reply = routed.ask(address, method, target, source, token)
-        assert reply.status in {401, 403}, f"{method} {target}: {reply}"
+        assert reply.status in statuses, f"{method} {target}: {reply}"
         used.append(source)
     logged = routed.logged(router, {*used})
     return [logged[source] for source in used]
@@ -84,6 +97,29 @@ def test_a_sync_goes_where_its_since_says_and_the_log_tells_why(
         assert access.pod in routed.workers(groups)
         assert access.path == SYNC
         assert token not in access.line
+
+
+async def test_who_is_asked_for_has_one_worker_on_all_devices_and_at_all_routers(
+    routed: Routed, sources: Iterator[str]
+) -> None:
+    routed.change(lambda spec: spec["router"].update(whoami={}))
+    async with routed.person("owner") as owner:
+        devices = [f"mat_{secrets.token_hex(16)}" for _ in range(DEVICES)]
+        with postgres.connected(postgres.managed(routed.server.kube, routed.server.name)) as cursor:
+            for number, token in enumerate(devices):
+                cursor.execute(OPAQUE, (number, token, owner.token))
+        asked = [("GET", f"{SYNC}?timeout=0", token) for token in (owner.token, *devices)]
+        seen = [
+            access
+            for router in routed.router.names()
+            for access in _send(routed, router, sources, asked, statuses=ANSWERED)
+        ]
+    assert {(access.hash, access.key) for access in seen} == {
+        *(("user", "localpart"), ("user", "whoami"))
+    }
+    assert len({access.pod for access in seen}) == 1
+    assert {access.pod for access in seen} <= routed.workers("reader")
+    assert not [access.line for access in seen if any(token in access.line for token in devices)]
 
 
 def test_a_new_reader_gets_requests_and_one_that_ended_gets_none(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from e2e.tests.router.observing import Observed, observe
-from e2e.tests.router.steps import EVERYTHING, SHORT, Step
+from e2e.tests.router.steps import EVERYTHING, SHORT, WRITER, Step
 from e2e.tests.router.topology import Routed
 
 pytestmark = pytest.mark.cluster
@@ -36,3 +36,8 @@ def test_no_request_fails_while_some_things_change(routed: Routed) -> None:
 @pytest.mark.repeat(ROUNDS)
 def test_no_request_fails_while_everything_changes(routed: Routed) -> None:
     _nothing_is_noticed(routed, EVERYTHING, ramp_seconds=8, quiet_seconds=30)
+
+
+@pytest.mark.soak
+def test_no_request_fails_while_a_writer_leaves_main_and_returns(routed: Routed) -> None:
+    _nothing_is_noticed(routed, WRITER, ramp_seconds=4, quiet_seconds=15)
