@@ -112,7 +112,12 @@ def _too_few(wanted: Object, before: Selector, manifests: Manifests, world: Worl
     # Main's Service leads to who is warm, because there is nobody else.
     is_able = is_warm if former.get(PROCESS_LABEL) == MAIN else is_ready
     able = sum(is_able(pod) for pod in _pods(former | epoch, world))
-    there = list(_pods(coming | epoch, world))
+    # A process that goes may be of a group by the same name.
+    there = [
+        pod
+        for pod in _pods(coming | epoch, world)
+        if pod["metadata"]["labels"].get(PROCESS_LABEL) in manifests.synapse
+    ]
     total = pods_to_be(coming | epoch, manifests, world)
     expected = total - sum(is_crowded_out(pod) for pod in there)
     if _stays(former | epoch, manifests):

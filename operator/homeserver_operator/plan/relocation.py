@@ -14,6 +14,7 @@ from homeserver_operator.api.world import Object, World
 from homeserver_operator.plan.files import config_map_of, database_of, files_of
 from homeserver_operator.plan.handover import scale
 from homeserver_operator.plan.rollouts import Rollout
+from homeserver_operator.plan.scaling import was_stopped
 
 _ENDED = frozenset({"Succeeded", "Failed"})
 _REASON = "it uses another database than the one that is wanted"
@@ -85,8 +86,7 @@ def _who_is_elsewhere(
 
 
 def _has_stopped(rollout: Rollout) -> bool:
-    """Whether there is nobody of a process although somebody is wanted."""
+    """Whether a process was stopped although somebody is wanted; to wake a group is no consent."""
     if rollout.wanted is None or rollout.live is None:
         return False
-    wanted, live = (each["spec"].get("replicas") for each in (rollout.wanted, rollout.live))
-    return bool(wanted) and live == 0
+    return bool(rollout.wanted["spec"].get("replicas")) and was_stopped(rollout.live)

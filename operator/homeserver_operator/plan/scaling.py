@@ -58,6 +58,11 @@ def changes_hands(wanted: Object, live: Object) -> bool:
     return take_back(wanted, live) is not None or (ours and not _sets_replicas(wanted))
 
 
+def was_stopped(live: Object) -> bool:
+    """Whether nobody is left of it because it was stopped here, not because nobody was wanted."""
+    return live["spec"].get("replicas") == 0 and SCALE_MANAGER in _owners(live)
+
+
 def _sets_replicas(wanted: Object) -> bool:
     return "replicas" in wanted["spec"]
 

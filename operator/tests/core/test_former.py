@@ -192,6 +192,19 @@ def test_a_class_moves_from_one_process_to_several() -> None:
     assert group(scenario, "login") == "front"
 
 
+def test_one_process_is_not_taken_for_the_several_of_its_name() -> None:
+    one = {"name": LOGIN["name"], "serves": ["sso", "login"]}
+    scenario = running(body={**usual(), "spec": {**usual()["spec"], "workers": [*USUAL, one]}})
+    assert selector(scenario, "login")[PROCESS_LABEL] == f"{LOGIN['name']}-0"
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 2}])
+    scenario.step()
+    assert selector(scenario, "login")[PROCESS_LABEL] == f"{LOGIN['name']}-0"
+    assert there(scenario, f"{LOGIN['name']}-0")
+    scenario.converge()
+    assert group(scenario, "login") == LOGIN["name"]
+    assert not there(scenario, f"{LOGIN['name']}-0")
+
+
 def test_a_class_that_nobody_has_any_more_is_mains_at_once() -> None:
     scenario = running(body=usual())
     scenario.edit(workers=OTHERS)

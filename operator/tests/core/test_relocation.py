@@ -139,6 +139,18 @@ def test_without_consent_nobody_stops_and_what_has_begun_goes_on() -> None:
     assert databases(scenario) == {("second", 5432, "synapse")}
 
 
+def test_a_group_that_is_to_wake_with_it_is_no_consent() -> None:
+    asleep = [*USUAL[:3], {**CLIENT, "replicas": 0}, USUAL[4]]
+    scenario = homeserver(restartPolicy={"approval": "Manual"}, workers=asleep)
+    templates = scenario.templates()
+    scenario.edit(postgres=MOVES["another host"], workers=USUAL)
+    assert scenario.converge().templates() == templates
+    assert len(databases(scenario)) == 1
+    scenario.edit(restartPolicy={"approval": "Automatic"})
+    scenario.converge()
+    assert databases(scenario) == {("second", 5432, "synapse")}
+
+
 def test_taken_back_in_between_all_go_back() -> None:
     scenario = homeserver()
     (before,) = databases(scenario)
