@@ -85,14 +85,20 @@ class Schedule:
         return None
 
     def done(self, key: Key, now: float, *, again_in: float | None = None) -> None:
-        """Note the end of a good run. `again_in` None is the resync, NEVER forgets the key."""
+        """Note the end of a good run.
+
+        The next is after `again_in` seconds, and the resync's at the latest; NEVER forgets the key.
+        """
         entry = self._entries[key]
         entry.running_since, entry.failures, entry.deaf_until = None, 0, -math.inf
         entry.not_before = now + self._rules.pause
         if again_in == NEVER and entry.due == NEVER:
             del self._entries[key]
             return
-        wait = self._spread(self._rules.resync) if again_in is None else again_in
+        resync = self._spread(self._rules.resync)
+        wait = (
+            resync if again_in is None else again_in if again_in == NEVER else min(again_in, resync)
+        )
         due = max(min(entry.due, now + wait), entry.not_before)
         entry.due = NEVER
         self._line_up(key, entry, due)

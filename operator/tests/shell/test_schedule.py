@@ -188,6 +188,13 @@ def test_without_a_cause_a_key_is_looked_at_every_resync(schedule: Schedule) -> 
     assert schedule.next_due() == 601
 
 
+def test_who_waits_for_longer_than_a_resync_is_looked_at_all_the_same(schedule: Schedule) -> None:
+    schedule.add(ALPHA, 0)
+    schedule.pop(0)
+    schedule.done(ALPHA, 0, again_in=6 * 24 * 3600)
+    assert schedule.next_due() == 600
+
+
 def test_the_resync_is_spread() -> None:
     schedule = Schedule(Rules(resync=600, jitter=0.1), SEEDED())
     dues = set()
