@@ -95,10 +95,9 @@ class Schedule:
         if again_in == NEVER and entry.due == NEVER:
             del self._entries[key]
             return
-        resync = self._spread(self._rules.resync)
-        wait = (
-            resync if again_in is None else again_in if again_in == NEVER else min(again_in, resync)
-        )
+        wait = self._spread(self._rules.resync)
+        if again_in is not None:
+            wait = min(wait, again_in)
         due = max(min(entry.due, now + wait), entry.not_before)
         entry.due = NEVER
         self._line_up(key, entry, due)

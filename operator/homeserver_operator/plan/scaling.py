@@ -35,9 +35,7 @@ def start_again(wanted: Object, live: Object) -> Apply | None:
     With one, from which whoever scales goes on: an autoscaler takes none at all for being switched
     off. Only after all that is to be applied, or a pod of what was before would start.
     """
-    if _sets_replicas(wanted) or SCALE_MANAGER not in _owners(live):
-        return None
-    if live["spec"].get("replicas", 1):
+    if _sets_replicas(wanted) or not was_stopped(live):
         return None
     return _as_scale_manager(live, 1, "it was stopped, and nobody else sets its replicas")
 
