@@ -226,7 +226,7 @@ def _stop_accepting(port: tcp.Port, site: SynapseSite, *, refusing: bool = True)
     # Whoever stands in the kernel's queue has been accepted as far as he knows: closing the
     # socket would reset him.
     if refusing:
-        # Twisted takes as many at a time as it found the last time, or until there are none.
+        # Left alone, Twisted takes about as many at once as it last found.
         port.numberAccepts = BACKLOG
         port.doRead()
     # With its last port a site closes every connection and forgets its resources.

@@ -261,15 +261,14 @@ class Fence:
 
     def _watch(self, session: Any) -> None:
         """Returns when this process leaves; raises psycopg2.Error when the session has ended."""
-        # What was said on a session before is forgotten with it.
-        self.peers.exchange(session)
         while not self._leaving:
+            # First of all: what was said on a session before is forgotten with it.
+            self.peers.exchange(session)
             if self._waker.sleep(session, seconds=self.peers.pause):
                 # The server says nothing unasked but that it ends, or that a setting changed.
                 session.poll()
                 if session.closed:
                     raise psycopg2.OperationalError("the connection was closed")
-            self.peers.exchange(session)
 
     def _lose(self) -> None:
         """From now on nothing of this process reaches the database."""
