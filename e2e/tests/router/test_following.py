@@ -114,9 +114,8 @@ async def test_who_is_asked_for_has_one_worker_on_all_devices_and_at_all_routers
             for router in routed.router.names()
             for access in _send(routed, router, sources, asked, statuses=ANSWERED)
         ]
-    assert {(access.hash, access.key) for access in seen} == {
-        *(("user", "localpart"), ("user", "whoami"))
-    }
+    told = {(access.hash, access.key) for access in seen}
+    assert told == {("user", "localpart"), ("user", "whoami")}
     assert len({access.pod for access in seen}) == 1
     assert {access.pod for access in seen} <= routed.workers("reader")
     assert not [access.line for access in seen if any(token in access.line for token in devices)]
