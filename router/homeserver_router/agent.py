@@ -12,7 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from homeserver_router.endpoints import SERVICE_LABEL, Endpoints, by_service
+from homeserver_router.endpoints import SERVICE_LABEL, Endpoints, all_labelled, by_service
 from homeserver_router.haproxy import HAProxyError
 from homeserver_router.names import Names
 from homeserver_router.reconcile import Reconciler
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HOMESERVER_LABEL: Final = "homeserver-operator.io/homeserver"
 CONFIG_ANNOTATION: Final = "homeserver-operator.io/router-config"
+MAIN_REVISION_ANNOTATION: Final = "homeserver-operator.io/main-revision"
+REVISION_LABEL: Final = "homeserver-operator.io/revision"
 
 LOOK_SECONDS: Final = 1.0
 """How often HAProxy is looked at when nothing happens: its container may have started again."""
@@ -64,6 +66,7 @@ class Agent:
         name = {"fieldSelector": f"metadata.name={settings.service}"}
         self._services = Watch(api, "services", name, self._wake)
         self._service = settings.service
+        self._main = settings.main
         self._names = Names(self._wake, metrics)
         self._reconciler = Reconciler(settings, api, metrics, self._names, self._clock)
         self._endpoints: dict[str, Endpoints] | None = None
@@ -155,8 +158,10 @@ class Agent:
         self._woken.clear()
 
     async def _step(self) -> None:
-        heard, self._heard = self._heard, None
         self.condition.looked_at = self._clock()
+        if self._too_early():
+            return
+        heard, self._heard = self._heard, None
         if heard is not None:
             self._endpoints = by_service(self._slices.objects.values())
         try:
@@ -174,12 +179,26 @@ class Agent:
 
     def _wanted(self) -> str | None:
         """What the Service's annotation names; before all pods are known nothing is loaded."""
+        return self._told(CONFIG_ANNOTATION) if self._endpoints is not None else None
+
+    def _told(self, annotation: str) -> str | None:
+        """What the router's Service says."""
         service = self._services.objects.get(self._service)
-        if service is None or self._endpoints is None:
-            return None
-        annotations = service["metadata"].get("annotations") or {}
-        found: str | None = annotations.get(CONFIG_ANNOTATION)
+        annotations = (service["metadata"].get("annotations") or {}) if service else {}
+        found: str | None = annotations.get(annotation)
         return found
+
+    def _too_early(self) -> bool:
+        """Whether a configuration is named, but main is not yet known where it is for that."""
+        revision = self._told(MAIN_REVISION_ANNOTATION)
+        slices = self._slices.objects.values()
+        loaded = self._reconciler.configuration
+        return self._reconciler.choice.comes_too_early(
+            self._told(CONFIG_ANNOTATION),
+            loaded=loaded.name if loaded else None,
+            main_is_there=revision is None
+            or all_labelled(slices, self._main, REVISION_LABEL, revision),
+        )
 
     def _problem(self, text: str) -> None:
         if text != self.condition.problem:

@@ -64,6 +64,13 @@ def by_service(slices: Iterable[Mapping[str, Any]]) -> dict[str, Endpoints]:
     return {service: tuple(pods[pod][1] for pod in sorted(pods)) for service, pods in found.items()}
 
 
+def all_labelled(slices: Iterable[Mapping[str, Any]], service: str, label: str, value: str) -> bool:
+    """Whether all slices of a Service are of a time when it had this label: they take it over."""
+    labels = [each["metadata"].get("labels") or {} for each in slices]
+    found = [each.get(label) for each in labels if each.get(SERVICE_LABEL) == service]
+    return bool(found) and set(found) == {value}
+
+
 def present(endpoints: Endpoints) -> frozenset[str]:
     """The pods that stay: those that terminate have given up their place."""
     return frozenset(each.pod for each in endpoints if not each.terminating)

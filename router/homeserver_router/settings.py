@@ -66,6 +66,11 @@ class Settings:
         return f"{self.homeserver}-router"
 
     @property
+    def main(self) -> str:
+        """The Service of the main process."""
+        return f"{self.homeserver}-main"
+
+    @property
     def ledger(self) -> str:
         """The ConfigMap in which the routers agree on slots."""
         return f"{self.homeserver}-router-slots"

@@ -50,6 +50,9 @@ CRD_REVISION_ANNOTATION: Final = f"{GROUP}/crd-revision"
 ROUTER_CONFIG_ANNOTATION: Final = f"{GROUP}/router-config"
 """On the router's Service: the ConfigMap that its pods are to run by."""
 
+MAIN_REVISION_ANNOTATION: Final = f"{GROUP}/main-revision"
+"""On the router's Service: the revision that main's Service leads to, and has as a label."""
+
 HTTP_PORT: Final = 8008
 REPLICATION_PORT: Final = 9093
 METRICS_PORT: Final = 9000

@@ -56,6 +56,10 @@ def build_services(
             (process,) = topology.of_group(target.groups[0])
             revision = _revision(synapse, process)
             service = build_client_service(server, target.route_class.name, process.name, revision)
+            if target.is_main:
+                # EndpointSlices have the labels of the Service that they are of, so that these tell
+                # whether they have heard whom it leads to.
+                service["metadata"]["labels"] |= {REVISION_LABEL: revision}
             follows[service["metadata"]["name"]] = process.name
         else:
             service = build_group_service(server, target, epoch)

@@ -26,7 +26,7 @@ from homeserver_operator.plan.records import disowned, is_lost
 from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import reowned
 from homeserver_operator.plan.rollouts import revision_of
-from homeserver_operator.plan.router_config import access_now, told_now
+from homeserver_operator.plan.router_config import access_now, told_now, told_of_main
 from homeserver_operator.plan.volumes import not_smaller
 from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.topology import Topology
@@ -57,7 +57,8 @@ def make_plan(
         return Outlook(Plan(), restarts, strangers)
     entry = find_entry(server, manifests, world, switching=restarts.switch is not None)
     staying = still_led_to(server, topology, manifests, restarts, world)
-    network = tuple(_network(server, manifests, restarts, staying, world))
+    services = _network(server, manifests, restarts, staying, world)
+    network = tuple(told_of_main(server, services))
     routes = _routes(manifests, restarts, entry, network, world)
     applies = tuple(_applies(server, manifests, restarts, routes, world))
     edge_settled = not any(BY_KIND[each.key.kind].entrance for each in applies)

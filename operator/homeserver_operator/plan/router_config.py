@@ -7,15 +7,23 @@ to who has gone meanwhile is held in them, and goes where the next configuration
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from homeserver_operator.api.names import ROLE_LABEL, ROUTER, ROUTER_CONFIG_ANNOTATION
+from homeserver_operator.api.names import (
+    MAIN,
+    MAIN_REVISION_ANNOTATION,
+    REVISION_LABEL,
+    ROLE_LABEL,
+    ROUTER,
+    ROUTER_CONFIG_ANNOTATION,
+)
 from homeserver_operator.api.observed import controller_of, is_selected
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.build.router_access import build_role, router_name
 from homeserver_operator.plan.rollouts import is_warm
+from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.render.router import AGENT
 
 _COMPONENT = "app.kubernetes.io/component"
@@ -40,8 +48,28 @@ def told_now(server: HomeServer, service: Object, manifests: Manifests, world: W
     before = live_config(server, world)
     if before is None or not any(_expected(before, manifests, world)):
         return service
+    return _annotated(service, ROUTER_CONFIG_ANNOTATION, before)
+
+
+def told_of_main(server: HomeServer, network: Iterable[Object]) -> Iterator[Object]:
+    """The Services as they should be now, the router's with the revision that main's leads to.
+
+    A pod of the router may hear of a configuration before it hears where main is that it is meant
+    for. The main before could only refuse what comes to main by it, such as a stream's writes.
+    """
+    revision = None
+    for service in network:
+        if service["metadata"]["name"] == client_service_name(server, MAIN):
+            revision = service["metadata"]["labels"][REVISION_LABEL]
+        if service["metadata"]["name"] == router_name(server) and revision:
+            yield _annotated(service, MAIN_REVISION_ANNOTATION, revision)
+        else:
+            yield service
+
+
+def _annotated(service: Object, name: str, value: str) -> Object:
     metadata = service["metadata"]
-    annotations = {**metadata["annotations"], ROUTER_CONFIG_ANNOTATION: before}
+    annotations = {**metadata["annotations"], name: value}
     return {**service, "metadata": {**metadata, "annotations": annotations}}
 
 

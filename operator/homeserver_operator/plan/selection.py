@@ -23,13 +23,23 @@ def following(service: Object, rollout: Rollout, *, handed_over: bool, world: Wo
     sets = list(_outdated(service, rollout))
     if not handed_over and sets:
         fitting = [each for each in sets if _labels(each).items() <= present.items()]
-        return _with_spec(service, selector=wanted | _labels(min(fitting or sets, key=_age)))
+        return _leading_to(service, _labels(min(fitting or sets, key=_age)))
     if rollout.applied and rollout.current:
-        return _with_spec(service, selector=wanted | _labels(rollout.current))
+        return _leading_to(service, _labels(rollout.current))
     if wanted.items() <= present.items():
         # The same template will be called the same again.
-        return _with_spec(service, selector=wanted | _marks(present))
+        return _leading_to(service, _marks(present))
     return service
+
+
+def _leading_to(service: Object, marks: Mapping[str, str]) -> Object:
+    """Led to one ReplicaSet, and by the same label as it if it has that label."""
+    metadata = service["metadata"]
+    labels = metadata["labels"] | {
+        name: value for name, value in marks.items() if name in metadata["labels"]
+    }
+    selector = service["spec"]["selector"] | marks
+    return _with_spec({**service, "metadata": {**metadata, "labels": labels}}, selector=selector)
 
 
 def _labels(replica_set: Object) -> dict[str, str]:

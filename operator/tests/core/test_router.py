@@ -13,7 +13,9 @@ from homeserver_operator.api.actions import Amend, Apply, Delete, Plan, Scale
 from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import (
     EPOCH_LABEL,
+    MAIN_REVISION_ANNOTATION,
     PROCESS_LABEL,
+    REVISION_LABEL,
     ROLE_LABEL,
     ROUTER_CONFIG_ANNOTATION,
 )
@@ -273,6 +275,18 @@ def test_a_configuration_that_comes_with_a_switch_waits_for_it() -> None:
     assert config_of(scenario.cluster.world) != before
 
 
+def main_told(world: World) -> str:
+    return str(world.children[SERVICE]["metadata"]["annotations"][MAIN_REVISION_ANNOTATION])
+
+
+def main_led_to(world: World) -> str:
+    """Main's revision by its Service, of which slices have the label."""
+    service = world.children[ObjectKey("Service", "rosebud-main")]
+    revision = service["spec"]["selector"][REVISION_LABEL]
+    assert service["metadata"]["labels"][REVISION_LABEL] == revision
+    return str(revision)
+
+
 def epoch_of_main(scenario: Scenario) -> str:
     """The epoch of the pods that main's Service leads to."""
     live = scenario.cluster.live
@@ -316,6 +330,44 @@ def test_traffic_does_not_go_over_while_processes_switch(before: dict[str, Any] 
     scenario.edit(restartPolicy=None)
     scenario.converge()
     assert past_router(scenario.cluster.world) != past
+
+
+@pytest.mark.parametrize(
+    ("edit", "changes"),
+    [
+        pytest.param(
+            {"workers": USUAL}, [(True, True)],
+            id="with the main that writes what a worker wrote, both in one write",
+        ),
+        pytest.param(
+            {"workers": [*USUAL, TYPING, LOGIN]}, [(True, False)],
+            id="of a main that stays, the same",
+        ),
+        pytest.param(
+            {"logLevel": "DEBUG"}, [(False, True)], id="of another main by the same configuration"
+        ),
+    ],
+)  # fmt: skip
+def test_the_router_is_told_which_main_a_configuration_is_meant_for(
+    edit: dict[str, Any], changes: list[tuple[bool, bool]]
+) -> None:
+    """Else its pods ask the main before for what it cannot answer, until they hear of the next."""
+    scenario = routed(workers=[*USUAL, TYPING])
+    last = config_of(scenario.cluster.world), main_told(scenario.cluster.world)
+    scenario.edit(**edit)
+    found = []
+    for _ in range(ROUNDS):
+        decision, told = scenario.step()
+        world = scenario.cluster.world
+        assert main_told(world) == main_led_to(world)
+        now = config_of(world), main_told(world)
+        if now != last:
+            found.append((now[0] != last[0], now[1] != last[1]))
+        last = now
+        scenario.cluster.settle()
+        if decision.plan.empty and told.status is None:
+            break
+    assert found == changes
 
 
 def test_traffic_does_not_go_over_before_a_switch_is_over() -> None:

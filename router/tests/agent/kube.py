@@ -103,18 +103,22 @@ class Kube:
         *,
         ready: Sequence[str] | None = None,
         terminating: Sequence[str] = (),
+        revision: str | None = None,
     ) -> None:
         """Write the slice of a Service: who is not named in `ready` only warms up."""
-        await self.put(
-            "endpointslices",
-            f"{service}-abcde",
-            **slice_of(service, pods, ready=ready, terminating=terminating),
-        )
+        found = slice_of(service, pods, ready=ready, terminating=terminating)
+        if revision:
+            found["metadata"]["labels"]["homeserver-operator.io/revision"] = revision
+        await self.put("endpointslices", f"{service}-abcde", **found)
 
-    async def configuration(self, name: str, files: Mapping[str, str]) -> None:
-        """Write a configuration, and let the router's Service name it."""
+    async def configuration(
+        self, name: str, files: Mapping[str, str], *, main: str | None = None
+    ) -> None:
+        """Write a configuration, and let the router's Service name it, with main's revision."""
         await self.put("configmaps", name, data=dict(files))
         annotations = {"homeserver-operator.io/router-config": name}
+        if main:
+            annotations["homeserver-operator.io/main-revision"] = main
         await self.put("services", f"{HOMESERVER}-router", metadata={"annotations": annotations})
 
     def ledger(self, service: str) -> Any:

@@ -11,10 +11,18 @@ from hypothesis import strategies as st
 from tests.agent.kube import slice_of
 
 from homeserver_router import plan, pods
-from homeserver_router.choice import REFUSED_SECONDS, Choice
+from homeserver_router.choice import ARRIVE_SECONDS, REFUSED_SECONDS, Choice
 from homeserver_router.configuration import Configuration, ConfigurationRefusedError
 from homeserver_router.desired import AWAIT_SECONDS, FORGET_SECONDS, Desired
-from homeserver_router.endpoints import Address, Endpoint, by_service, members, present
+from homeserver_router.endpoints import (
+    SERVICE_LABEL,
+    Address,
+    Endpoint,
+    all_labelled,
+    by_service,
+    members,
+    present,
+)
 from homeserver_router.haproxy import Worker, parse_processes
 from homeserver_router.ledger import Ledger
 from homeserver_router.plan import NOBODY, Server
@@ -474,6 +482,46 @@ def test_a_configuration_is_loaded_once() -> None:
     assert choice.next("3", loaded="2") == "3"
     assert choice.next("3", loaded="3") is None
     assert choice.next(None, loaded="3") is None
+
+
+def test_a_new_configuration_waits_for_its_main_but_each_once_and_not_for_long() -> None:
+    now = 0.0
+    choice = Choice(lambda: now)
+
+    def too_early(wanted: str | None, *, there: bool = False) -> bool:
+        return choice.comes_too_early(wanted, loaded="1", main_is_there=there)
+
+    assert not too_early(None)
+    assert not too_early("1")
+    assert too_early("2")
+    assert not too_early("2", there=True)
+    now = ARRIVE_SECONDS - 0.1
+    assert too_early("2")
+    assert too_early("3")
+    now += ARRIVE_SECONDS
+    assert not too_early("3")
+    assert not too_early("1")
+    assert too_early("3")
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        pytest.param([], False, id="a Service without slices tells nothing"),
+        pytest.param([{}], False, id="a slice without the label is of a time before it"),
+        pytest.param([{"revision": "1"}], False, id="a slice may be of the revision before"),
+        pytest.param([{"revision": "2"}], True, id="a slice has the label of its Service"),
+        pytest.param(
+            [{"revision": "2"}, {"revision": "1"}], False, id="both families' slices have to know"
+        ),
+    ],
+)
+def test_slices_tell_of_which_time_they_are(labels: list[dict[str, str]], told: bool) -> None:
+    def of(service: str, known: dict[str, str]) -> Any:
+        return {"metadata": {"labels": {SERVICE_LABEL: service, **known}}}
+
+    slices = [*(of("alpha-main", each) for each in labels), of("alpha-sync", {"revision": "2"})]
+    assert all_labelled(slices, "alpha-main", "revision", "2") is told
 
 
 def test_a_refused_configuration_is_tried_again_later_another_one_at_once() -> None:

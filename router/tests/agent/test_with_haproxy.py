@@ -24,7 +24,7 @@ from tests.agent.rig import (
 )
 
 from e2e.cluster import haproxy
-from homeserver_router import agreement, names, plan
+from homeserver_router import agreement, choice, names, plan
 from homeserver_router.api import REQUEST_SECONDS
 from homeserver_router.endpoints import by_service, members
 
@@ -376,6 +376,39 @@ async def test_a_class_goes_to_main_together_with_its_processes_without_a_failed
         await until(lambda: load.sent > begun + 50)
     assert lost(load) == []
     assert max(load.latencies) < 5
+
+
+@STEERS_OLD_PROCESSES
+async def test_a_class_that_comes_to_main_is_not_asked_of_the_main_before(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    """The new routes may be known before the new main's address is."""
+    main, *several = workers.all
+    (new,) = await workers.started("main-2")
+    await kube.endpoints("alpha-main", addresses(main), revision="1")
+    async with Load([router.url]).running() as load:
+        await until(lambda: load.sent > 50)
+        changed = all_by_main(files(router.port, version="2"))
+        await kube.configuration("alpha-router-2", changed, main="2")
+        for each in several:
+            await each.stop()
+        await kube.endpoints("alpha-sync", {})
+        begun = load.begun
+        await until(lambda: load.begun > begun + 50)
+        await kube.endpoints("alpha-main", addresses(new), revision="2")
+        await until(lambda: load.sent > begun + 50)
+    assert lost(load) == []
+    assert (main.served, new.served > 0) == (0, True)
+    assert router.agent.running == "alpha-router-2"
+
+
+async def test_a_configuration_waits_for_a_main_that_nobody_tells_of_but_not_for_long(
+    router: Router, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "ARRIVE_SECONDS", 0.5)
+    await kube.configuration("alpha-router-2", files(router.port, version="2"), main="2")
+    await until(lambda: router.agent.running == "alpha-router-2", seconds=5)
+    assert (await ask(router.url))[1]["version"] == "2"
 
 
 async def test_a_configuration_that_haproxy_refuses_leaves_the_old_one(
