@@ -12,8 +12,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from homeserver_router.endpoints import SERVICE_LABEL, Endpoints, all_labelled, by_service
+from homeserver_router.endpoints import SERVICE_LABEL, Endpoints, by_service, labels_of
 from homeserver_router.haproxy import HAProxyError
+from homeserver_router.meeting import Meeting
 from homeserver_router.names import Names
 from homeserver_router.reconcile import Reconciler
 from homeserver_router.watch import Watch
@@ -67,6 +68,7 @@ class Agent:
         self._services = Watch(api, "services", name, self._wake)
         self._service = settings.service
         self._main = settings.main
+        self._meeting = Meeting(self._clock)
         self._names = Names(self._wake, metrics)
         self._reconciler = Reconciler(settings, api, metrics, self._names, self._clock)
         self._endpoints: dict[str, Endpoints] | None = None
@@ -159,7 +161,7 @@ class Agent:
 
     async def _step(self) -> None:
         self.condition.looked_at = self._clock()
-        if self._too_early():
+        if self._is_too_early():
             return
         heard, self._heard = self._heard, None
         if heard is not None:
@@ -188,17 +190,10 @@ class Agent:
         found: str | None = annotations.get(annotation)
         return found
 
-    def _too_early(self) -> bool:
-        """Whether a configuration is named, but main is not yet known where it is for that."""
-        revision = self._told(MAIN_REVISION_ANNOTATION)
-        slices = self._slices.objects.values()
-        loaded = self._reconciler.configuration
-        return self._reconciler.choice.comes_too_early(
-            self._told(CONFIG_ANNOTATION),
-            loaded=loaded.name if loaded else None,
-            main_is_there=revision is None
-            or all_labelled(slices, self._main, REVISION_LABEL, revision),
-        )
+    def _is_too_early(self) -> bool:
+        """Whether the routes that are told of and where main is do not belong together yet."""
+        shown = labels_of(self._slices.objects.values(), self._main, REVISION_LABEL)
+        return self._meeting.is_awaited(self._told(MAIN_REVISION_ANNOTATION), shown)
 
     def _problem(self, text: str) -> None:
         if text != self.condition.problem:

@@ -10,9 +10,6 @@ if TYPE_CHECKING:
 REFUSED_SECONDS: Final = 60.0
 """After this time a refused one is tried again: the machine may have been at fault."""
 
-ARRIVE_SECONDS: Final = 5.0
-"""How long a new one waits for the main that it is meant for. EndpointSlices take a moment."""
-
 
 class Choice:
     """Remembers what is wanted and what was refused; `refused` says why, by name."""
@@ -20,8 +17,6 @@ class Choice:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._again_at = 0.0
-        self._new: str | None = None
-        self._new_since = 0.0
         self.wanted: str | None = None
         self.refused: dict[str, str] = {}
 
@@ -32,20 +27,6 @@ class Choice:
             return None
         waits = wanted in self.refused and self._clock() < self._again_at
         return None if waits else wanted
-
-    def comes_too_early(
-        self, wanted: str | None, *, loaded: str | None, main_is_there: bool
-    ) -> bool:
-        """Whether to leave everything as it is until main is the one that a new one is meant for.
-
-        By it the main before might be asked what it cannot answer, and main by the one before. A
-        cluster that never tells of main does not keep it for long.
-        """
-        if wanted != self._new:
-            self._new, self._new_since = wanted, self._clock()
-        if not wanted or wanted == loaded or main_is_there:
-            return False
-        return self._clock() - self._new_since < ARRIVE_SECONDS
 
     def refuse(self, name: str, why: str) -> None:
         """Note that a configuration cannot be used."""

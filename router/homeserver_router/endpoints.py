@@ -64,11 +64,12 @@ def by_service(slices: Iterable[Mapping[str, Any]]) -> dict[str, Endpoints]:
     return {service: tuple(pods[pod][1] for pod in sorted(pods)) for service, pods in found.items()}
 
 
-def all_labelled(slices: Iterable[Mapping[str, Any]], service: str, label: str, value: str) -> bool:
-    """Whether all slices of a Service are of a time when it had this label: they take it over."""
-    labels = [each["metadata"].get("labels") or {} for each in slices]
-    found = [each.get(label) for each in labels if each.get(SERVICE_LABEL) == service]
-    return bool(found) and set(found) == {value}
+def labels_of(
+    slices: Iterable[Mapping[str, Any]], service: str, label: str
+) -> frozenset[str | None]:
+    """What the slices of a Service take over of its labels, with whom it led to at that time."""
+    labels = (each["metadata"].get("labels") or {} for each in slices)
+    return frozenset(each.get(label) for each in labels if each.get(SERVICE_LABEL) == service)
 
 
 def present(endpoints: Endpoints) -> frozenset[str]:

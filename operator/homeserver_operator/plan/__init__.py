@@ -57,9 +57,9 @@ def make_plan(
         return Outlook(Plan(), restarts, strangers)
     entry = find_entry(server, manifests, world, switching=restarts.switch is not None)
     staying = still_led_to(server, topology, manifests, restarts, world)
-    services = _network(server, manifests, restarts, staying, world)
-    network = tuple(told_of_main(server, services))
-    routes = _routes(manifests, restarts, entry, network, world)
+    network = tuple(_network(server, manifests, restarts, staying, world))
+    leading = _routes(manifests, restarts, entry, network, world)
+    routes = tuple(told_of_main(server, leading, world))
     applies = tuple(_applies(server, manifests, restarts, routes, world))
     edge_settled = not any(BY_KIND[each.key.kind].entrance for each in applies)
     used = {key_of(manifest) for manifest in entry.usual}

@@ -17,7 +17,7 @@ from homeserver_operator.api.names import (
     ROUTER,
     ROUTER_CONFIG_ANNOTATION,
 )
-from homeserver_operator.api.observed import controller_of, is_selected
+from homeserver_operator.api.observed import controller_of, is_selected, key_of
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
@@ -51,20 +51,22 @@ def told_now(server: HomeServer, service: Object, manifests: Manifests, world: W
     return _annotated(service, ROUTER_CONFIG_ANNOTATION, before)
 
 
-def told_of_main(server: HomeServer, network: Iterable[Object]) -> Iterator[Object]:
-    """The Services as they should be now, the router's with the revision that main's leads to.
+def told_of_main(server: HomeServer, routes: Iterable[Object], world: World) -> Iterator[Object]:
+    """What leads to pods, the router's Service with the revision that main's leads to from now on.
 
     A pod of the router may hear of a configuration before it hears where main is that it is meant
-    for. The main before could only refuse what comes to main by it, such as a stream's writes.
+    for, or after. The wrong main could only refuse what it is asked, such as a stream's writes.
     """
-    revision = None
-    for service in network:
-        if service["metadata"]["name"] == client_service_name(server, MAIN):
-            revision = service["metadata"]["labels"][REVISION_LABEL]
-        if service["metadata"]["name"] == router_name(server) and revision:
-            yield _annotated(service, MAIN_REVISION_ANNOTATION, revision)
+    main_key = ObjectKey("Service", client_service_name(server, MAIN))
+    main = world.children.get(main_key)
+    for manifest in routes:
+        if key_of(manifest) == main_key:
+            main = manifest
+        if main and key_of(manifest) == ObjectKey("Service", router_name(server)):
+            revision = main["metadata"].get("labels", {}).get(REVISION_LABEL)
+            yield _annotated(manifest, MAIN_REVISION_ANNOTATION, revision) if revision else manifest
         else:
-            yield service
+            yield manifest
 
 
 def _annotated(service: Object, name: str, value: str) -> Object:

@@ -11,20 +11,21 @@ from hypothesis import strategies as st
 from tests.agent.kube import slice_of
 
 from homeserver_router import plan, pods
-from homeserver_router.choice import ARRIVE_SECONDS, REFUSED_SECONDS, Choice
+from homeserver_router.choice import REFUSED_SECONDS, Choice
 from homeserver_router.configuration import Configuration, ConfigurationRefusedError
 from homeserver_router.desired import AWAIT_SECONDS, FORGET_SECONDS, Desired
 from homeserver_router.endpoints import (
     SERVICE_LABEL,
     Address,
     Endpoint,
-    all_labelled,
     by_service,
+    labels_of,
     members,
     present,
 )
 from homeserver_router.haproxy import Worker, parse_processes
 from homeserver_router.ledger import Ledger
+from homeserver_router.meeting import MEET_SECONDS, Meeting
 from homeserver_router.plan import NOBODY, Server
 from homeserver_router.settings import SettingError, Settings
 
@@ -484,44 +485,45 @@ def test_a_configuration_is_loaded_once() -> None:
     assert choice.next(None, loaded="3") is None
 
 
-def test_a_new_configuration_waits_for_its_main_but_each_once_and_not_for_long() -> None:
-    now = 0.0
-    choice = Choice(lambda: now)
-
-    def too_early(wanted: str | None, *, there: bool = False) -> bool:
-        return choice.comes_too_early(wanted, loaded="1", main_is_there=there)
-
-    assert not too_early(None)
-    assert not too_early("1")
-    assert too_early("2")
-    assert not too_early("2", there=True)
-    now = ARRIVE_SECONDS - 0.1
-    assert too_early("2")
-    assert too_early("3")
-    now += ARRIVE_SECONDS
-    assert not too_early("3")
-    assert not too_early("1")
-    assert too_early("3")
-
-
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("told", "slices", "awaited"),
     [
-        pytest.param([], False, id="a Service without slices tells nothing"),
-        pytest.param([{}], False, id="a slice without the label is of a time before it"),
-        pytest.param([{"revision": "1"}], False, id="a slice may be of the revision before"),
-        pytest.param([{"revision": "2"}], True, id="a slice has the label of its Service"),
-        pytest.param(
-            [{"revision": "2"}, {"revision": "1"}], False, id="both families' slices have to know"
-        ),
+        pytest.param(None, ["1"], False, id="an operator that does not tell is not waited for"),
+        pytest.param("2", ["2"], False, id="both are of one revision"),
+        pytest.param("2", ["1"], True, id="routes are heard of first"),
+        pytest.param("1", ["2"], True, id="addresses are heard of first"),
+        pytest.param("2", ["2", "1"], True, id="the slices of both families have to know"),
+        pytest.param("2", [None], True, id="a slice is of a time before the label"),
+        pytest.param("2", [], True, id="no slice is known"),
     ],
 )
-def test_slices_tell_of_which_time_they_are(labels: list[dict[str, str]], told: bool) -> None:
-    def of(service: str, known: dict[str, str]) -> Any:
-        return {"metadata": {"labels": {SERVICE_LABEL: service, **known}}}
+def test_routes_and_mains_address_wait_for_each_other(
+    told: str | None, slices: list[str | None], awaited: bool
+) -> None:
+    shown = labels_of(
+        [
+            *({"metadata": {"labels": {SERVICE_LABEL: "main", "of": each}}} for each in slices),
+            {"metadata": {"labels": {SERVICE_LABEL: "sync", "of": "0"}}},
+        ],
+        "main",
+        "of",
+    )
+    assert Meeting(lambda: 100.0).is_awaited(told, shown) is awaited
 
-    slices = [*(of("alpha-main", each) for each in labels), of("alpha-sync", {"revision": "2"})]
-    assert all_labelled(slices, "alpha-main", "revision", "2") is told
+
+def test_routes_and_mains_address_wait_for_each_other_anew_but_never_for_long() -> None:
+    now = 100.0
+    meeting, one = Meeting(lambda: now), frozenset({"1"})
+    assert meeting.is_awaited("2", one)
+    now += MEET_SECONDS - 0.1
+    assert meeting.is_awaited("2", one)
+    now += 0.1
+    assert not meeting.is_awaited("2", one)
+    assert meeting.is_awaited("3", one)
+    now += MEET_SECONDS
+    assert not meeting.is_awaited("3", one)
+    assert not meeting.is_awaited("1", one)
+    assert meeting.is_awaited("3", one)
 
 
 def test_a_refused_configuration_is_tried_again_later_another_one_at_once() -> None:

@@ -24,7 +24,7 @@ from tests.agent.rig import (
 )
 
 from e2e.cluster import haproxy
-from homeserver_router import agreement, choice, names, plan
+from homeserver_router import agreement, meeting, names, plan
 from homeserver_router.api import REQUEST_SECONDS
 from homeserver_router.endpoints import by_service, members
 
@@ -402,10 +402,33 @@ async def test_a_class_that_comes_to_main_is_not_asked_of_the_main_before(
     assert router.agent.running == "alpha-router-2"
 
 
+@STEERS_OLD_PROCESSES
+async def test_a_class_that_leaves_main_is_not_asked_of_the_main_after(
+    router: Router, kube: Kube, workers: Workers
+) -> None:
+    """The new main's address may be known before the new routes are."""
+    main = workers.all[0]
+    await kube.endpoints("alpha-main", addresses(main), revision="1")
+    before = all_by_main(files(router.port, version="2"))
+    await kube.configuration("alpha-router-2", before, main="1")
+    await until(lambda: router.agent.running == "alpha-router-2")
+    (new,) = await workers.started("main-2")
+    async with Load([router.url]).running() as load:
+        await until(lambda: main.served > 50)
+        await kube.endpoints("alpha-main", addresses(new), revision="2")
+        await main.stop()
+        begun = load.begun
+        await until(lambda: load.begun > begun + 50)
+        await kube.configuration("alpha-router-3", files(router.port, version="3"), main="2")
+        await until(lambda: load.sent > begun + 50)
+    assert lost(load) == []
+    assert new.served == 0
+
+
 async def test_a_configuration_waits_for_a_main_that_nobody_tells_of_but_not_for_long(
     router: Router, kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "ARRIVE_SECONDS", 0.5)
+    monkeypatch.setattr(meeting, "MEET_SECONDS", 0.5)
     await kube.configuration("alpha-router-2", files(router.port, version="2"), main="2")
     await until(lambda: router.agent.running == "alpha-router-2", seconds=5)
     assert (await ask(router.url))[1]["version"] == "2"
