@@ -111,6 +111,7 @@ def _fence(site: Site, *, epoch: int) -> Iterator[Fence]:
         ),
         waits_for=lambda _what: None,
         ends=lambda _why: None,
+        yield_seconds=0,
     )
     fence.enter()
     try:

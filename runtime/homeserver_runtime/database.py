@@ -31,8 +31,8 @@ _PATIENCE_SECONDS = 120.0
 _LOCK_TIMEOUT = "2s"
 
 
-def await_server(config: Any, waits_for: Callable[[str], None]) -> DatabaseFacts:
-    """Returns once PostgreSQL takes connections; looks each second, for two minutes.
+def await_server(config: Any, waits_for: Callable[[str], None]) -> tuple[DatabaseFacts, bool]:
+    """Returns once PostgreSQL takes connections, and whether it was away; looks for two minutes.
 
     Processes and database often start together, and ending with an error would only add the
     back-off of whoever restarts this process.
@@ -48,16 +48,18 @@ def await_server(config: Any, waits_for: Callable[[str], None]) -> DatabaseFacts
 
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
+    was_away = False
     while True:
         try:
             with _connection(config) as (connection, engine):
                 _refuse_locale(connection.conn, engine)
                 facts = _facts(connection.conn)
                 _refuse_too_new(facts)
-                return facts
+                return facts, was_away
         except StartupFailedError as error:
             if not _may_come(str(error)) or time.monotonic() > deadline:
                 raise
+            was_away = True
             waits_for(str(error))
         except LockNotAvailable:
             waits_for("whoever changes the database schema")

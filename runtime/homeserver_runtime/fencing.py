@@ -15,13 +15,17 @@ from homeserver_runtime.contract import ConfigurationRefusedError
 from homeserver_runtime.duties import duties
 from homeserver_runtime.fence import session
 from homeserver_runtime.fence.claim import Claim
-from homeserver_runtime.fence.fence import Fence
+from homeserver_runtime.fence.fence import LOOK_AGAIN_SECONDS, Fence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from homeserver_runtime.contract import Launch
     from homeserver_runtime.state import State
+
+_RETURN_SECONDS = 2.0
+"""For the pause between two attempts to connect, for one that succeeds, and for nodes that learn
+later than others where the database is now."""
 
 
 def refuse_pooler(config: Any, launch: Launch) -> None:
@@ -37,7 +41,14 @@ def refuse_pooler(config: Any, launch: Launch) -> None:
         raise ConfigurationRefusedError(f"{launch.name}: {error}") from error
 
 
-def enter(config: Any, launch: Launch, state: State, *, ends: Callable[[str], None]) -> Fence:
+def enter(
+    config: Any,
+    launch: Launch,
+    state: State,
+    *,
+    ends: Callable[[str], None],
+    database_was_away: bool = False,
+) -> Fence:
     """Returns once this process holds its fences; from then on Synapse's connections do, too.
 
     Args:
@@ -45,11 +56,13 @@ def enter(config: Any, launch: Launch, state: State, *, ends: Callable[[str], No
         launch: names the process and its epochs.
         state: is told what is waited for, and what is held.
         ends: is told why the process must end, should it lose its fences for good.
+        database_was_away: whether this process had to wait for the database.
 
     Raises:
         SupersededError: if a later epoch has been entered, or this one with another content.
 
     """
+    arguments = config.database.databases[0].config["args"]
     fence = Fence(
         Claim(
             name=launch.name,
@@ -64,11 +77,38 @@ def enter(config: Any, launch: Launch, state: State, *, ends: Callable[[str], No
         ends=ends,
         recorded=lambda epochs: state.change(recorded=epochs),
         holds=lambda held: _note(held, launch, state),
+        yield_seconds=yield_seconds(arguments),
+        first_yield_seconds=first_yield_seconds(arguments) if database_was_away else 0.0,
     )
     fence.enter()
     for database in config.database.databases:
         database.config["args"] |= {"connection_factory": fence.open}
     return fence
+
+
+def yield_seconds(arguments: Mapping[str, Any]) -> float:
+    """How long a waiter that lost its session lets those who ran before it go first.
+
+    From when it reaches the database again. The kernel gives a silent node up a while after it was
+    last heard of: by a waiter at most a look before it died, by a holder perhaps just then. And an
+    attempt to connect that a holder began before the database was back takes all of its time.
+    """
+    return LOOK_AGAIN_SECONDS + _until_connected(arguments)
+
+
+def first_yield_seconds(arguments: Mapping[str, Any]) -> float:
+    """How long one does that had no session to lose, and so does not know since when it was away.
+
+    A holder may still have to notice that the node it talks to is gone.
+    """
+    idle, interval, count = (
+        float(arguments.get(f"keepalives_{name}", 0)) for name in ("idle", "interval", "count")
+    )
+    return idle + interval * count + _until_connected(arguments)
+
+
+def _until_connected(arguments: Mapping[str, Any]) -> float:
+    return float(arguments.get("connect_timeout", 0)) + _RETURN_SECONDS
 
 
 def _connect(config: Any) -> Callable[[], Any]:

@@ -78,7 +78,7 @@ def _run(paths: Paths, signals: Signals, launch: Launch, *, revision: str | None
     metrics.Collector(state).register()
     # What can be refused is refused before this process counts as warm: then others stop for it.
     state.change(shard_maps=shard_maps.shard_maps(prepared.config))
-    synapse_start.await_database(prepared, state)
+    database_was_away = synapse_start.await_database(prepared, state)
     if launch.fences:
         fencing.refuse_pooler(prepared.config, launch)
     sockets = Sockets()
@@ -87,7 +87,9 @@ def _run(paths: Paths, signals: Signals, launch: Launch, *, revision: str | None
     synapse_start.warm_up()
     state.reach("warm", warm=True)
 
-    with _fenced(prepared.config, launch, state, paths, sockets) as fence:
+    with _fenced(
+        prepared.config, launch, state, paths, sockets, database_was_away=database_was_away
+    ) as fence:
         synapse_start.enter(prepared, state, signals)
         if fence:
             _bound_stop(prepared.homeserver.get_reactor(), fence)
@@ -124,7 +126,13 @@ def _bound_stop(reactor: Any, fence: Fence) -> None:
 
 @contextlib.contextmanager
 def _fenced(
-    config: Any, launch: Launch, state: State, paths: Paths, sockets: Sockets
+    config: Any,
+    launch: Launch,
+    state: State,
+    paths: Paths,
+    sockets: Sockets,
+    *,
+    database_was_away: bool,
 ) -> Iterator[Fence | None]:
     """Holds the fences that `launch` names, if any; in a process that came too late, for ever."""
     if not launch.fences:
@@ -138,7 +146,7 @@ def _fenced(
         failure.end_process(failure.FAILED, lambda: failure.report(why, paths.termination_log))
 
     try:
-        fence = fencing.enter(config, launch, state, ends=end)
+        fence = fencing.enter(config, launch, state, ends=end, database_was_away=database_was_away)
     except SupersededError as error:
         # To end would only have the kubelet start it again; whoever made it takes it away.
         sockets.close()

@@ -93,8 +93,10 @@ def warm_up() -> None:
     gc.freeze()
 
 
-def await_database(prepared: Prepared, state: State) -> None:
+def await_database(prepared: Prepared, state: State) -> bool:
     """Returns once PostgreSQL takes connections, and is one that this image can use.
+
+    Tells whether it had to wait for that.
 
     Raises:
         ConfigurationRefusedError: if it never can.
@@ -102,8 +104,11 @@ def await_database(prepared: Prepared, state: State) -> None:
 
     """
     with LoggingContext(name="launcher", server_name=prepared.config.server.server_name):
-        facts = database.await_server(prepared.config, lambda what: state.change(waiting_for=what))
+        facts, was_away = database.await_server(
+            prepared.config, lambda what: state.change(waiting_for=what)
+        )
     state.change(database=facts, waiting_for=None)
+    return was_away
 
 
 def enter(prepared: Prepared, state: State, signals: Signals) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.services import wait_until
 
 from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.processes import RuntimeProcess, Site
 
@@ -68,7 +68,9 @@ def drain_seconds(process: RuntimeProcess) -> float:
     return float(match[1])
 
 
-def main_of_epoch(site: Site, directory: str, epoch: int) -> RuntimeProcess:
+def main_of_epoch(
+    site: Site, directory: str, epoch: int, *, settings: Mapping[str, Any] | None = None
+) -> RuntimeProcess:
     """A main process with files of its own, as a pod of another revision has them."""
     (site.directory / directory).mkdir()
     own = type(site)(
@@ -77,4 +79,6 @@ def main_of_epoch(site: Site, directory: str, epoch: int) -> RuntimeProcess:
         redis=site.redis,
         database=site.database,
     )
-    return own.write("main", role="main", launcher={"fences": {"topology": epoch}})
+    return own.write(
+        "main", role="main", settings=settings, launcher={"fences": {"topology": epoch}}
+    )

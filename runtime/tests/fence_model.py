@@ -2,9 +2,10 @@
 
 Each step is what the protocol does in one statement of the server's, or one thing that can go
 wrong. Steps of different processes interleave in every order, so that any may be delayed for any
-time: a stopped process is one whose steps do not come. Sessions end on the server without the
-client knowing (a terminated backend, a partition), and clients end without the server knowing (a
-dead node). `Rules` can leave out one rule at a time; then the exploration must find a violation.
+time: a stopped process is one whose steps do not come, and so is one that lets others go first.
+Sessions end on the server without the client knowing (a terminated backend, a partition), and
+clients end without the server knowing (a dead node). `Rules` can leave out one rule at a time; then
+the exploration must find a violation.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ def main() -> None:
         waits_for=lambda _what: None,
         ends=lambda _why: os._exit(1),
         retake_seconds=5,
+        yield_seconds=3,
     )
     try:
         fence.enter()

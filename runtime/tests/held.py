@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
     from tests.services import Postgres
 
+RETAKE_SECONDS = 8
+YIELD_SECONDS = 6
+CONNECT_SECONDS = 4
+"""In the proportions of a real process, and shorter."""
+
 
 class Held:
     """A fence with what it said."""
@@ -28,6 +34,7 @@ class Held:
         *,
         duties: Sequence[str] = (),
         address: str = "",
+        database_was_away: bool = False,
         **epochs: int,
     ) -> None:
         self.waited_for: list[str | None] = []
@@ -45,11 +52,15 @@ class Held:
                 duties=tuple(duties),
                 address=address,
             ),
-            lambda: psycopg2.connect(**self._arguments),
+            self._attempt,
             waits_for=self.waited_for.append,
             ends=self.ends.append,
-            retake_seconds=2,
+            retake_seconds=RETAKE_SECONDS,
+            yield_seconds=YIELD_SECONDS,
+            first_yield_seconds=YIELD_SECONDS if database_was_away else 0.0,
         )
+        self.server_is_there = threading.Event()
+        self.server_is_there.set()
         self._thread = threading.Thread(target=self._enter, daemon=True)
         self.refused: SupersededError | None = None
         self.entered = False
@@ -61,6 +72,13 @@ class Held:
             self.refused = error
         else:
             self.entered = True
+
+    def _attempt(self) -> Any:
+        """An attempt to connect; begun while the server is not there, it takes all of its time."""
+        if not self.server_is_there.is_set():
+            time.sleep(CONNECT_SECONDS)
+            raise psycopg2.OperationalError("timeout expired")
+        return psycopg2.connect(**self._arguments)
 
     def start(self) -> Held:
         self._thread.start()

@@ -148,10 +148,10 @@ def redis_server() -> Iterator[Redis]:
 
 
 @contextlib.contextmanager
-def pgbouncer(server: Postgres, pool_mode: str) -> Iterator[int]:
+def pgbouncer(server: Postgres, pool_mode: str, *, port: int | None = None) -> Iterator[int]:
     """A PgBouncer before a server, whose user is everybody; yields its port."""
     with _directory() as directory:
-        port = free_port()
+        port = port or free_port()
         password = server.password.replace("'", "''")
         settings = directory / "pgbouncer.ini"
         settings.write_text(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
-from tests.held import Held, terminate
+from tests.held import YIELD_SECONDS, Held, terminate
 from tests.services import Postgres, pgbouncer, wait_until
 
 from homeserver_runtime.fence.claim import HOLDER
@@ -142,6 +143,46 @@ def test_where_the_database_restarts_who_holds_goes_before_who_waits(
     assert not [each for each in waiters if each.entered]
     old.fence.leave()
     wait_until(lambda: all(each.entered for each in waiters), what="entry", seconds=20)
+
+
+@pytest.mark.parametrize("waited", [True, False], ids=["who waits", "who has just started"])
+def test_who_still_tries_to_connect_goes_before(
+    claim: Callable[..., Held], own_postgres: Postgres, database: str, *, waited: bool
+) -> None:
+    """An attempt that began while the database was away ends long after it is back."""
+    old = claim("a", topology=1).enter()
+    new = claim("b", topology=2, database_was_away=not waited)
+    if waited:
+        new.start().wait_waiting()
+    old.server_is_there.clear()
+    terminate(own_postgres, database, "application_name <> ''")
+    wait_until(lambda: not old.fence.held, what="the loss", seconds=20)
+    time.sleep(0.5)
+    old.server_is_there.set()
+    if not waited:
+        new.start()
+    wait_until(lambda: old.fence.held or new.entered, what="one of both", seconds=20)
+    assert not new.entered
+    wait_until(lambda: "topology" in (new.waited_for[-1] or ""), what="a look", seconds=20)
+    old.fence.leave()
+    # Whom it let go first has been back.
+    wait_until(lambda: new.entered, what="entry", seconds=1)
+
+
+def test_where_nobody_comes_back_who_lets_others_go_first_enters(
+    claim: Callable[..., Held],
+) -> None:
+    claim("a", topology=1).enter().fence.leave()
+    new = claim("a", topology=2, database_was_away=True).start()
+    assert new.wait_waiting() == "those who ran before the database was away"
+    wait_until(lambda: new.entered, what="entry", seconds=YIELD_SECONDS + 2)
+
+
+def test_a_start_that_begins_no_switch_lets_nobody_go_first(claim: Callable[..., Held]) -> None:
+    """A homeserver is often started together with its database."""
+    for name in ("a", "b"):
+        new = claim(name, topology=1, database_was_away=True).start()
+        wait_until(lambda new=new: new.entered, what="entry", seconds=2)  # type: ignore[misc]
 
 
 def test_who_finds_a_namesake_in_its_place_ends_within_the_bound(

@@ -12,11 +12,15 @@ import pytest
 from tests.epochs import main_of_epoch
 from tests.matrix import Client, register
 from tests.processes import ending
-from tests.services import LOOPBACK, wait_until
+from tests.services import LOOPBACK, pgbouncer, wait_until
 
+from e2e.cluster.ports import free_port
 from homeserver_runtime.launcher import LINGER_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.held import Held
     from tests.processes import RuntimeProcess, Site
 
 pytestmark = pytest.mark.synapse
@@ -69,6 +73,28 @@ def test_epochs_of_synapse_take_turns_and_never_go_back(site: Site) -> None:
         # What it says for people is not replaced by what it says in the end.
         assert late.termination_message.startswith("superseded")
     assert json.loads(old.termination_message.splitlines()[1])["phase"] == "draining"
+
+
+def test_who_had_to_wait_for_the_database_lets_the_earlier_epoch_come_back(
+    site: Site, hold: Callable[..., Held]
+) -> None:
+    """Its pod was made for a switch that nobody has begun yet."""
+    hold("main", topology=1).enter().fence.leave()
+    port = free_port()
+    new = main_of_epoch(site, "new", 2, settings={"database": {"args": {"port": port}}})
+
+    def waits_for(whom: str) -> bool:
+        return whom in (new.probe("/state")[1].get("waiting_for") or "")
+
+    with ending(new.start()):
+        wait_until(lambda: waits_for("Connection refused"), what="a look in vain")
+        with pgbouncer(site.postgres, "session", port=port):
+            wait_until(lambda: waits_for("those who ran before"), what="it to let others go first")
+            old = hold("main", topology=1).enter()
+            wait_until(lambda: waits_for("main {'topology': 1}"), what="it to wait for the old one")
+            old.fence.leave()
+            wait_until(lambda: "topology" in new.probe("/state")[1]["fences"], what="entry")
+            new.kill()
 
 
 def test_a_drained_process_refuses_whoever_comes_late_for_a_while(site: Site) -> None:

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 LAUNCH = Launch(name="main", role="main", probe_port=1, fences={"topology": 1})
 
 
+def test_who_lets_others_go_first_does_so_for_as_long_as_they_may_take_to_come_back() -> None:
+    """Noticing up to a look later, an attempt that is in vain, and one that succeeds."""
+    arguments = {"connect_timeout": configuration.CONNECT_SECONDS}
+    arguments |= {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
+    assert fencing.yield_seconds(arguments) == 5 + 5 + 2
+    # Who has just started does not know since when the node is dead.
+    assert fencing.first_yield_seconds(arguments) == 20 + 5 + 2
+
+
 def test_a_database_that_accepts_and_says_nothing_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,12 +33,11 @@ logger = logging.getLogger(__name__)
 RETAKE_SECONDS = 30.0
 """How long a process without its fences tries to get them back before it ends."""
 
-YIELD_SECONDS = 3.0
-"""How long a waiter whose session was lost lets others go first once the database is back: else a
-restart of PostgreSQL would decide by chance whether a switch begins that nobody has begun."""
-
-_LOOK_AGAIN = "5s"
+LOOK_AGAIN_SECONDS = 5
 """A waiter notices by then that something newer has come."""
+
+_LOOK_BACK_SECONDS = 1.0
+"""Between two looks of a waiter whether those are back to whom it yields."""
 _PAUSE_SECONDS = 0.2
 _LEAVE_SECONDS = 5.0
 _LARGEST_HOLDER = 0x7FFFFFFF
@@ -75,8 +74,13 @@ class Fence:
         ends: is told why the process must end, if it must.
         recorded: is told at every look the highest epochs that the claimed fences ever had.
         holds: is told whether the fences are held, whenever that changes before it leaves.
+        retake_seconds: how long it tries to get fences back that it held, before it ends.
+        yield_seconds: how long a waiter whose session was lost lets others go first once the
+            database is back.
+        first_yield_seconds: the same for one that comes to the fence for the first time, if it is
+            to begin a switch; none where the database was never away.
 
-    All of them are called in the fence's own thread.
+    All that is called is called in the fence's own thread.
 
     """
 
@@ -90,7 +94,8 @@ class Fence:
         recorded: Callable[[Mapping[str, int]], None] = lambda _epochs: None,
         holds: Callable[[bool], None] = lambda _held: None,
         retake_seconds: float = RETAKE_SECONDS,
-        yield_seconds: float = YIELD_SECONDS,
+        yield_seconds: float,
+        first_yield_seconds: float = 0.0,
     ) -> None:
         self._claim = claim
         self._connect = connect
@@ -100,6 +105,7 @@ class Fence:
         self._holds = holds
         self._retake_seconds = retake_seconds
         self._yield_seconds = yield_seconds
+        self._first_yield_seconds = first_yield_seconds
         self._lock = threading.Lock()
         self._holder: int | None = None
         self._session: Any = None
@@ -192,8 +198,8 @@ class Fence:
         while not self._leaving:
             try:
                 with contextlib.closing(self._connected()) as session:
-                    if lost and not self._settled.is_set():
-                        self._waker.sleep(seconds=self._yield_seconds)
+                    if not self._settled.is_set():
+                        self._yield(session, lost=lost)
                     self._take(session, deadline)
                     deadline = None
                     self._settled.set()
@@ -225,6 +231,22 @@ class Fence:
             cursor.execute("SET default_transaction_isolation = 'read committed'")
         return session
 
+    def _yield(self, session: Any, *, lost: bool) -> None:
+        """Lets those go first who held the fences before the database was away.
+
+        Until one of them is back, for a while at most: else it would be chance whether a switch
+        begins that nobody has begun.
+        """
+        seconds = self._yield_seconds if lost else self._first_yield_seconds
+        until = time.monotonic() + seconds
+        while not self._leaving and (left := until - time.monotonic()) > 0:
+            answer = self._ask(session, 0, yields=True)
+            # A namesake can be replaced without a switch, too, by who was already waiting for it.
+            if answer.outcome != "free" or not (lost or answer.begins):
+                return
+            self._waits_for("those who ran before the database was away")
+            self._waker.sleep(seconds=min(left, _LOOK_BACK_SECONDS))
+
     def _take(self, session: Any, deadline: float | None) -> None:
         """Raises psycopg2.Error if it has waited until `deadline`, or if this process leaves."""
         holder = secrets.randbelow(_LARGEST_HOLDER)
@@ -242,8 +264,8 @@ class Fence:
         self._waits_for(None)
         self._holds(True)
 
-    def _ask(self, session: Any, holder: int) -> Answer:
-        answer = ask(session, ENTER, self._claim, holder)
+    def _ask(self, session: Any, holder: int, *, yields: bool = False) -> Answer:
+        answer = ask(session, ENTER, self._claim, holder, yields=yields)
         self._recorded(answer.recorded)
         return answer
 
@@ -254,7 +276,7 @@ class Fence:
         the epoch that still lives, and keep them from restarting.
         """
         with session.cursor() as cursor, contextlib.suppress(LockNotAvailable):
-            cursor.execute(f"SET lock_timeout = '{_LOOK_AGAIN}'")
+            cursor.execute(f"SET lock_timeout = '{LOOK_AGAIN_SECONDS}s'")
             cursor.execute(AWAIT, (pid, pid))
         with session.cursor() as cursor:
             cursor.execute("SET lock_timeout = 0")

@@ -42,6 +42,7 @@ DECLARE
   known bigint;
   agreed text;
   recorded jsonb := '{{}}';
+  begins boolean := false;
   later text;
   blocker int;
 BEGIN
@@ -61,6 +62,7 @@ BEGIN
     ) AS ever;
     IF known IS NOT NULL THEN
       recorded := recorded || jsonb_build_object(wanted->>'fence', known);
+      begins := begins OR known < (wanted->>'epoch')::bigint;
     END IF;
     SELECT f.content INTO agreed FROM homeserver_fences f
       WHERE f.fence = wanted->>'fence' AND f.epoch = (wanted->>'epoch')::bigint;
@@ -90,6 +92,11 @@ BEGIN
       ))::text, false);
     RETURN;
   END IF;
+  IF (claim->>'yields')::boolean THEN
+    PERFORM set_config('homeserver.answer', jsonb_build_object(
+      'outcome', 'free', 'begins', begins, 'recorded', recorded)::text, false);
+    RETURN;
+  END IF;
   IF NOT pg_try_advisory_lock({NAME}, (claim->>'name')::int)
     OR NOT pg_try_advisory_lock({HOLDER}, (claim->>'holder')::int) THEN
     RAISE EXCEPTION 'a lock that nobody holds could not be taken';
@@ -113,7 +120,8 @@ $enter$
 """  # noqa: S608 - numbers of this package, nothing of anybody's
 """All or nothing: entered, or holding nothing and told whom to wait for, or what came later. The
 same epoch with another content counts as later: it was somebody else's, in a former life. In each
-case it tells the highest epoch that each of the claimed fences ever had."""
+case it tells the highest epoch that each of the claimed fences ever had. Who yields is told that it
+could enter, and does not."""
 
 ADMIT = f"""
 DO $admit$
@@ -213,8 +221,9 @@ told to stop. Until then they would keep clients waiting for as long as the othe
 class Answer:
     """What a statement of the protocol came to.
 
-    `outcome` is entered, wait, superseded, admitted or lost. `pid` and `who` name whom to wait for,
-    `fence` and `epoch` what came later. `recorded` has the highest epochs ever of the claimed
+    `outcome` is entered, wait, superseded, free, admitted or lost. `pid` and `who` name whom to
+    wait for, `fence` and `epoch` what came later. `begins`: to enter would be a switch, as an
+    earlier epoch was the latest so far. `recorded` has the highest epochs ever of the claimed
     fences that have any.
     """
 
@@ -223,13 +232,16 @@ class Answer:
     who: str | None = None
     fence: str | None = None
     epoch: int = 0
+    begins: bool = False
     recorded: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
-def ask(connection: Any, statement: str, claim: Claim, holder: int) -> Answer:
+def ask(
+    connection: Any, statement: str, claim: Claim, holder: int, *, yields: bool = False
+) -> Answer:
     """Runs ENTER or ADMIT on a connection in autocommit mode."""
     with connection.cursor() as cursor:
-        document = json.dumps(claim.document(holder))
+        document = json.dumps(claim.document(holder) | {"yields": yields})
         cursor.execute("SELECT set_config('homeserver.claim', %s, false)", (document,))
         cursor.execute(statement)
         cursor.execute("SELECT current_setting('homeserver.answer')")
