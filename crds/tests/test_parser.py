@@ -13,7 +13,9 @@ from crds.tests.test_rules import homeserver
 from homeserver_operator.api import restarts, roles
 from homeserver_operator.api.spec import parse
 from homeserver_operator.routes.classes import CLASSES
+from homeserver_operator.status.bounds import BOUNDS
 from homeserver_operator.validate.groups import RESERVED
+from homeserver_operator.validate.sources import generated_names
 
 SCHEMAS = {node.path: node.schema for node in walk(root(load()))}
 
@@ -54,8 +56,33 @@ def test_the_words_of_plans_and_windows_are_the_operators() -> None:
     days = SCHEMAS[f"{policy}.maintenanceWindows[].days[]"]["enum"]
     assert tuple(days) == restarts.DAYS
     assert SCHEMAS["status.plan.phase"]["enum"] == list(restarts.Phase)
-    for path in ("status.processes", "status.plan.waves[].restarts"):
-        assert SCHEMAS[path]["maxItems"] == restarts.MOST_SHOWN
+
+
+def test_the_operator_knows_how_much_of_anything_the_status_holds() -> None:
+    """The API server refuses all of it for one item too many."""
+    bounds = {
+        path.removeprefix("status."): schema[bound]
+        for path, schema in SCHEMAS.items()
+        for bound in ("maxItems", "maxLength", "maxProperties")
+        if path.startswith("status.") and bound in schema
+    }
+    assert bounds == BOUNDS
+
+
+def test_what_must_not_be_cut_has_room_for_all_that_a_spec_can_ask_for() -> None:
+    groups = SCHEMAS["spec.workers"]["maxItems"]
+    processes = 1 + groups * SCHEMAS["spec.workers[].replicas"]["maximum"]
+    body = {"metadata": {"name": "n", "namespace": "n", "uid": "u"}, "spec": {"serverName": "s"}}
+    assert BOUNDS["groups"] >= 1 + groups
+    # With what is beside the processes: stores and the router.
+    assert BOUNDS["release.revisions"] >= processes + 3
+    assert BOUNDS["generatedSecrets"] >= len(generated_names(parse(body)))
+    for spec, status in (
+        ("workers[].name", "groups[].name"),
+        ("serverName", "serverName"),
+        ("image", "image"),
+    ):
+        assert SCHEMAS[f"spec.{spec}"]["maxLength"] <= BOUNDS[status]
 
 
 def stored(kubectl: Kubectl, fields: dict[str, Any], name: str) -> dict[str, Any]:

@@ -22,9 +22,6 @@ SHORTEST: Final = timedelta(minutes=15)
 LONGEST: Final = timedelta(hours=24)
 """Bounds of a window: in less no switch is sure to end, and more is the next day's."""
 
-MOST_SHOWN: Final = 512
-"""How many processes a list of the status holds: the CRD's bound."""
-
 _START: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _DURATION: Final = re.compile(r"(?:([0-9]{1,2})h)?(?:([0-9]{1,4})m)?")
 

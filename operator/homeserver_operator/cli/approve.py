@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output != "table":
         say(document({"plan": plan["id"], "waves": as_document(waves)}, options.output))
         return 0
-    say("\n".join(lines(waves)) if waves else plan["because"])
+    say("\n".join(lines(waves, plan.get("more", 0))) if waves else plan["because"])
     rest = consent(approval.policy, plan["id"], plan["id"], datetime.now(UTC))
     then = "" if rest.granted else f"; {rest.because}"
     say(f"\nplan {plan['id']} {'was approved already' if approval.given else 'is approved'}{then}")

@@ -133,7 +133,7 @@ def _plan(plan: Document) -> Iterator[str]:
     yield textwrap.fill(text, _WIDTH, break_on_hyphens=False)
     if waves := from_status(plan):
         yield ""
-        yield from lines(waves)
+        yield from lines(waves, plan.get("more", 0))
 
 
 def _last_switch(last: Document) -> str:

@@ -29,14 +29,16 @@ def as_document(waves: tuple[Wave, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def lines(waves: tuple[Wave, ...]) -> Iterator[str]:
-    """The waves for people: who restarts in which, and why."""
+def lines(waves: tuple[Wave, ...], more: int = 0) -> Iterator[str]:
+    """The waves for people: who restarts in which, and why; `more` do whom the status left out."""
     rows = [
         (str(number), each.process, each.because)
         for number, wave in enumerate(waves, 1)
         for each in wave.restarts
     ]
     yield table(("WAVE", "PROCESS", "BECAUSE"), rows)
+    if more:
+        yield f"and {more} more"
     for number, wave in enumerate(waves, 1):
         if wave.epochs:
             fences = ", ".join(f"{name} {epoch}" for name, epoch in sorted(wave.epochs.items()))

@@ -14,6 +14,7 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.stores import ExternalPostgres
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.routes.reduction import Reduction
+from homeserver_operator.status.bounds import within_bounds
 from homeserver_operator.status.conditions import (
     ACCEPTED,
     AVAILABLE,
@@ -48,6 +49,12 @@ def make_status(
     server: HomeServer, findings: Findings, world: World, live_status: Object, now: str
 ) -> dict[str, Any]:
     """The whole status."""
+    return dict(within_bounds(_status(server, findings, world, live_status, now)))
+
+
+def _status(
+    server: HomeServer, findings: Findings, world: World, live_status: Object, now: str
+) -> dict[str, Any]:
     synapse = progress(findings.manifests.synapse, world) if findings.manifests else ()
     everything = synapse + _beside_synapse(findings, world)
     obstacle = find_obstacle(server, findings, world, everything)

@@ -50,8 +50,7 @@ def to_status(
                 "type": condition.type,
                 "status": text,
                 "reason": condition.reason,
-                # The CRD's limit.
-                "message": condition.message[:32000],
+                "message": condition.message,
                 "observedGeneration": generation,
                 "lastTransitionTime": since,
             }

@@ -12,13 +12,13 @@ from homeserver_operator.api.observed import is_synapse
 from homeserver_operator.api.restarts import Phase, Wave
 from homeserver_operator.api.world import World
 from homeserver_operator.plan.restarting import Restarts
+from homeserver_operator.status.bounds import MOST_PROCESSES, MOST_WAVES
 from homeserver_operator.status.conditions import Condition
 
 SHARD_MAPS_DIFFER: Final = "ShardMapsDiffer"
 
-_MOST_PROCESSES: Final = 512
-_LONGEST: Final = 1024
-"""The CRD's limits."""
+_BEYOND: Final = 1 << 63
+"""The API server's integers end before."""
 
 _LATER: Final = frozenset({Phase.SWITCHING, Phase.SETTLING})
 
@@ -51,8 +51,8 @@ def _plan(
     plan: dict[str, Any] = {
         "id": restarts.id,
         "phase": restarts.phase.value,
-        "because": _because(restarts)[:_LONGEST],
-        "waves": _story([_wave(wave) for wave in restarts.waves], same),
+        "because": _because(restarts),
+        **_story([_wave(wave) for wave in restarts.waves], same),
     }
     if restarts.phase is not Phase.HELD:
         plan["startedAt"] = (same or {}).get("startedAt", now)
@@ -63,10 +63,22 @@ def _plan(
     return plan
 
 
-def _story(waves: list[dict[str, Any]], same: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _story(waves: list[dict[str, Any]], same: Mapping[str, Any] | None) -> dict[str, Any]:
     """What has been done by now belongs to it: so what was told stands, if it says of all."""
-    told: list[dict[str, Any]] = same["waves"] if same else []
-    return told if set(_named(waves)) <= set(_named(told)) else waves
+    if same and len({*_named(waves)} - {*_named(same["waves"])}) <= same.get("more", 0):
+        return {field: same[field] for field in ("waves", "more") if field in same}
+    shown = list(_first(waves))
+    more = len([*_named(waves)]) - len([*_named(shown)])
+    return {"waves": shown, **({"more": more} if more else {})}
+
+
+def _first(waves: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """As much of them as is shown."""
+    room = MOST_PROCESSES
+    for wave in waves[:MOST_WAVES]:
+        if restarts := wave["restarts"][:room]:
+            yield {"restarts": restarts}
+        room -= len(restarts)
 
 
 def _named(waves: list[dict[str, Any]]) -> Iterator[str]:
@@ -76,8 +88,7 @@ def _named(waves: list[dict[str, Any]]) -> Iterator[str]:
 def _wave(wave: Wave) -> dict[str, Any]:
     return {
         "restarts": [
-            {"process": restart.process, "because": restart.because[:_LONGEST]}
-            for restart in wave.restarts
+            {"process": restart.process, "because": restart.because} for restart in wave.restarts
         ]
     }
 
@@ -112,7 +123,7 @@ def _finished(
         "startedAt": began,
         "finishedAt": ended,
         "seconds": max(length.total_seconds(), 0),
-        "processes": len(told),
+        "processes": len(told) + before.get("more", 0),
         "because": told[0]["because"] if told else "",
     }
 
@@ -121,7 +132,7 @@ def _processes(world: World) -> Iterator[dict[str, Any]]:
     """What each pod that answers says of itself, as far as it can be believed."""
     pods = world.of_kind("Pod")
     told = [name for name in sorted(pods) if is_synapse(pods[name]) and name in world.states]
-    for name in told[:_MOST_PROCESSES]:
+    for name in told[:MOST_PROCESSES]:
         state = world.states[name]
         if not _text(state.get("phase")):
             continue
@@ -129,7 +140,11 @@ def _processes(world: World) -> Iterator[dict[str, Any]]:
             "process": pods[name]["metadata"]["labels"].get(PROCESS_LABEL),
             "phase": _text(state.get("phase")),
             "revision": _text(state.get("revision")),
-            "epochs": _of(int, state.get("fences")),
+            "epochs": {
+                fence: epoch
+                for fence, epoch in _of(int, state.get("fences")).items()
+                if 0 <= epoch < _BEYOND
+            },
             "shardMaps": _of(str, state.get("shard_maps")),
         }
         yield {"pod": name} | {field: value for field, value in said.items() if value}
@@ -154,7 +169,7 @@ def shard_maps_differ(world: World) -> Condition | None:
 
 
 def _text(value: object) -> str | None:
-    return value[:63] if isinstance(value, str) else None
+    return value if isinstance(value, str) else None
 
 
 def _of(kind: type, value: object) -> dict[str, Any]:

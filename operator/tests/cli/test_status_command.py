@@ -99,6 +99,7 @@ RESTARTING = {
         "phase": "Held",
         "because": "it waits for `kubectl homeserver approve`",
         "waves": [{"restarts": [{"process": "main", "because": "an option of main changes"}]}],
+        "more": 7,
     },
     "epochs": {"topology": 3, "federation": 1},
     "processes": [
@@ -144,6 +145,7 @@ async def test_restarts_that_are_due_and_those_that_were(
     for line in (
         "Plan 0123456789 is Held: it waits for `kubectl homeserver approve`",
         "1 main an option of main changes",
+        "and 7 more",
         "Last switch: 8 processes in 2.8 s, at 2026-11-24T02:00:03Z: the image changes",
         "topology 3 abc def",
         "federation 1 ghi",

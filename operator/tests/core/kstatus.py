@@ -1,7 +1,12 @@
 """How Kubernetes' tools read a resource's status (kstatus, as `kubectl wait` and Helm use it)."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
+
+import jsonschema
+import yaml
+from tests.core import case
 
 
 def read(body: Mapping[str, Any]) -> str:
@@ -20,9 +25,18 @@ def read(body: Mapping[str, Any]) -> str:
     return "Current" if not ready or ready[0]["status"] == "True" else "InProgress"
 
 
+@cache
+def _schema() -> Any:
+    """What the API server holds a status to; it refuses one that does not."""
+    crd = yaml.safe_load((case.EXAMPLES.parent / "crds" / "homeservers.yaml").read_text())
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    return jsonschema.Draft202012Validator(schema)
+
+
 def check(body: Mapping[str, Any]) -> None:
     """Assert what every status that we write must hold to."""
     status = body["status"]
+    _schema().validate(status)
     by_type = {condition["type"]: condition for condition in status["conditions"]}
     assert len(by_type) == len(status["conditions"])
     assert by_type.keys() >= {"Ready", "Reconciling", "Stalled", "Accepted", "Available"}
