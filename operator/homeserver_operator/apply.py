@@ -59,8 +59,12 @@ async def _refused(cluster: Cluster, namespace: str, step: Step) -> str | None:
     return None
 
 
-async def status(cluster: Cluster, server: Object, wanted: Object) -> None:
-    """Apply the whole status; on the uid, so that a namesake of a deleted resource gets none."""
+async def status(cluster: Cluster, server: Object, wanted: Object) -> str | None:
+    """Apply the whole status; on the uid, so that a namesake of a deleted resource gets none.
+
+    What the API server refuses for good, as with the CRD of another release, is logged; its message
+    is returned.
+    """
     metadata = server["metadata"]
     manifest = {
         "apiVersion": names.API_VERSION,
@@ -68,7 +72,14 @@ async def status(cluster: Cluster, server: Object, wanted: Object) -> None:
         "metadata": {key: metadata[key] for key in ("name", "namespace", "uid")},
         "status": wanted,
     }
-    await cluster.apply(HOMESERVER, metadata["namespace"], manifest, subresource="status")
+    try:
+        await cluster.apply(HOMESERVER, metadata["namespace"], manifest, subresource="status")
+    except ApiError as error:
+        if not _for_good(error):
+            raise
+        log.error("the API server refuses the status: %s", error.message)  # noqa: TRY400
+        return error.message
+    return None
 
 
 async def events(cluster: Cluster, server: Object, posted: Iterable[Event]) -> None:
@@ -127,9 +138,14 @@ def _refusal(step: Step, error: ApiError) -> str | None:
             f"the cluster does not know {kind.plural} of {kind.api_version}: install the CRDs of "
             f"{kind.comes_with}, or choose another spec.ingress.controller"
         )
+    return error.message if _for_good(error) else None
+
+
+def _for_good(error: ApiError) -> bool:
+    """Whether the same content would be refused again; see `_refusal`."""
     if error.status == 422 and "metadata.uid" in error.fields:
-        return None
-    return error.message if 400 <= error.status < 500 and error.status not in _RETRIED else None
+        return False
+    return 400 <= error.status < 500 and error.status not in _RETRIED
 
 
 def _event(server: Object, event: Event) -> Object:

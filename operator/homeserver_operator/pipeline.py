@@ -25,6 +25,7 @@ from homeserver_operator.status import (
     Failure,
     Findings,
     make_status,
+    refused_status,
     transitions,
 )
 from homeserver_operator.status.conditions import READY
@@ -195,6 +196,15 @@ def report(
     )
     live: dict[str, Any] = body.get("status", {})
     status = make_status(server, findings, world, live, now)
+    if status == live:
+        return Report(None)
+    return Report(status, tuple(transitions(status, live)))
+
+
+def report_refusal(body: Object, refused: Object, message: str, *, now: str) -> Report:
+    """What to tell people instead of a status that the API server has refused, in its words."""
+    live: dict[str, Any] = body.get("status", {})
+    status = refused_status(refused, live, message, now)
     if status == live:
         return Report(None)
     return Report(status, tuple(transitions(status, live)))

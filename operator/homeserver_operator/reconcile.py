@@ -88,8 +88,16 @@ class Reconciler:
         report = pipeline.report(
             server, decision, world, strangers=strangers, failure=failure, now=self.now()
         )
-        if report.status is not None:
-            await apply.status(self.cluster, server, report.status)
+        if report.status is not None and (
+            refusal := await apply.status(self.cluster, server, report.status)
+        ):
+            # Processes must not go without care because of words.
+            report = pipeline.report_refusal(server, report.status, refusal, now=self.now())
+            if report.status is not None and await apply.status(
+                self.cluster, server, report.status
+            ):
+                # Nothing that is said stays, so what is news now would be at every look.
+                report = pipeline.Report(None)
         await apply.events(self.cluster, server, report.events)
         key = Key(server["metadata"]["namespace"], server["metadata"]["name"])
         self._count(key, report.status or server.get("status") or {})

@@ -5,7 +5,7 @@ the time is an argument.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from homeserver_operator.api.actions import Event
 from homeserver_operator.api.names import ROLE_LABEL
@@ -42,7 +42,17 @@ from homeserver_operator.status.restarts import restarts_status, shard_maps_diff
 from homeserver_operator.status.workloads import Progress, progress
 from homeserver_operator.validate.sources import sources_of
 
-__all__ = ["APPLY_FAILED", "WRITE_FAILED", "Failure", "Findings", "make_status", "transitions"]
+__all__ = [
+    "APPLY_FAILED",
+    "WRITE_FAILED",
+    "Failure",
+    "Findings",
+    "make_status",
+    "refused_status",
+    "transitions",
+]
+
+_STATUS_REFUSED: Final = "StatusRefused"
 
 
 def make_status(
@@ -92,6 +102,31 @@ def _status(
     if version := _version(world) or live_status.get("version"):
         status["version"] = version
     return status
+
+
+def refused_status(
+    refused: Mapping[str, Any], live_status: Object, message: str, now: str
+) -> dict[str, Any]:
+    """What was said before, and that the API server refuses what should be said now.
+
+    Which Secrets were generated must be known all the same.
+    """
+    text = (
+        f"the API server refuses this status, and what is told beside the conditions is old: "
+        f"{message}. Everything else goes on. See that the CRD is of the operator's release"
+    )
+    generation = refused["observedGeneration"]
+    mine = (
+        Condition(READY, False, _STATUS_REFUSED, text),
+        Condition(RECONCILING, False, _STATUS_REFUSED, "see Stalled"),
+        Condition(STALLED, True, _STATUS_REFUSED, text),
+    )
+    kept = [each for each in refused["conditions"] if each["type"] in {ACCEPTED, AVAILABLE}]
+    conditions = to_status(mine, live_status.get("conditions", ()), generation=generation, now=now)
+    status = {**live_status, "observedGeneration": generation, "conditions": [*conditions, *kept]}
+    if secrets := refused.get("generatedSecrets"):
+        status["generatedSecrets"] = secrets
+    return dict(within_bounds(status))
 
 
 def transitions(status: Mapping[str, Any], live_status: Object) -> Iterator[Event]:

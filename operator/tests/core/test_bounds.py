@@ -1,4 +1,4 @@
-"""A status that says of more than the CRD holds: cut, with a word on the rest, and never invalid."""
+"""Of more than the CRD holds the status tells a part, with a word on the rest, and stays valid."""
 
 from dataclasses import replace
 from typing import Any

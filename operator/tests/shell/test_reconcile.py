@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.core import kstatus
 from tests.shell.conftest import Eventually
 from tests.shell.fake_api import FakeApi
 from tests.shell.objects import NAMESPACE, foreign, homeserver
@@ -166,6 +167,53 @@ async def test_a_write_at_which_the_api_server_fails_is_said_in_the_status_and_t
     api.faults.clear()
     await settle(api, reconcile)
     assert not any("webhook" in each["message"] for each in conditions(api).values())
+
+
+async def test_where_the_status_is_refused_it_says_so_and_all_else_goes_on(
+    api: FakeApi, reconcile: Reconciler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with the CRD of another release: who looks after the processes must not stop for it."""
+    await api.put(homeserver())
+    await settle(api, reconcile)
+    await edit(api, logLevel="WARNING")
+    api.fail("PATCH", "/status", 422, body={"message": "status.plan: Too many"})
+
+    before = api.of_kind("Deployment")
+    await reconcile(ALPHA)
+
+    assert api.of_kind("Deployment") != before
+    told = conditions(api)
+    assert told["Stalled"]["status"] == "True"
+    assert "status.plan: Too many" in told["Ready"]["message"]
+    assert "status.plan: Too many" in caplog.text
+    server = api.find("HomeServer", "alpha")
+    assert server is not None
+    assert server["status"]["observedGeneration"] == server["metadata"]["generation"] == 2
+    assert server["status"]["generatedSecrets"]
+    kstatus.check(server)
+
+    await settle(api, reconcile)
+    assert conditions(api)["Stalled"]["status"] == "False"
+
+
+async def test_where_no_status_at_all_is_taken_all_else_goes_on(
+    api: FakeApi, reconcile: Reconciler
+) -> None:
+    await api.put(homeserver())
+    api.fail("PATCH", "/status", 422, times=999)
+
+    for _ in range(5):
+        before = len(api.writes())
+        await reconcile(ALPHA)
+
+    assert api.of_kind("Deployment")
+    assert all("/status" in path for _, path in api.writes()[before:])
+
+
+async def edit(api: FakeApi, **spec: Any) -> None:
+    live = api.find("HomeServer", "alpha")
+    assert live is not None
+    await api.put({**live, "spec": {**live["spec"], **spec}})
 
 
 @pytest.mark.parametrize("status", [409, 429])
