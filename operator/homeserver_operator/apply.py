@@ -7,7 +7,7 @@ people too: it may fail for long, as with an admission webhook that is down.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,7 +25,17 @@ _RETRIED: Final = frozenset({404, 408, 409, 429})
 log = logging.getLogger(__name__)
 
 
-async def execute(cluster: Cluster, server: Object, plan: Plan) -> str | None:
+Answered = Callable[[Apply, Object], None]
+"""Called with what was applied and the object that the API server says it is now."""
+
+
+async def execute(
+    cluster: Cluster,
+    server: Object,
+    plan: Plan,
+    *,
+    answered: Answered = lambda _step, _answer: None,
+) -> str | None:
     """Write what the plan says, first to last; stop at the first refusal and return its message.
 
     Later steps stand on earlier ones (a workload on its ConfigMap), so nothing is skipped.
@@ -34,7 +44,8 @@ async def execute(cluster: Cluster, server: Object, plan: Plan) -> str | None:
     for steps in plan.stages:
         # Whoever is let go first waits for the last, so these go out together.
         outcomes = await asyncio.gather(
-            *(_refused(cluster, namespace, step) for step in steps), return_exceptions=True
+            *(_refused(cluster, namespace, step, answered) for step in steps),
+            return_exceptions=True,
         )
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -44,11 +55,11 @@ async def execute(cluster: Cluster, server: Object, plan: Plan) -> str | None:
     return None
 
 
-async def _refused(cluster: Cluster, namespace: str, step: Step) -> str | None:
+async def _refused(cluster: Cluster, namespace: str, step: Step, answered: Answered) -> str | None:
     """Write one step; the message for people, if it was refused for good."""
     log.info("%s %s/%s: %s", type(step).__name__.lower(), *step.key, step.reason)
     try:
-        await _write(cluster, namespace, step)
+        await _write(cluster, namespace, step, answered)
     except ApiError as error:
         name = f"{step.key.kind}/{step.key.name}"
         if message := _refusal(step, error):
@@ -92,14 +103,14 @@ async def events(cluster: Cluster, server: Object, posted: Iterable[Event]) -> N
             log.warning("event %s was not posted: %s", event.reason, error)
 
 
-async def _write(cluster: Cluster, namespace: str, step: Step) -> None:
+async def _write(cluster: Cluster, namespace: str, step: Step, answered: Answered) -> None:
     kind = kind_of(step.key.kind)
     if isinstance(step, Apply):
         metadata = step.manifest["metadata"]
         if step.uid is not None:
             metadata = {**metadata, "uid": step.uid}
         manifest = {**step.manifest, "metadata": metadata}
-        await cluster.apply(kind, namespace, manifest, manager=step.manager)
+        answered(step, await cluster.apply(kind, namespace, manifest, manager=step.manager))
         return
     if isinstance(step, Scale):
         wanted = {"metadata": {"name": step.key.name, "uid": step.uid,

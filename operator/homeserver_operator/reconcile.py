@@ -5,18 +5,23 @@ Level-triggered: it may stop after any line and a later run goes on from what it
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from homeserver_operator import apply, credentials, observe, pipeline
 from homeserver_operator.api.world import Defaults, Key, Object, ObjectKey, World
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.metrics import Metrics
+from homeserver_operator.rewrites import Rewrites
 from homeserver_operator.states import States
 from homeserver_operator.status import APPLY_FAILED, WRITE_FAILED, Failure
 
 STRANGERS_RECHECK: Final = 15.0
 """Seconds until somebody else's objects are looked for again: their going away wakes nobody."""
+
+REWRITES_RECHECK: Final = 1.0
+"""Seconds until the next look after something was applied in vain: what has changed nothing wakes
+nobody, and Ready is to be said."""
 
 
 class RefusedError(Exception):
@@ -32,6 +37,7 @@ class Reconciler:
     defaults: Defaults
     metrics: Metrics
     now: Callable[[], str]
+    rewrites: Rewrites = field(default_factory=Rewrites)
 
     async def __call__(self, key: Key) -> float | None:
         """Reconcile one HomeServer; return the seconds until the next look.
@@ -43,6 +49,7 @@ class Reconciler:
         server = await observe.homeserver(self.cluster, key)
         if server is None or server["metadata"].get("deletionTimestamp"):
             self.metrics.forget_homeserver(*key)
+            self.rewrites.forget(key)
             return math.inf
         # cluster: one LIST per kind, GETs of what the spec names, GET /state of pods
         references = pipeline.references(server)
@@ -53,6 +60,8 @@ class Reconciler:
         if orders:
             world = await observe.world(self.cluster, self.states, server, references)
         # pure
+        known = self.rewrites.known(key)
+        world = replace(world, rewrites=known)
         decision = pipeline.decide(server, world, self.defaults, self.now())
         # cluster: one GET for each object that would be created
         strangers = tuple(key for key in taken if key) or await observe.strangers(
@@ -64,7 +73,12 @@ class Reconciler:
             return STRANGERS_RECHECK
         # cluster: the plan's writes, in order
         try:
-            refusal = await apply.execute(self.cluster, server, decision.plan)
+            refusal = await apply.execute(
+                self.cluster,
+                server,
+                decision.plan,
+                answered=lambda step, answer: self.rewrites.note(key, step, answer),
+            )
         except ApiError as error:
             if error.status >= 500:
                 failure = Failure(WRITE_FAILED, error.message)
@@ -73,6 +87,8 @@ class Reconciler:
         if refusal:
             await self._tell(server, decision, world, failure=Failure(APPLY_FAILED, refusal))
             raise RefusedError(refusal)
+        if self.rewrites.known(key) != known:
+            return REWRITES_RECHECK
         return decision.requeue_after
 
     async def _tell(

@@ -16,13 +16,15 @@ class Apply:
 
     `uid` is that of the live object, so that an apply never re-creates what somebody deleted in
     between nor touches a namesake; None means that the object is to be created. As another
-    `manager` it concerns only the fields that this manager is to own.
+    `manager` it concerns only the fields that this manager is to own. `again`: it was in vain
+    before, and nobody waits for it.
     """
 
     manifest: Object
     uid: str | None
     reason: str
     manager: str = FIELD_MANAGER
+    again: bool = False
 
     @property
     def key(self) -> ObjectKey:
@@ -138,6 +140,11 @@ class Plan:
             stages[place] += self.scales
             return stages
         return [*stages[: place + 1], self.scales, *stages[place + 1 :]]
+
+    @property
+    def awaited(self) -> int:
+        """How many writes are more than another try of what was in vain."""
+        return sum(not (isinstance(step, Apply) and step.again) for step in self.steps)
 
     @property
     def empty(self) -> bool:

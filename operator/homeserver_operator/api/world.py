@@ -35,19 +35,34 @@ class Defaults:
 
 
 @dataclass(frozen=True)
+class Rewrite:
+    """What the API server made otherwise of an object that we applied, as admission webhooks do.
+
+    `applied` is the hash of what we applied; `fields` has each other field's path and the hash of
+    what it became. `due`: it is time to try again, because a webhook may go.
+    """
+
+    applied: str
+    fields: Mapping[str, str]
+    due: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True)
 class World:
     """Everything that one reconcile knows of the cluster.
 
     `children` holds every object of a managed kind that carries this HomeServer's label, pods of
     its Deployments included; `references` the data of Secrets and ConfigMaps that the spec names
     (None where the object does not exist); `replica_sets` the labelled ReplicaSets; `states` the
-    answers to `GET /state`, by pod name, where a pod answered.
+    answers to `GET /state`, by pod name, where a pod answered. `rewrites` has objects that were
+    applied in vain.
     """
 
     children: Mapping[ObjectKey, Object] = field(default_factory=dict)
     references: Mapping[ObjectKey, Mapping[str, bytes] | None] = field(default_factory=dict)
     replica_sets: tuple[Object, ...] = ()
     states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rewrites: Mapping[ObjectKey, Rewrite] = field(default_factory=dict)
 
     def of_kind(self, kind: str) -> Mapping[str, Object]:
         """All children of one kind, by name."""

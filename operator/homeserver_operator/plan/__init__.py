@@ -4,7 +4,7 @@ Level-triggered: an operator that dies anywhere goes on from what it observes ne
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from homeserver_operator.api.actions import Apply, Delete, Plan, Scale
@@ -12,12 +12,17 @@ from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import EPOCH_LABEL, MAIN, PROCESS_LABEL
 from homeserver_operator.api.observed import controller_of, key_of
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.api.world import Object, ObjectKey, Rewrite, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.build.services import at_its_address
 from homeserver_operator.fences import TOPOLOGY
 from homeserver_operator.plan import scaling, selection
-from homeserver_operator.plan.difference import first_difference, stamp, stamped_alike
+from homeserver_operator.plan.difference import (
+    first_difference,
+    rewrite_of,
+    stamp,
+    stamped_alike,
+)
 from homeserver_operator.plan.entry import Entry, find_entry, still_needed
 from homeserver_operator.plan.former import led_to, still_led_to
 from homeserver_operator.plan.handover import let_go, make_room, scale
@@ -34,11 +39,20 @@ from homeserver_operator.validate.sources import generated_names
 
 
 @dataclass(frozen=True)
+class Rewritten:
+    """An object that stays as an admission webhook has it, by the paths of these fields."""
+
+    key: ObjectKey
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Outlook:
     """The plan, what restarts with it, and namesakes of ours that are somebody else's.
 
     `bypasses_router`: there is to be a router, but traffic still goes where it went without.
-    `staying` are Services that lead to who had their route class before.
+    `staying` are Services that lead to who had their route class before, `rewritten` objects that
+    are otherwise than they were applied.
     """
 
     plan: Plan
@@ -46,6 +60,7 @@ class Outlook:
     strangers: tuple[ObjectKey, ...] = ()
     bypasses_router: bool = False
     staying: tuple[str, ...] = ()
+    rewritten: tuple[Rewritten, ...] = ()
 
 
 def make_plan(
@@ -60,8 +75,9 @@ def make_plan(
     network = tuple(_network(server, manifests, restarts, staying, world))
     leading = _routes(manifests, restarts, entry, network, world)
     routes = tuple(told_of_main(server, leading, world))
-    applies = tuple(_applies(server, manifests, restarts, routes, world))
-    edge_settled = not any(BY_KIND[each.key.kind].entrance for each in applies)
+    found = tuple(_applies(server, manifests, restarts, routes, world))
+    applies = tuple(each for each in found if isinstance(each, Apply))
+    edge_settled = not any(BY_KIND[each.key.kind].entrance and not each.again for each in applies)
     used = {key_of(manifest) for manifest in entry.usual}
     used |= set(still_needed(server, world, edge_settled=edge_settled))
     used |= set(led_to(staying, world))
@@ -72,7 +88,13 @@ def make_plan(
         amends=(*reowned(server, world), *disowned(world)),
         decisive=frozenset(_decisive(server, manifests, restarts)),
     )
-    return Outlook(plan, restarts, bypasses_router=entry.bypasses, staying=tuple(sorted(staying)))
+    return Outlook(
+        plan,
+        restarts,
+        bypasses_router=entry.bypasses,
+        staying=tuple(sorted(staying)),
+        rewritten=tuple(each for each in found if isinstance(each, Rewritten)),
+    )
 
 
 def _decisive(server: HomeServer, manifests: Manifests, restarts: Restarts) -> Iterator[ObjectKey]:
@@ -97,7 +119,7 @@ def _applies(
     restarts: Restarts,
     routes: Iterable[Object],
     world: World,
-) -> Iterator[Apply]:
+) -> Iterator[Apply | Rewritten]:
     """In an order in which nothing starts before what it needs, and routes come last."""
     yield from _differences(access_now(server, manifests, world), world)
     yield from _differences((*manifests.content, *manifests.volumes), world)
@@ -257,15 +279,18 @@ def _strangers(server: HomeServer, wanted: Iterable[Object], world: World) -> It
             yield key_of(manifest)
 
 
-def _differences(wanted: Iterable[Object], world: World) -> Iterator[Apply]:
+def _differences(wanted: Iterable[Object], world: World) -> Iterator[Apply | Rewritten]:
     for manifest in wanted:
         yield from _writes(manifest, world)
 
 
-def _writes(manifest: Object, world: World) -> Iterator[Apply]:
+def _writes(manifest: Object, world: World) -> Iterator[Apply | Rewritten]:
     """The apply of one object, if it is due, between those that its number of replicas needs."""
     order = _difference(manifest, world)
     live = world.children.get(key_of(manifest))
+    if order and live and (vain := _in_vain(order, live, world)):
+        yield Rewritten(order.key, tuple(vain.fields))
+        order = replace(order, again=True) if vain.due else None
     if manifest["kind"] != "Deployment" or live is None:
         if order:
             yield order
@@ -291,6 +316,12 @@ def _difference(manifest: Object, world: World) -> Apply | None:
     if path := first_difference(stamped, live):
         return Apply(stamped, live["metadata"]["uid"], f"{path} is not as wanted")
     return None
+
+
+def _in_vain(order: Apply, live: Object, world: World) -> Rewrite | None:
+    """What is known of just this apply, if the object is still as it came out of it before."""
+    known = world.rewrites.get(order.key)
+    return known if known and known == rewrite_of(order.manifest, live) else None
 
 
 def _unwanted(

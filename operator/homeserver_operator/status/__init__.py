@@ -28,7 +28,7 @@ from homeserver_operator.status.conditions import (
     to_status,
 )
 from homeserver_operator.status.connections import connection_budget
-from homeserver_operator.status.foreign import foreign_fields
+from homeserver_operator.status.foreign import foreign_fields, rewritten_fields
 from homeserver_operator.status.obstacles import (
     APPLY_FAILED,
     WRITE_FAILED,
@@ -199,6 +199,8 @@ def _conditions(
         yield conflict
     if foreign := foreign_fields(world):
         yield foreign
+    if findings.outlook and (rewritten := rewritten_fields(findings.outlook.rewritten)):
+        yield rewritten
 
 
 def _routing_reduced(server: HomeServer, reduced: tuple[Reduction, ...]) -> Condition:

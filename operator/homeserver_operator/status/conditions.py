@@ -17,6 +17,7 @@ PAUSED: Final = "Paused"
 EVALUATION_DATABASE: Final = "EvaluationDatabase"
 ROUTING_REDUCED: Final = "RoutingReduced"
 FOREIGN_FIELDS: Final = "ForeignFields"
+FIELDS_REWRITTEN: Final = "FieldsRewritten"
 UP_TO_DATE: Final = "UpToDate"
 CONNECTION_BUDGET_EXCEEDED: Final = "ConnectionBudgetExceeded"
 

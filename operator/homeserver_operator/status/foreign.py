@@ -1,18 +1,20 @@
-"""What people are told of fields that others have added to pod templates.
+"""What people are told of fields that others have added to pod templates, or write otherwise.
 
-Server-side apply repairs what we have written and leaves the rest, so such fields stay, and nothing
-that the operator knows of a process accounts for them.
+Server-side apply repairs what we have written and leaves the rest, so fields that were added stay,
+and nothing that the operator knows of a process accounts for them. What an admission webhook makes
+of an apply stays as well.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from homeserver_operator.api.names import FIELD_MANAGER, SCALE_MANAGER
 from homeserver_operator.api.world import Object, World
+from homeserver_operator.plan import Rewritten
 from homeserver_operator.plan.owned import fields_of_template, is_ours, record_of
 from homeserver_operator.plan.records import NOBODY
-from homeserver_operator.status.conditions import FOREIGN_FIELDS, Condition
+from homeserver_operator.status.conditions import FIELDS_REWRITTEN, FOREIGN_FIELDS, Condition
 
 _MOST: Final = 8
 
@@ -39,6 +41,22 @@ def foreign_fields(world: World) -> Condition | None:
         "Deployment"
     )
     return Condition(FOREIGN_FIELDS, True, "OthersWrite", text)
+
+
+def rewritten_fields(rewritten: Iterable[Rewritten]) -> Condition | None:
+    """Name the objects and fields that become others whenever they are applied; None without."""
+    found = [
+        f"{each.key.kind} {each.key.name}: {path}" for each in rewritten for path in each.fields
+    ]
+    if not found:
+        return None
+    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
+    text = (
+        "an admission webhook, or something like it, makes other values of what is applied: "
+        f"{'; '.join(found[:_MOST])}{more}. They stay and count as done, and are tried again each "
+        "hour: say in the HomeServer what is to be there, or exempt these objects"
+    )
+    return Condition(FIELDS_REWRITTEN, True, "AdmissionRewrites", text)
 
 
 def _foreign(deployment: Object) -> Iterator[tuple[str, str]]:

@@ -81,9 +81,8 @@ def _rollout_obstacle(
     outlook = findings.outlook
     if outlook and outlook.restarts.phase is Phase.HELD:
         return _held(outlook.restarts.consent)
-    if outlook and not outlook.plan.empty:
+    if outlook and (count := outlook.plan.awaited):
         # Said before it is done, so that whoever waits for Ready never sees yesterday's.
-        count = len(outlook.plan.steps)
         return Obstacle("Applying", f"writing {count} objects", people=False)
     missing = [item for item in all_progress if not item.done]
     if not missing:

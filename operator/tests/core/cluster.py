@@ -6,7 +6,7 @@ managers: a Deployment's number of replicas.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tests.core.controllers import Controllers
@@ -21,7 +21,8 @@ from homeserver_operator.api.names import (
     SCALE_MANAGER,
 )
 from homeserver_operator.api.quantities import quantity
-from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.api.world import Object, ObjectKey, Rewrite, World
+from homeserver_operator.plan.difference import rewrite_of
 
 _KEYED: Mapping[str, tuple[str, ...]] = {
     "containers": ("name",), "env": ("name",), "volumes": ("name",),
@@ -52,6 +53,9 @@ class FakeCluster:
         self._scalers: dict[ObjectKey, set[Writer]] = {}
         self._made = 0
         self.controllers = Controllers()
+        self.webhook: Callable[[dict[str, Any]], None] = lambda _object: None
+        """Changes every object that is written, as an admission webhook may."""
+        self.rewrites: dict[ObjectKey, Rewrite] = {}
 
     @property
     def world(self) -> World:
@@ -66,6 +70,7 @@ class FakeCluster:
             references=dict(self.references),
             states=self.controllers.states(self.live),
             replica_sets=tuple(map(copied, self.controllers.replica_sets.values())),
+            rewrites=dict(self.rewrites),
         )
 
     def execute(self, plan: Plan) -> None:
@@ -131,12 +136,17 @@ class FakeCluster:
             before["spec"].pop("replicas", None)
         merged = _merge(before, wanted, live or {})
         fresh = with_defaults(merged)
+        self.webhook(fresh)
         if live is not None:
             _check_immutable(key, live, fresh)
             if live.get("spec") != fresh.get("spec"):
                 fresh["metadata"]["generation"] = live["metadata"].get("generation", 1) + 1
         self._ours[key] = wanted
         self._store(key, fresh)
+        # As the shell remembers it (homeserver_operator.rewrites).
+        self.rewrites.pop(key, None)
+        if order.uid and (found := rewrite_of(order.manifest, fresh)):
+            self.rewrites[key] = found
 
     def _own_replicas(self, key: ObjectKey, wanted: Object, manager: str) -> bool:
         """Who owns the number after an apply; whether anybody does who is not the applier."""

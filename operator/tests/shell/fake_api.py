@@ -9,7 +9,7 @@ import base64
 import binascii
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -52,7 +52,7 @@ class Event(NamedTuple):
 class FakeApi:
     """The server. `requests` lists what came in as (method, path with query).
 
-    `logs` is what the pods have written, by their names.
+    `logs` is what the pods have written, by their names; `webhook` changes what is applied.
     """
 
     def __init__(self) -> None:
@@ -62,6 +62,7 @@ class FakeApi:
         self.faults: list[Fault] = []
         self.history: list[Event] = []
         self.logs: dict[str, str] = {}
+        self.webhook: Callable[[Object], None] = lambda _applied: None
         self.compacted = 0
         self.url = ""
         self._version = 100
@@ -254,6 +255,7 @@ class FakeApi:
         body["metadata"]["managedFields"] = record
         if live and "status" in live:
             body = {**body, "status": live["status"]}
+        self.webhook(body)
         return _answer(await self._store(at, body), 200 if live else 201)
 
     async def _patch(self, target: Target, body: Object) -> web.Response:

@@ -15,7 +15,12 @@ from tests.shell.objects import NAMESPACE, foreign, homeserver
 from homeserver_operator.api.world import Defaults, Key
 from homeserver_operator.cluster import ApiError, Cluster, LeadershipLostError
 from homeserver_operator.metrics import Metrics
-from homeserver_operator.reconcile import STRANGERS_RECHECK, Reconciler, RefusedError
+from homeserver_operator.reconcile import (
+    REWRITES_RECHECK,
+    STRANGERS_RECHECK,
+    Reconciler,
+    RefusedError,
+)
 from homeserver_operator.states import States
 
 ALPHA = Key(NAMESPACE, "alpha")
@@ -208,6 +213,39 @@ async def test_where_no_status_at_all_is_taken_all_else_goes_on(
 
     assert api.of_kind("Deployment")
     assert all("/status" in path for _, path in api.writes()[before:])
+
+
+async def test_what_a_webhook_changes_is_applied_no_more_than_once_by_each_operator(
+    api: FakeApi, reconcile: Reconciler, metrics: Metrics
+) -> None:
+    await api.put(homeserver())
+    await settle(api, reconcile)
+    api.webhook = always_pull
+    await edit(api, logLevel="WARNING")
+
+    assert await reconcile(ALPHA) == REWRITES_RECHECK
+    await settle(api, reconcile)
+
+    assert conditions(api)["Ready"]["reason"] == "Progressing"
+    told = conditions(api)["FieldsRewritten"]["message"]
+    assert "Deployment alpha-main: spec.template.spec.containers[synapse].imagePullPolicy" in told
+
+    successor = Reconciler(
+        cluster=reconcile.cluster,
+        states=reconcile.states,
+        defaults=DEFAULTS,
+        metrics=metrics,
+        now=reconcile.now,
+    )
+    assert await successor(ALPHA) == REWRITES_RECHECK
+    assert await settle(api, successor) == 1
+    assert conditions(api)["Ready"]["reason"] == "Progressing"
+
+
+def always_pull(applied: Any) -> None:
+    if applied["kind"] == "Deployment":
+        for container in applied["spec"]["template"]["spec"]["containers"]:
+            container["imagePullPolicy"] = "Always"
 
 
 async def edit(api: FakeApi, **spec: Any) -> None:
