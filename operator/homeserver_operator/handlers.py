@@ -2,53 +2,38 @@
 
 Only `on.event`, so kopf writes nothing: no annotation, finalizer or event. It runs in a thread with
 an event loop of its own, because it cancels every task of its loop when it ends and takes the
-process's signals when it runs in the main thread.
+process's signals when it runs in the main thread. By itself it gives up, for all namespaces, when
+one of them cannot be watched for a while, and looks only once whether there is such a thing as a
+HomeServer: so its patience is made endless, and it is started anew where that does not help.
 """
 
 import asyncio
-import logging
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import aiohttp
 import kopf
+from kopf._cogs.structs.references import Insights
 
 from homeserver_operator.api import names
 from homeserver_operator.api.world import Key
+from homeserver_operator.kopf_settings import PATIENT, Pauses, settings
+from homeserver_operator.resources import HOMESERVER, path_of
+from homeserver_operator.session import follow, open_session
 from homeserver_operator.transport import Credentials
+from homeserver_operator.watched import Watched
 
 STOP_TIMEOUT: Final = 5.0
-PAGE: Final = 50
+END_TIMEOUT: Final = 30.0
+"""Seconds that an ending kopf may take; without bound it could wait for its own tasks for ever."""
+
+RELOGIN_PAUSE: Final = 1.0
+"""Seconds before new credentials are handed out: refused ones must not make a busy loop."""
 
 Wake = Callable[[Key, bool], None]
 """Called with the key of a changed HomeServer and whether it waits for an answer to an edit."""
-
-log = logging.getLogger(__name__)
-
-
-def settings() -> kopf.OperatorSettings:
-    """Settings for kopf; every line has its reason."""
-    configured = kopf.OperatorSettings()
-    # Leadership is our own Lease: peering freezes everybody at equal priorities (kopf#1266).
-    configured.peering.standalone = True
-    # Events come from transitions of our conditions.
-    configured.posting.enabled = False
-    # Without this, namespaced Roles do not suffice: it lists namespaces and CRDs (kopf#1184).
-    configured.scanning.disabled = True
-    # An unpaged list of all HomeServers is parsed at once and makes the peak of memory.
-    configured.watching.chunk_size = PAGE
-    # Sent to the API server as text, so it must be whole.
-    configured.watching.server_timeout = 300
-    configured.watching.client_timeout = 310
-    configured.watching.connect_timeout = 10
-    configured.networking.request_timeout = 30
-    # An idle worker per object would be kept for 5 s; a worker_limit on top makes starts crawl.
-    configured.queueing.idle_timeout = 0.2
-    # Ending is for us to decide, never by SIGKILL.
-    configured.process.ultimate_exiting_timeout = None
-    # Never used with on.event; named in case it ever is.
-    configured.persistence.finalizer = f"{names.GROUP}/finalizer"
-    return configured
 
 
 def is_fresh(body: Any, event: str | None) -> bool:
@@ -57,6 +42,20 @@ def is_fresh(body: Any, event: str | None) -> bool:
         return False
     observed = (body.get("status") or {}).get("observedGeneration")
     return bool(observed != body["metadata"].get("generation"))
+
+
+class UndiscoveredError(Exception):
+    """The API server's discovery does not list HomeServers: the CRD is missing, or very new."""
+
+    def __init__(self) -> None:
+        super().__init__("the API server does not know HomeServers (is the CRD there?)")
+
+
+class HangingError(Exception):
+    """kopf does not come to its end, so no other one can take its place in this process."""
+
+    def __init__(self) -> None:
+        super().__init__("kopf hangs in its end")
 
 
 class HomeServerWatch:
@@ -68,43 +67,61 @@ class HomeServerWatch:
         wake: Wake,
         credentials: Callable[[], Awaitable[Credentials]],
         namespaces: tuple[str, ...],
+        watched: Watched,
+        pauses: Pauses = PATIENT,
     ) -> None:
         self._wake = wake
         self._credentials = credentials
         self._namespaces = namespaces
+        self._watched = watched
+        self._pauses = pauses
+        self._paths = {path_of(HOMESERVER, each): each for each in namespaces or (None,)}
+        self._sessions: list[aiohttp.ClientSession] = []
         self._ours = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._ours.create_future()
         self._kopfs: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._ending = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     async def run(self) -> None:
-        """Run kopf until it ends, which it only does when something is wrong, or until cancelled.
-
-        Raises RuntimeError if it ends.
-        """
+        """Watch until cancelled; raises what is wrong with our own part in it."""
         self._thread.start()
         try:
             await asyncio.shield(self._ended)
         except asyncio.CancelledError:
             await self._end()
             raise
-        msg = "kopf ended by itself"
-        raise RuntimeError(msg)
 
     def registry(self) -> kopf.OperatorRegistry:
-        """The two handlers that kopf knows."""
+        """All handlers that kopf knows."""
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)  # type: ignore[untyped-decorator]
-        async def login(**_: Any) -> kopf.ConnectionInfo:
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            if self._sessions:
+                await asyncio.sleep(RELOGIN_PAUSE)
             future = asyncio.run_coroutine_threadsafe(self._fresh_credentials(), self._ours)
-            return _connection(await asyncio.wrap_future(future))
+            credentials = await asyncio.wrap_future(future)
+            session = open_session(credentials, follow(self._paths, self._tell))
+            self._sessions.append(session)
+            return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
 
         @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)  # type: ignore[untyped-decorator]
         async def changed(namespace: str, name: str, body: kopf.Body, **kwargs: Any) -> None:
             fresh = is_fresh(body, kwargs["type"])
             self._ours.call_soon_threadsafe(self._wake, Key(namespace, name), fresh)
+
+        @kopf.on.cleanup(registry=registry)  # type: ignore[untyped-decorator]
+        async def end_watches(**_: Any) -> None:
+            # When one watch fails, kopf only later cancels the others, and together with what they
+            # wait for: then they take it for a pause, and kopf waits for them for ever.
+            watches = [t for t in asyncio.all_tasks() if t.get_name().startswith("watcher for ")]
+            for watch in watches:
+                watch.cancel()
+            if watches:
+                await asyncio.wait(watches, timeout=STOP_TIMEOUT)
+            self._ending.set()
 
         return registry
 
@@ -116,15 +133,24 @@ class HomeServerWatch:
             self._kopfs.call_soon_threadsafe(self._stop.set)
         await asyncio.wait([self._ended], timeout=STOP_TIMEOUT)
 
+    # What follows runs in kopf's thread.
+
+    def _tell(self, namespace: str | None, problem: str | None) -> None:
+        self._ours.call_soon_threadsafe(self._watched.tell, namespace, problem)
+
     def _run(self) -> None:
-        error: BaseException | None = None
+        asyncio.run(self._report())
+
+    async def _report(self) -> None:
+        """Have `run` end as the watching ends, though kopf's tasks may be left and never end."""
+        error: Exception | None = None
         try:
-            asyncio.run(self._operate())
+            await self._keep_watching()
         except Exception as caught:  # noqa: BLE001 - handed over to whoever awaits `run`
             error = caught
-        self._ours.call_soon_threadsafe(self._report, error)
+        self._ours.call_soon_threadsafe(self._conclude, error)
 
-    def _report(self, error: BaseException | None) -> None:
+    def _conclude(self, error: Exception | None) -> None:
         if self._ended.done():
             return
         if error is None:
@@ -132,25 +158,67 @@ class HomeServerWatch:
         else:
             self._ended.set_exception(error)
 
-    async def _operate(self) -> None:
-        self._kopfs, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await kopf.operator(
-            registry=self.registry(),
-            settings=settings(),
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            stop_flag=self._stop,
+    async def _keep_watching(self) -> None:
+        """Start kopf again whenever it ends, which lists everything anew, until told to stop."""
+        self._kopfs, stop = asyncio.get_running_loop(), asyncio.Event()
+        self._stop = stop
+        pauses = iter(self._pauses)
+        while not stop.is_set():
+            started = self._kopfs.time()
+            try:
+                await self._operate(stop)
+            except UndiscoveredError as error:
+                self._ours.call_soon_threadsafe(self._watched.tell_all, str(error))
+            except HangingError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody else would watch
+                self._ours.call_soon_threadsafe(self._watched.tell_all, f"kopf ended: {error!r}")
+            if self._kopfs.time() - started > self._pauses.last:
+                pauses = iter(self._pauses)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), next(pauses))
+
+    async def _operate(self, stop: asyncio.Event) -> None:
+        """Run one kopf until `stop` is set; raises what ended it before."""
+        insights, over, self._ending = Insights(), asyncio.Event(), asyncio.Event()
+        # Older than kopf's tasks, because kopf in the end cancels those that are younger.
+        stopped, ending, discovered = (
+            asyncio.create_task(event.wait())
+            for event in (stop, self._ending, insights.ready_resources)
         )
+        operating = asyncio.create_task(
+            kopf.operator(
+                registry=self.registry(),
+                settings=settings(self._pauses),
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                insights=insights,
+                stop_flag=over,
+            )
+        )
+        try:
+            await _first(operating, ending, stopped, discovered)
+            # kopf does not look again, and would watch nothing for ever.
+            blind = discovered.done() and not insights.watched_resources
+            if not blind:
+                await _first(operating, ending, stopped)
+            early = not blind and not stopped.done()
+            over.set()
+            if not (await asyncio.wait({operating}, timeout=END_TIMEOUT))[0]:
+                raise HangingError
+            await operating
+        finally:
+            for waiting in (stopped, ending, discovered):
+                waiting.cancel()
+            for session in self._sessions:
+                await session.close()
+            self._sessions.clear()
+        if blind:
+            raise UndiscoveredError
+        if early:
+            msg = "it said nothing"
+            raise RuntimeError(msg)
 
 
-def _connection(credentials: Credentials) -> kopf.ConnectionInfo:
-    scheme, _, token = (credentials.authorization or "").partition(" ")
-    return kopf.ConnectionInfo(
-        server=credentials.server,
-        ca_path=credentials.ca_path,
-        certificate_path=credentials.certificate_path,
-        private_key_path=credentials.private_key_path,
-        insecure=credentials.insecure,
-        scheme=scheme or None,
-        token=token or None,
-    )
+async def _first(*tasks: asyncio.Task[Any]) -> None:
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

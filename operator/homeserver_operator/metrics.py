@@ -52,6 +52,13 @@ class Metrics:
             ["kind", "namespace"],
             registry=self.registry,
         )
+        self.homeservers_watched = Gauge(
+            "homeserver_operator_homeservers_watched",
+            "1 while the HomeServers of a namespace are watched (empty: of all), 0 while they are "
+            "not. Only the leader watches.",
+            ["namespace"],
+            registry=self.registry,
+        )
         self.homeserver_ready = Gauge(
             "homeserver_operator_homeserver_ready",
             "1 if the HomeServer's condition Ready is True, else 0.",

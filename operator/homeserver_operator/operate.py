@@ -27,6 +27,7 @@ from homeserver_operator.schedule import Rules
 from homeserver_operator.states import States
 from homeserver_operator.transport import Transport
 from homeserver_operator.watch import ChildWatch
+from homeserver_operator.watched import Watched
 
 FINISH: Final = 15.0
 """Seconds that running reconciles get to end; the pod's grace period must be longer."""
@@ -66,11 +67,11 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
             rules=Rules(resync=settings.resync),
         )
         # A process that waits is alive, and ready only once it could take over.
-        able = asyncio.Event()
+        able, watched = asyncio.Event(), Watched(settings.namespaces, metrics)
         health = HealthServer(
             metrics,
             live=queue.stuck,
-            ready=lambda: None if able.is_set() else "waiting for the API server",
+            ready=lambda: watched.trouble() if able.is_set() else "waiting for the API server",
             port=settings.http_port,
         )
         stack.push_async_callback(health.close)
@@ -81,7 +82,13 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
         if await _unless(stop, leader.acquire()):
             stack.push_async_callback(leader.release)
             await _lead(
-                settings, stop, cluster=cluster, leader=leader, queue=queue, metrics=metrics
+                settings,
+                stop,
+                cluster=cluster,
+                leader=leader,
+                queue=queue,
+                watched=watched,
+                metrics=metrics,
             )
 
 
@@ -92,9 +99,11 @@ async def _lead(
     cluster: Cluster,
     leader: Leader,
     queue: Queue,
+    watched: Watched,
     metrics: Metrics,
 ) -> None:
     """Watch and reconcile until `stop` is set or a part ends; raises what ended it."""
+    watched.expect()
     children = [
         ChildWatch(cluster, kind, namespace, wake=queue.add, missed=queue.add_all, metrics=metrics)
         for kind in MANAGED_KINDS
@@ -105,6 +114,7 @@ async def _lead(
         wake=lambda key, fresh: queue.add(key, fresh=fresh),
         credentials=cluster.credentials,
         namespaces=settings.namespaces,
+        watched=watched,
     )
 
     async def watch_homeservers() -> None:

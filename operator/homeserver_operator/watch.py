@@ -20,6 +20,7 @@ from homeserver_operator.metrics import Metrics
 
 LABELS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY},{HOMESERVER_LABEL}"
 
+FORBIDDEN: Final = 403
 GONE: Final = 410
 ABSENT: Final = 60.0
 """Seconds until a kind that the cluster does not know is looked for again."""
@@ -31,8 +32,8 @@ class ChildWatch:
     """The watch of one kind in one namespace (None: in all).
 
     `wake` is called with the HomeServer of every changed child, `missed` when changes may have been
-    lost. `synced` is set once changes are seen: reconcile nothing before that, because a change
-    between a reconcile's look and the watch's beginning would be lost.
+    lost. `synced` is set once changes are seen, or are not ours to see: reconcile nothing before
+    that, because a change between a reconcile's look and the watch's beginning would be lost.
     """
 
     def __init__(
@@ -81,6 +82,10 @@ class ChildWatch:
                     self._version = None
                 else:
                     log.warning("watch of %s: %s", self._kind.plural, error)
+                if error.status == FORBIDDEN:
+                    # A namespace whose Role is lost must not keep the others waiting; once it is
+                    # back, everyone is woken.
+                    self.synced.set()
             # A stream that brings nothing must not become a busy loop, however politely it ends;
             # but where nothing changes and etcd tells no progress, silence is all that can come.
             held = clock() - since > self._last_pause

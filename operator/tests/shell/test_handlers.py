@@ -1,9 +1,12 @@
-"""What kopf is told, and what it tells us. That it works is proven against a real API server."""
+"""What kopf is told, and what it tells us. That it works, see `test_homeserver_watch`."""
 
 import pytest
 
-from homeserver_operator.handlers import HomeServerWatch, is_fresh, settings
+from homeserver_operator.handlers import HomeServerWatch, is_fresh
+from homeserver_operator.kopf_settings import settings
+from homeserver_operator.metrics import Metrics
 from homeserver_operator.transport import Credentials
+from homeserver_operator.watched import Watched
 
 
 @pytest.mark.parametrize(
@@ -26,11 +29,16 @@ def test_fresh_is_what_the_status_does_not_answer_yet(
     assert is_fresh(body, event) is fresh
 
 
-async def test_kopf_knows_one_event_handler_and_nothing_that_writes() -> None:
+async def test_kopf_knows_one_event_handler_and_nothing_that_writes(metrics: Metrics) -> None:
     async def credentials() -> Credentials:
         raise AssertionError
 
-    watch = HomeServerWatch(wake=lambda *_: None, credentials=credentials, namespaces=())
+    watch = HomeServerWatch(
+        wake=lambda *_: None,
+        credentials=credentials,
+        namespaces=(),
+        watched=Watched((), metrics),
+    )
     registry = watch.registry()
 
     assert len(registry._watching.get_all_handlers()) == 1

@@ -253,3 +253,16 @@ async def test_a_kind_that_the_cluster_lacks_costs_no_more_than_a_look_now_and_t
         await asyncio.wait([task])
     assert len([path for _, path in api.requests if "limit=1" in path]) == 4
     assert caplog.text == ""
+
+
+async def test_a_namespace_that_may_not_be_watched_keeps_nobody_waiting(
+    api: FakeApi, cluster: Cluster, eventually: Eventually
+) -> None:
+    """Once it may be, everyone is woken, because changes may have been missed."""
+    api.fail("GET", f"/namespaces/{NAMESPACE}/", 403, times=10**6)
+    async with watching(cluster, NAMESPACE) as (woken, _):
+        assert not woken.missed
+        api.faults.clear()
+        await eventually(lambda: woken.missed == 1)
+        await api.put(child("ConfigMap", "c"))
+        await eventually(lambda: woken.keys == [ALPHA])

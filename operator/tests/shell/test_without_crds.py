@@ -71,3 +71,31 @@ def test_a_controller_whose_crds_are_missing_is_said_and_served_once_they_are_th
         until(lambda: not named(kubectl, HTTP_ROUTES))
         said = [line["message"] for line in running.logged() if line.get("level") == "warning"]
         assert not [text for text in said if "routes" in text and "watch" in text], said
+
+
+def test_homeservers_whose_crd_is_lost_are_missed_and_served_once_it_is_back(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    kubectl = Kubectl(control_plane.kubectl, control_plane.kubeconfig)
+
+    def install() -> None:
+        kubectl.run("apply", "--server-side", f"--filename={CRD_FILE}")
+        kubectl.wait_established(CRD_NAME)
+
+    install()
+    kubectl.run("create", "namespace", NAMESPACE)
+    settings = {"WATCH_NAMESPACES": NAMESPACE, "POD_NAMESPACE": NAMESPACE}
+    with operator(tmp_path, control_plane.kubeconfig, **settings) as running:
+        watched = f'homeserver_operator_homeservers_watched{{namespace="{NAMESPACE}"}}'
+        until(lambda: running.says("the HomeServers of the namespace"))
+        assert running.sample(watched) == 1
+        assert running.http("/readyz") == "ok\n"
+
+        kubectl.run("delete", "crd", CRD_NAME)
+        until(lambda: running.says("not watched: the API server does not know HomeServers"))
+        assert running.sample(watched) == 0
+
+        install()
+        create(kubectl, NAMESPACE)
+        until(lambda: named(kubectl, "ingresses") == {"alpha-main"}, seconds=90)
+        assert running.http("/readyz") == "ok\n"

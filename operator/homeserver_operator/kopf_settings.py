@@ -1,0 +1,56 @@
+"""What kopf is set to: to watch, to write nothing, and never to give up by itself."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import kopf
+
+from homeserver_operator.api import names
+
+PAGE: Final = 50
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """Seconds between attempts, growing from the first to the last one and then without an end."""
+
+    first: float = 0.5
+    last: float = 30.0
+
+    def __iter__(self) -> Iterator[float]:
+        pause = self.first
+        while True:
+            yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+            pause = min(pause * 2, self.last)
+
+
+PATIENT: Final = Pauses()
+
+
+def settings(pauses: Pauses = PATIENT) -> kopf.OperatorSettings:
+    """Settings for kopf; every line has its reason."""
+    configured = kopf.OperatorSettings()
+    # Leadership is our own Lease: peering freezes everybody at equal priorities (kopf#1266).
+    configured.peering.standalone = True
+    # Events come from transitions of our conditions.
+    configured.posting.enabled = False
+    # Without this, namespaced Roles do not suffice: it lists namespaces and CRDs (kopf#1184).
+    configured.scanning.disabled = True
+    # An unpaged list of all HomeServers is parsed at once and makes the peak of memory.
+    configured.watching.chunk_size = PAGE
+    # Sent to the API server as text, so it must be whole.
+    configured.watching.server_timeout = 300
+    configured.watching.client_timeout = 310
+    configured.watching.connect_timeout = 10
+    configured.networking.request_timeout = 30
+    # A watch whose attempts come to an end ends kopf, and with it the watches of all namespaces.
+    configured.networking.error_backoffs = pauses
+    # An idle worker per object would be kept for 5 s; a worker_limit on top makes starts crawl.
+    configured.queueing.idle_timeout = 0.2
+    # Ending is for us to decide, never by SIGKILL.
+    configured.process.ultimate_exiting_timeout = None
+    # Never used with on.event; named in case it ever is.
+    configured.persistence.finalizer = f"{names.GROUP}/finalizer"
+    return configured
