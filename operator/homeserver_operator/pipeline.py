@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from homeserver_operator.api.actions import Event, Generate, Plan
-from homeserver_operator.api.observed import is_ready
+from homeserver_operator.api.observed import is_anothers, is_ready
 from homeserver_operator.api.restarts import Wave
 from homeserver_operator.api.spec import HomeServer, parse
 from homeserver_operator.api.world import Defaults, Object, ObjectKey, World
@@ -71,7 +71,7 @@ def generate(body: Object, world: World) -> tuple[Generate, ...]:
         if source.generates
         and world.references.get(source.object) is None
         and source.object.name not in made_before
-        and (made_before or not _has_data(world))
+        and (made_before or not _has_data(server, world))
     )
 
 
@@ -225,9 +225,13 @@ def _standing_failure(body: Object, decision: Decision) -> Failure | None:
     )
 
 
-def _has_data(world: World) -> bool:
-    """Whether this homeserver has lived: its volumes outlive it, its Deployments do not."""
-    return bool(world.of_kind("PersistentVolumeClaim") or world.of_kind("Deployment"))
+def _has_data(server: HomeServer, world: World) -> bool:
+    """Whether this homeserver has lived: its volumes outlive it, its Deployments do not.
+
+    What goes with a predecessor is data no more.
+    """
+    kept = (*world.of_kind("PersistentVolumeClaim").values(), *world.of_kind("Deployment").values())
+    return not all(is_anothers(each, server.uid) for each in kept)
 
 
 def _generate(server: HomeServer, source: Source) -> Generate:

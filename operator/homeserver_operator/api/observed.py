@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from homeserver_operator.api.names import ROLE_LABEL
+from homeserver_operator.api.names import KIND, ROLE_LABEL
 from homeserver_operator.api.world import Object, ObjectKey
 
 
@@ -33,6 +33,17 @@ def is_selected(pod: Object, selector: Mapping[str, str]) -> bool:
     """Whether a Service's selector chooses a pod, or those of a template."""
     labels: Mapping[str, str] = pod["metadata"].get("labels", {})
     return selector.items() <= labels.items()
+
+
+def is_anothers(child: Object, uid: str) -> bool:
+    """Whether another HomeServer than that of the uid controls it, with which it goes.
+
+    Most likely one that had the same name and was deleted a moment ago.
+    """
+    return any(
+        owner.get("controller") and owner["kind"] == KIND and owner["uid"] != uid
+        for owner in child["metadata"].get("ownerReferences", ())
+    )
 
 
 def controller_of(child: Object) -> str | None:

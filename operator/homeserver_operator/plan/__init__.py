@@ -29,7 +29,7 @@ from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.mounted import mounted_content
 from homeserver_operator.plan.records import disowned, is_lost
 from homeserver_operator.plan.restarting import Restarts, find_restarts
-from homeserver_operator.plan.retention import reowned
+from homeserver_operator.plan.retention import inherited, reowned
 from homeserver_operator.plan.rollouts import revision_of
 from homeserver_operator.plan.router_config import access_now, told_now, told_of_main
 from homeserver_operator.plan.volumes import not_smaller
@@ -68,7 +68,8 @@ def make_plan(
 ) -> Outlook:
     """Compare and decide. With strangers in the way nothing at all is written."""
     restarts = find_restarts(server, topology, manifests, world, now)
-    if strangers := tuple(sorted(_strangers(server, manifests.all(), world))):
+    found = (*_strangers(server, manifests.all(), world), *inherited(server, world))
+    if strangers := tuple(sorted(found)):
         return Outlook(Plan(), restarts, strangers)
     entry = find_entry(server, manifests, world, switching=restarts.switch is not None)
     staying = still_led_to(server, topology, manifests, restarts, world)

@@ -7,10 +7,19 @@ one thing about them that may change.
 from collections.abc import Iterator
 
 from homeserver_operator.api.actions import Amend
+from homeserver_operator.api.observed import is_anothers
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
 from homeserver_operator.build.meta import owner_reference
-from homeserver_operator.validate.sources import generated_names
+from homeserver_operator.validate.sources import generated_names, sources_of
+
+
+def inherited(server: HomeServer, world: World) -> Iterator[ObjectKey]:
+    """Generated Secrets in use that are another HomeServer's: they look like ours until they go."""
+    for source in sources_of(server):
+        live = world.children.get(source.object)
+        if source.generates and live is not None and is_anothers(live, server.uid):
+            yield source.object
 
 
 def reowned(server: HomeServer, world: World) -> Iterator[Amend]:

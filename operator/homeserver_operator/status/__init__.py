@@ -90,7 +90,7 @@ def _status(
         "workers": f"{sum(min(item.ready, item.desired) for item in workers)}"
         f"/{sum(item.desired for item in workers)}",
         "groups": _groups(synapse),
-        "generatedSecrets": sorted(_generated(server)),
+        "generatedSecrets": sorted(_generated(server) - {key.name for key in findings.strangers}),
         "epochs": {fence: mark.epoch for fence, mark in findings.manifests.fences.marks.items()},
     }
     if findings.release:

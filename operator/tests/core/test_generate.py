@@ -112,7 +112,7 @@ def test_other_owners_of_a_generated_secret_stay_and_those_of_a_stranger_are_lef
     backup = {"kind": "ConfigMap", "name": "b", "uid": "backup"}
     form = ObjectKey("Secret", "rosebud-form")
     live[SIGNING_KEY]["metadata"]["ownerReferences"] = [backup]
-    live[form]["metadata"]["ownerReferences"] = [owner("stranger")]
+    live[form]["metadata"]["ownerReferences"] = [{**owner("stranger"), "kind": "Sealed"}]
     scenario.edit(retention={"secrets": "Delete"})
     plan = scenario.decide().plan
     owners = {
@@ -121,6 +121,69 @@ def test_other_owners_of_a_generated_secret_stay_and_those_of_a_stranger_are_lef
     }
     assert owners[SIGNING_KEY] == ["backup", "5f0c-uid"]
     assert form not in owners
+
+
+def succeeded(scenario: Scenario) -> None:
+    """The HomeServer was deleted and made anew by the same name; nothing was collected yet."""
+    metadata = {**scenario.body["metadata"], "uid": "second-life", "generation": 1}
+    scenario.body = {**scenario.body, "metadata": metadata}
+    del scenario.body["status"]
+
+
+def collect(scenario: Scenario, *, kinds: tuple[str, ...] = (), but: tuple[str, ...] = ()) -> None:
+    """The garbage collector takes what the first life owned, of these kinds or of all but some."""
+    cluster = scenario.cluster
+    for key, live in list(cluster.live.items()):
+        owners = live["metadata"].get("ownerReferences", ())
+        chosen = key.kind in kinds if kinds else key.kind not in but
+        if chosen and any(each["uid"] == "5f0c-uid" for each in owners):
+            cluster.forget(key)
+            cluster.references.pop(key, None)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "but"),
+    [
+        pytest.param((), (), id="all at once"),
+        pytest.param(("Secret",), (), id="the Secrets before the rest"),
+        pytest.param((), ("Secret",), id="the Secrets after the rest"),
+        pytest.param((), ("PersistentVolumeClaim",), id="the volumes after the rest"),
+    ],
+)
+def test_a_second_life_takes_nothing_that_goes_with_the_first(
+    kinds: tuple[str, ...], but: tuple[str, ...]
+) -> None:
+    """It would note the Secrets as its own, and miss them for ever once they are collected."""
+    scenario = running("retention-delete")
+    succeeded(scenario)
+    for collected in ({}, {"kinds": kinds, "but": but}):
+        if collected:
+            collect(scenario, **collected)
+        left = bool(scenario.cluster.live)
+        decision, _told = scenario.step()
+        if left:
+            assert decision.plan.empty
+            assert scenario.condition("Ready")["reason"] == "NameConflict"
+            assert decision.requeue_after
+    collect(scenario)
+    scenario.converge()
+
+    assert scenario.condition("Ready")["status"] == "True"
+    secrets = scenario.cluster.world.of_kind("Secret")
+    noted = scenario.body["status"]["generatedSecrets"]
+    assert len(noted) == 8
+    for name in noted:
+        owners = secrets[name]["metadata"]["ownerReferences"]
+        assert [each["uid"] for each in owners] == ["second-life"]
+
+
+def test_what_another_controller_restores_is_taken_as_it_is() -> None:
+    """A backup may come as an object that makes the Secret, with its labels."""
+    scenario = running("minimal")
+    sealed = {"kind": "SealedSecret", "name": "s", "uid": "sealed", "controller": True}
+    scenario.cluster.live[SIGNING_KEY]["metadata"]["ownerReferences"] = [sealed]
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
 
 
 @pytest.mark.parametrize(("retention", "owned"), [("Retain", False), ("Delete", True)])
