@@ -68,8 +68,8 @@ def make_plan(
 ) -> Outlook:
     """Compare and decide. With strangers in the way nothing at all is written."""
     restarts = find_restarts(server, topology, manifests, world, now)
-    found = (*_strangers(server, manifests.all(), world), *inherited(server, world))
-    if strangers := tuple(sorted(found)):
+    others = (*_strangers(server, manifests.all(), world), *inherited(server, world))
+    if strangers := tuple(sorted(others)):
         return Outlook(Plan(), restarts, strangers)
     entry = find_entry(server, manifests, world, switching=restarts.switch is not None)
     staying = still_led_to(server, topology, manifests, restarts, world)
