@@ -113,12 +113,14 @@ async def _write(cluster: Cluster, namespace: str, step: Step, answered: Answere
         answered(step, await cluster.apply(kind, namespace, manifest, manager=step.manager))
         return
     if isinstance(step, Scale):
-        wanted = {"metadata": {"name": step.key.name, "uid": step.uid,
-                               "resourceVersion": step.version},
-                  "spec": {"replicas": step.replicas}}  # fmt: skip
+        told = {"name": step.key.name, "uid": step.uid, "resourceVersion": step.version}
+        wanted: Object = {"metadata": told, "spec": {"replicas": step.replicas}}
         if step.key.kind == "Deployment":
             # The scale subresource would record nobody as the owner of the number, or us for ever.
-            wanted |= {"apiVersion": kind.api_version, "kind": kind.kind}
+            wanted = {**wanted, "apiVersion": kind.api_version, "kind": kind.kind}
+            if step.stopped_from is not None:
+                noted = {names.STOPPED_FROM_ANNOTATION: str(step.stopped_from)}
+                wanted = {**wanted, "metadata": {**told, "annotations": noted}}
             await cluster.apply(kind, namespace, wanted, manager=names.SCALE_MANAGER)
         else:
             await cluster.scale(kind, namespace, step.key.name, wanted)

@@ -36,8 +36,9 @@ class Apply:
 class Scale:
     """Another number of pods for a Deployment or ReplicaSet, and nothing else of it.
 
-    That of a Deployment is recorded as the scale manager's (`plan.scaling`). `uid` and `version`
-    (the resourceVersion) are those on which it was decided.
+    That of a Deployment is recorded as the scale manager's (`plan.scaling`), and so is how many
+    there were before it was stopped, `stopped_from`. `uid` and `version` (the resourceVersion) are
+    those on which it was decided.
     """
 
     key: ObjectKey
@@ -45,6 +46,7 @@ class Scale:
     version: str
     replicas: int
     reason: str
+    stopped_from: int | None = None
 
 
 @dataclass(frozen=True)

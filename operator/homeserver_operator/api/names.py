@@ -47,6 +47,9 @@ APPROVED_PLAN_ANNOTATION: Final = f"{GROUP}/approved-plan"
 CRD_REVISION_ANNOTATION: Final = f"{GROUP}/crd-revision"
 """On the CRD: a number that rises with every change of its schema."""
 
+STOPPED_FROM_ANNOTATION: Final = f"{GROUP}/stopped-from"
+"""On a Deployment that we have stopped: how many pods it had, for when it starts again."""
+
 ROUTER_CONFIG_ANNOTATION: Final = f"{GROUP}/router-config"
 """On the router's Service: the ConfigMap that its pods are to run by."""
 

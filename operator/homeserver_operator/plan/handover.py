@@ -15,6 +15,7 @@ from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.fences import Fences
 from homeserver_operator.plan.rollouts import Rollout, revision_of
 from homeserver_operator.plan.room import has_no_room
+from homeserver_operator.plan.scaling import number_of_others
 from homeserver_operator.plan.waves import Switch
 
 
@@ -110,4 +111,5 @@ def scale(workload: Object, replicas: int, reason: str) -> Scale:
         metadata["resourceVersion"],
         replicas,
         reason,
+        stopped_from=None if replicas else number_of_others(workload),
     )

@@ -5,17 +5,24 @@ manager of ours takes the number first, in a write of its own; then we leave it 
 decided on who owns the field now, so an operator may die between any two writes.
 
 Whom we stop we stop as that manager too, so that a group which has none and whose number nobody
-sets can be told apart: one that we have stopped starts again, one that others have scaled to none
-sleeps on.
+sets can be told apart: one that we have stopped starts again, with as many as it had, one that
+others have scaled to none sleeps on.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from homeserver_operator.api.actions import Apply
-from homeserver_operator.api.names import FIELD_MANAGER, SCALE_MANAGER
+from homeserver_operator.api.names import (
+    FIELD_MANAGER,
+    SCALE_MANAGER,
+    STOPPED_FROM_ANNOTATION,
+)
 from homeserver_operator.api.world import Object
 from homeserver_operator.plan.owned import is_ours, record_of
+
+_A_NUMBER: Final = re.compile(r"[1-9][0-9]{0,3}")
 
 
 def hand_over(wanted: Object, live: Object) -> Apply | None:
@@ -32,12 +39,15 @@ def hand_over(wanted: Object, live: Object) -> Apply | None:
 def start_again(wanted: Object, live: Object) -> Apply | None:
     """The write that starts a group which has none because of us: it was stopped or handed over so.
 
-    With one, from which whoever scales goes on: an autoscaler takes none at all for being switched
-    off. Only after all that is to be applied, or a pod of what was before would start.
+    With as many as it had, or one, from which whoever scales goes on: an autoscaler takes none at
+    all for being switched off. Only after all that is to be applied, or a pod of what was before
+    would start.
     """
     if _sets_replicas(wanted) or not was_stopped(live):
         return None
-    return _as_scale_manager(live, 1, "it was stopped, and nobody else sets its replicas")
+    noted = live["metadata"].get("annotations", {}).get(STOPPED_FROM_ANNOTATION, "")
+    replicas = int(noted) if _A_NUMBER.fullmatch(noted) else 1
+    return _as_scale_manager(live, replicas, "it was stopped, and nobody else sets its replicas")
 
 
 def take_back(wanted: Object, live: Object) -> Apply | None:
@@ -59,6 +69,13 @@ def changes_hands(wanted: Object, live: Object) -> bool:
 def was_stopped(live: Object) -> bool:
     """Whether nobody is left of it because it was stopped here, not because nobody was wanted."""
     return live["spec"].get("replicas") == 0 and SCALE_MANAGER in _owners(live)
+
+
+def number_of_others(workload: Object) -> int | None:
+    """How many pods whoever scales a Deployment has given it; None: that is not theirs to say."""
+    if workload["kind"] != "Deployment" or FIELD_MANAGER in _owners(workload):
+        return None
+    return int(workload["spec"].get("replicas", 1)) or None
 
 
 def _sets_replicas(wanted: Object) -> bool:

@@ -19,6 +19,7 @@ from homeserver_operator.api.names import (
     PROCESS_LABEL,
     ROLE_LABEL,
     SCALE_MANAGER,
+    STOPPED_FROM_ANNOTATION,
 )
 from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object, ObjectKey, Rewrite, World
@@ -129,6 +130,7 @@ class FakeCluster:
         others = self._own_replicas(key, wanted, order.manager)
         if order.manager != FIELD_MANAGER:
             assert live is not None
+            self._note(key, None)
             self._count(key, wanted.get("spec", live["spec"])["replicas"])
             return
         before = copied(self._ours.get(key))
@@ -164,6 +166,15 @@ class FakeCluster:
             owners.clear()
         owners.add(Writer(manager))
         return bool(owners - {Writer(manager)})
+
+    def _note(self, key: ObjectKey, stopped_from: int | None) -> None:
+        """The one annotation of the scale manager's; without it in an apply it goes."""
+        metadata = self.live[key]["metadata"]
+        annotations = {**metadata.get("annotations", {})}
+        annotations.pop(STOPPED_FROM_ANNOTATION, None)
+        if stopped_from is not None:
+            annotations[STOPPED_FROM_ANNOTATION] = str(stopped_from)
+        metadata["annotations"] = annotations
 
     def _touch(self, key: ObjectKey) -> None:
         self._made += 1
@@ -203,6 +214,7 @@ class FakeCluster:
             self.controllers.scale(order.key, order.replicas, self.live)
         else:
             self._own_replicas(order.key, {"spec": {"replicas": order.replicas}}, SCALE_MANAGER)
+            self._note(order.key, order.stopped_from)
             self._count(order.key, order.replicas)
 
     def settle(self) -> None:

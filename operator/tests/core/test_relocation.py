@@ -8,7 +8,7 @@ import yaml
 from tests.core.scenario import ROUNDS, Scenario
 from tests.core.worlds import ALL, CLIENT, USUAL, usual
 
-from homeserver_operator.api.names import ROLE_LABEL
+from homeserver_operator.api.names import ROLE_LABEL, STOPPED_FROM_ANNOTATION
 from homeserver_operator.api.world import ObjectKey
 
 LOGIN = ObjectKey("Secret", "login")
@@ -178,7 +178,9 @@ WITHOUT_A_NUMBER: dict[str, tuple[dict[str, Any], ...]] = {
 
 @pytest.mark.parametrize("scaled", [None, 4], ids=["nobody scaled", "somebody scaled"])
 @pytest.mark.parametrize("whose", WITHOUT_A_NUMBER)
-def test_a_group_whose_number_is_others_starts_again(whose: str, scaled: int | None) -> None:
+def test_a_group_whose_number_is_others_starts_again_with_as_many_as_it_had(
+    whose: str, scaled: int | None
+) -> None:
     scenario = homeserver()
     for group in WITHOUT_A_NUMBER[whose]:
         scenario.edit(workers=[group])
@@ -187,11 +189,12 @@ def test_a_group_whose_number_is_others_starts_again(whose: str, scaled: int | N
         scenario.cluster.scale("rosebud-sync", scaled)
         scenario.cluster.settle()
         scenario.converge()
+    before = scenario.cluster.live[SYNC]["spec"]["replicas"]
     scenario.edit(postgres=MOVES["another host"])
     assert all(len(found) < 2 for found in go_through(scenario))
-    assert scenario.cluster.live[SYNC]["spec"]["replicas"] == 1, (
-        "an autoscaler lets alone who has none"
-    )
+    live = scenario.cluster.live[SYNC]
+    assert live["spec"]["replicas"] == (scaled or before), "an autoscaler lets alone who has none"
+    assert STOPPED_FROM_ANNOTATION not in live["metadata"]["annotations"]
     assert databases(scenario) == {("second", 5432, "synapse")}
     assert scenario.condition("Ready")["status"] == "True"
 

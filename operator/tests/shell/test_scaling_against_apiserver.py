@@ -24,7 +24,7 @@ from e2e.cluster.controlplane import ControlPlane
 from homeserver_operator import apply, observe, pipeline
 from homeserver_operator.api.actions import Plan
 from homeserver_operator.api.kinds import BY_KIND
-from homeserver_operator.api.names import FIELD_MANAGER, SCALE_MANAGER
+from homeserver_operator.api.names import FIELD_MANAGER, SCALE_MANAGER, STOPPED_FROM_ANNOTATION
 from homeserver_operator.api.world import Key
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.metrics import Metrics
@@ -106,6 +106,12 @@ class Stage:
         on_it = [step for step in plan.applies if step.key.kind == "Deployment"]
         assert len(on_it) >= count
         await apply.execute(self.reconcile.cluster, server, Plan(applies=tuple(on_it[:count])))
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Those of the Deployment."""
+        found: dict[str, str] = self._deployment()["metadata"]["annotations"]
+        return found
 
     @property
     def replicas(self) -> int:
@@ -250,7 +256,7 @@ async def test_a_number_that_is_ours_again_is_ours_alone(stage: Stage, *, scaled
     [[LEFT_OUT], [AUTOSCALED], [OURS, LEFT_OUT], [OURS]],
     ids=["nobody's", "an autoscaler's", "handed over", "ours"],
 )
-async def test_a_group_that_was_stopped_starts_again(
+async def test_a_group_that_was_stopped_starts_again_with_as_many_as_it_had(
     stage: Stage, how: list[dict[str, Any]], scaled: int | None
 ) -> None:
     for each in how:
@@ -259,12 +265,14 @@ async def test_a_group_that_was_stopped_starts_again(
     if scaled and how != [OURS]:
         stage.scale(scaled)
 
+    before = stage.replicas
     await stage.stop()
     assert (stage.replicas, stage.owners) == (0, {SCALE_MANAGER})
     await stage.settle()
 
     ours = how == [OURS]
-    assert stage.replicas == (3 if ours else 1)
+    assert stage.replicas == (3 if ours else scaled or before)
+    assert STOPPED_FROM_ANNOTATION not in stage.annotations
     assert stage.owners == {FIELD_MANAGER if ours else SCALE_MANAGER}
 
 

@@ -125,6 +125,8 @@ class Objects(FakeCluster):
             live = self.live[step.key]
             if step.key.kind == "Deployment":
                 self._own_replicas(step.key, {"spec": {"replicas": step.replicas}}, SCALE_MANAGER)
+                self._note(step.key, step.stopped_from)
+                live = self.live[step.key]
             self.put({**live, "spec": {**live["spec"], "replicas": step.replicas}})
 
     @staticmethod
