@@ -82,7 +82,8 @@ class Watching:
 
 @pytest.fixture
 async def api() -> AsyncIterator[DiscoverableApi]:
-    async with DiscoverableApi() as server:
+    server = DiscoverableApi()
+    async with server:
         yield server
 
 
@@ -117,7 +118,8 @@ def attempts(api: FakeApi, namespace: str) -> int:
 
 def sample(metrics: Metrics, namespace: str) -> float | None:
     name = "homeserver_operator_homeservers_watched"
-    return metrics.registry.get_sample_value(name, {"namespace": namespace})
+    value: float | None = metrics.registry.get_sample_value(name, {"namespace": namespace})
+    return value
 
 
 @pytest.mark.parametrize("namespaces", [("a", "b"), ()], ids=["some namespaces", "all namespaces"])
@@ -242,7 +244,7 @@ async def test_a_kopf_that_hangs_in_its_end_ends_the_process(
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.01)
 
-    monkeypatch.setattr(handlers.kopf, "operator", hang)
+    monkeypatch.setattr("kopf.operator", hang)
     monkeypatch.setattr(handlers, "END_TIMEOUT", 0.1)
     running = Watching(api, metrics, ("a",))
     try:
