@@ -88,13 +88,13 @@ def test_who_had_to_wait_for_the_database_lets_the_earlier_epoch_come_back(
 
     with ending(new.start()):
         wait_until(lambda: waits_for("Connection refused"), what="a look in vain")
-        with pgbouncer(site.postgres, "session", port=port):
+        # PgBouncer waits for the process, so it ends first.
+        with pgbouncer(site.postgres, "session", port=port), ending(new):
             wait_until(lambda: waits_for("those who ran before"), what="it to let others go first")
             old = hold("main", topology=1).enter()
             wait_until(lambda: waits_for("main {'topology': 1}"), what="it to wait for the old one")
             old.fence.leave()
             wait_until(lambda: "topology" in new.probe("/state")[1]["fences"], what="entry")
-            new.kill()
 
 
 def test_a_drained_process_refuses_whoever_comes_late_for_a_while(site: Site) -> None:
