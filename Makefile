@@ -44,7 +44,7 @@ format: .venv/ready ## Format the sources and mend what the linter can.
 	$(BIN)/ruff format $(SOURCES)
 
 golden: .venv/ready ## Write the golden files anew; look at the diff before you commit it.
-	$(PYTEST) -q operator/tests/core --update-golden
+	$(PYTEST) -q operator/tests/core crds/tests/test_schema.py --update-golden
 
 reference: .venv/ready ## Write docs/reference.md anew from the CRD.
 	$(BIN)/python docs/generate_reference.py

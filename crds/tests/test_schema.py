@@ -1,11 +1,16 @@
 """What holds for every place of the schema, checked on the file alone."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from crds.tests.schema import Node, load, root, walk
+from crds.tests.schema import Node, Schema, load, root, walk
 from homeserver_operator.api import names
+from homeserver_operator.api.canonical import digest
+
+LOCK = Path(__file__).parent / "schema.lock"
+"""The last revision and a hash of its schema."""
 
 CRD = load()
 NODES = list(walk(root(CRD)))
@@ -32,6 +37,34 @@ def test_the_crd_is_what_the_operator_calls_it() -> None:
 def test_the_crd_is_of_the_revision_that_the_operator_was_built_for() -> None:
     annotation = CRD["metadata"]["annotations"][names.CRD_REVISION_ANNOTATION]
     assert annotation == str(names.CRD_REVISION)
+
+
+def without_words(schema: Schema) -> Schema:
+    """The schema without what is only for people."""
+    return {
+        key: {name: without_words(child) for name, child in value.items()}
+        if key == "properties"
+        else without_words(value)
+        if key in {"items", "additionalProperties"} and isinstance(value, dict)
+        else value
+        for key, value in schema.items()
+        if key != "description"
+    }
+
+
+def test_another_schema_is_another_revision(request: pytest.FixtureRequest) -> None:
+    """An operator that was built for it must not run by the one before."""
+    revision, known = LOCK.read_text().split()
+    found = digest(without_words(root(CRD)))
+    changed = found != known
+    assert not changed or revision != str(names.CRD_REVISION), (
+        f"the schema is another one: raise CRD_REVISION (api/names.py) and the annotation "
+        f"{names.CRD_REVISION_ANNOTATION} of the CRD, and run `make golden`"
+    )
+    if request.config.getoption("--update-golden", default=False):
+        LOCK.write_text(f"{names.CRD_REVISION} {found}\n")
+        return
+    assert (revision, known) == (str(names.CRD_REVISION), found), "run `make golden`"
 
 
 @pytest.mark.parametrize("node", DESCRIBED, ids=at)

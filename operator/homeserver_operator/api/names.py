@@ -75,5 +75,5 @@ ROUTER: Final = "router"
 MASTER: Final = "master"
 """Synapse's own name of the main process wherever instances are listed."""
 
-CRD_REVISION: Final = 6
+CRD_REVISION: Final = 7
 """Revision of the CRD's schema that this operator was built for; an older CRD is refused."""
