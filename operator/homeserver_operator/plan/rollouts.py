@@ -48,7 +48,8 @@ class Rollout:
     @property
     def outdated(self) -> tuple[Object, ...]:
         """The ReplicaSets whose pods are to go when there are new ones."""
-        return (*self.old, *([self.current] if self.current and self.changed else []))
+        goes = self.changed or self.wanted is None
+        return (*self.old, *([self.current] if self.current and goes else []))
 
     @property
     def replicas(self) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.switch import circumstances, stories
 from tests.switch.circumstances import WINDOW, crowd
-from tests.switch.edits import ALL, EDITS, SYNC, USUAL, Edit
+from tests.switch.edits import ALL, EDITS, SYNC, USUAL, Edit, persister
 from tests.switch.kubelet import Faults
 from tests.switch.simulation import Simulation
 from tests.switch.telling import Effort, either, spec_of, stage, told_of
@@ -28,6 +28,20 @@ def test_where_there_is_no_room_the_old_stop_first(name: str, room: int, effort:
     for seed in effort.seeds:
         edit = EDITS[name]
         circumstances.crowded(on, spec_of(on, edit), set(edit.restarts), room, seed)
+
+
+@either
+def test_in_a_switch_a_writer_that_goes_makes_room_for_one_of_another_name(effort: Effort) -> None:
+    """Nobody else has as much as that one asks for."""
+    large = {"resources": {"requests": {"memory": "3Gi"}}}
+    before, after = (
+        [*USUAL[:2], {**persister(1, name), **large}, *USUAL[3:]]
+        for name in ("persister", "keeper")
+    )
+    on, restarts = stage(before), ALL - {"persister-0"}
+    spec = spec_of(on, Edit(before, after, restarts))
+    for seed in effort.seeds:
+        circumstances.crowded(on, spec, {*restarts}, 0, seed)
 
 
 @either
