@@ -7,7 +7,8 @@ that leads to pods turns at once. Everything is read from what lives, so an edit
 and an operator may die at any time.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from homeserver_operator.api.names import (
@@ -24,8 +25,8 @@ from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.fences import TOPOLOGY
 from homeserver_operator.plan.restarting import Restarts
-from homeserver_operator.plan.rollouts import is_warm
-from homeserver_operator.plan.room import is_crowded_out
+from homeserver_operator.plan.rollouts import Rollout, is_warm
+from homeserver_operator.plan.room import crowded_out
 from homeserver_operator.plan.router_config import pods_to_be
 from homeserver_operator.plan.selection import following
 from homeserver_operator.render.paths import client_service_name
@@ -40,10 +41,52 @@ _OF_ONE_REVISION = frozenset({EPOCH_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL})
 _PUBLISH = "publishNotReadyAddresses"
 
 
+@dataclass(frozen=True)
+class _Move:
+    """A route class on its way: its Service as it is to be, and the spec by which it led before."""
+
+    service: Object
+    before: Mapping[str, Any]
+    epoch: Selector
+
+    @property
+    def former(self) -> Selector:
+        """What the pods have that had the class."""
+        return {**_members(self.before["selector"]), **self.epoch}
+
+    @property
+    def coming(self) -> Selector:
+        """What the pods have that are to have it."""
+        return {**_members(self.service["spec"]["selector"]), **self.epoch}
+
+
 def still_led_to(
     server: HomeServer, topology: Topology, manifests: Manifests, restarts: Restarts, world: World
 ) -> dict[str, Object]:
     """By name the Services of route classes that lead to who had the class before, as they do."""
+    moves = dict(_moves(server, topology, manifests, restarts, world))
+    rollouts = restarts.rollouts
+    # While others switch nobody goes.
+    going = [] if restarts.switch else [each for each in rollouts.values() if not each.wanted]
+    found: dict[str, Object] = {}
+    while True:
+        # Who is still led to for one class makes no room for those who are to have another.
+        kept = set(led_to(found, world))
+        going = [each for each in going if each.live and key_of(each.live) not in kept]
+        more = {
+            name: _with(move.service, move.before)
+            for name, move in moves.items()
+            if name not in found and _too_few(move, going, rollouts, manifests, world)
+        }
+        if not more:
+            return found
+        found |= more
+
+
+def _moves(
+    server: HomeServer, topology: Topology, manifests: Manifests, restarts: Restarts, world: World
+) -> Iterator[tuple[str, _Move]]:
+    """By its Service's name each class that somebody has had, and may be to have for longer."""
     services = {service["metadata"]["name"]: service for service in manifests.network}
     main = following(
         services[client_service_name(server, MAIN)],
@@ -51,19 +94,19 @@ def still_led_to(
         handed_over=restarts.handed_over(MAIN),
         world=world,
     )
-    found = {}
+    epoch = {EPOCH_LABEL: str(manifests.fences.marks[TOPOLOGY].epoch)}
     for target in manifests.targets:
         if not target.has_own_service:
             continue
         name = client_service_name(server, target.route_class.name)
         live = world.children.get(ObjectKey("Service", name))
         if live is None or live["spec"].get("selector", {}).get(PROCESS_LABEL) == MAIN:
-            before = main["spec"] if _main_can(target, topology) else None
+            if _main_can(target, topology):
+                yield name, _Move(services[name], main["spec"], epoch)
         else:
-            before = _as_it_leads(live, manifests)
-        if before and _too_few(services[name], before["selector"], manifests, world):
-            found[name] = _with(services[name], before)
-    return found
+            # To processes, whichever of their revisions serves.
+            selector = _members(live["spec"].get("selector", {})) | epoch
+            yield name, _Move(services[name], {**live["spec"], "selector": selector}, epoch)
 
 
 def led_to(services: Mapping[str, Object], world: World) -> Iterator[ObjectKey]:
@@ -83,12 +126,6 @@ def _main_can(target: Target, topology: Topology) -> bool:
     return target.claim != MEDIA and not any(target.claim in each.writes for each in members)
 
 
-def _as_it_leads(live: Object, manifests: Manifests) -> dict[str, Any]:
-    """Where a live Service leads: to processes, whichever of their revisions serves."""
-    epoch = str(manifests.fences.marks[TOPOLOGY].epoch)
-    return {"selector": _members(live["spec"].get("selector", {})) | {EPOCH_LABEL: epoch}}
-
-
 def _with(service: Object, before: Mapping[str, Any]) -> Object:
     spec = {key: part for key, part in service["spec"].items() if key != _PUBLISH}
     published = {_PUBLISH: True} if before.get(_PUBLISH) else {}
@@ -100,27 +137,43 @@ def _members(selector: Selector) -> dict[str, str]:
     return {name: value for name, value in selector.items() if name not in _OF_ONE_REVISION}
 
 
-def _too_few(wanted: Object, before: Selector, manifests: Manifests, world: World) -> bool:
+def _too_few(
+    move: _Move,
+    going: Iterable[Rollout],
+    rollouts: Mapping[str, Rollout],
+    manifests: Manifests,
+    world: World,
+) -> bool:
     """Whether fewer are ready to take a class over than have it, and more are to come.
 
-    One alone would be overrun by what several answered.
+    One alone would be overrun by what several answered. Who has no room beside those that go comes
+    when they have gone.
     """
-    epoch = {EPOCH_LABEL: str(manifests.fences.marks[TOPOLOGY].epoch)}
-    former, coming = _members(before), _members(wanted["spec"]["selector"])
+    former, coming = move.former, move.coming
     if former == coming:
         return False
     # Main's Service leads to who is warm, because there is nobody else.
     is_able = is_warm if former.get(PROCESS_LABEL) == MAIN else is_ready
-    able = sum(is_able(pod) for pod in _pods(former | epoch, world))
+    able = sum(is_able(pod) for pod in _pods(former, world))
     # A process that goes may be of a group by the same name.
     there = [
         pod
-        for pod in _pods(coming | epoch, world)
+        for pod in _pods(coming, world)
         if pod["metadata"]["labels"].get(PROCESS_LABEL) in manifests.synapse
     ]
-    total = pods_to_be(coming | epoch, manifests, world)
-    expected = total - sum(is_crowded_out(pod) for pod in there)
-    if _stays(former | epoch, manifests):
+    total = pods_to_be(coming, manifests, world)
+    freed = [
+        replica_set
+        for each in going
+        for replica_set in each.outdated
+        if is_selected(replica_set["spec"]["template"], former)
+    ]
+    expected = total - sum(
+        crowded_out(each, freed, world)
+        for each in rollouts.values()
+        if each.wanted and is_selected(each.wanted["spec"]["template"], coming)
+    )
+    if _stays(former, manifests):
         expected = max(expected, min(total, 1))
     return sum(is_ready(pod) for pod in there) < min(able, expected)
 

@@ -7,6 +7,7 @@ can undo a stop that was of no use, so in doubt the old pods serve on, and peopl
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from homeserver_operator.api.observed import has_ready
@@ -56,7 +57,20 @@ def has_no_room(rollout: Rollout, freed: Iterable[Object], world: World) -> bool
     )
 
 
-def is_crowded_out(pod: Object) -> bool:
+def crowded_out(rollout: Rollout, freed: Iterable[Object], world: World) -> int:
+    """How many new pods of a process wait until pods of these ReplicaSets of others have stopped.
+
+    Its own old ones, if there are any, are not asked: they may stay.
+    """
+    if not has_no_room(replace(rollout, old=()), freed, world):
+        return 0
+    unmade = 0
+    if rollout.current and refusal_of_pods(rollout.current):
+        unmade = max(int(rollout.current["spec"].get("replicas", 0)) - len(rollout.pods), 0)
+    return unmade + sum(map(_is_crowded_out, rollout.pods))
+
+
+def _is_crowded_out(pod: Object) -> bool:
     """Whether a pod has no node because of what others take."""
     message = _why_without_node(pod)
     return _EXCLUSIVE in message or any(word in message for word in _FULL)
@@ -69,7 +83,7 @@ def _would_find_room(pod: Object, nearby: Sequence[Object]) -> bool:
         return True
     ready = any(map(has_ready, nearby))
     closed = _CLOSED.search(message) or (_LOST.search(message) and not ready)
-    return bool(nearby) and is_crowded_out(pod) and not closed
+    return bool(nearby) and _is_crowded_out(pod) and not closed
 
 
 def _why_without_node(pod: Object) -> str:

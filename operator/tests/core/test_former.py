@@ -20,6 +20,7 @@ RENAMED = {**SYNC, "name": "syncers"}
 LOGIN = {"name": "front", "replicas": 1, "serves": ["login"]}
 ENTRY = {"name": "entry", "serves": ["sso"]}
 CROWDED = "0/3 nodes are available: 3 Insufficient memory."
+CLOSED = "0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient memory."
 NOWHERE = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."
 
 
@@ -113,17 +114,68 @@ def test_who_has_no_pod_left_is_not_waited_with() -> None:
     assert not there(scenario, "sync")
 
 
+WITHOUT_ROOM: dict[str, tuple[dict[str, Any], str, bool]] = {
+    "the old make room": ({}, CROWDED, False),
+    "for nonsense nobody makes room": ({}, NOWHERE, True),
+    "nobody makes room on nodes that are closed": ({}, CLOSED, True),
+    "who asks for more than the old had would not find it there":
+        ({"resources": {"requests": {"memory": "900Gi"}}}, CROWDED, True),
+    "who may not go where the old are would not find it there":
+        ({"nodeSelector": {"disk": "ssd"}}, CROWDED, True),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("message", "stays"),
-    [(CROWDED, False), (NOWHERE, True)],
-    ids=["the old make room", "for nonsense nobody makes room"],
+    ("spec", "message", "stays"), WITHOUT_ROOM.values(), ids=WITHOUT_ROOM.keys()
 )
-def test_who_finds_no_room_beside_those_that_go(message: str, stays: bool) -> None:
-    scenario = starting("syncers", workers=[RENAMED, *OTHERS])
+def test_who_finds_no_room_beside_those_that_go(
+    spec: dict[str, Any], message: str, stays: bool
+) -> None:
+    scenario = starting("syncers", workers=[{**RENAMED, **spec}, *OTHERS])
     has_no_node(scenario, "syncers", message)
     scenario.step()
     assert there(scenario, "sync") is stays
     assert group(scenario, "sync") == ("sync" if stays else "syncers")
+
+
+def test_those_that_go_make_room_within_a_quota() -> None:
+    scenario = starting("syncers", workers=[RENAMED, *OTHERS])
+    _exceed_quota(scenario, "syncers", made=1)
+    assert there(scenario, "sync"), "one may come, and has not yet"
+    ready(scenario, "syncers", 1)
+    assert group(scenario, "sync") == "syncers"
+    scenario.step()
+    assert not there(scenario, "sync")
+
+
+def _exceed_quota(scenario: Scenario, process: str, made: int) -> None:
+    for pod in pods(scenario, process)[made:]:
+        scenario.cluster.forget(ObjectKey("Pod", pod["metadata"]["name"]))
+    message = 'pods "syncers" is forbidden: exceeded quota: team, used: cpu=8, limited: cpu=8'
+    refused = {"type": "ReplicaFailure", "status": "True", "message": message}
+    deployment = scenario.cluster.live[ObjectKey("Deployment", f"rosebud-{process}")]
+    for replica_set in scenario.cluster.controllers.sets_of(deployment):
+        replica_set["status"] = {"replicas": made, "conditions": [refused]}
+    scenario.step()
+
+
+def test_who_has_to_stay_for_another_class_makes_no_room() -> None:
+    """Else nobody would answer the one, until somebody can answer the other."""
+    both = {**LOGIN, "name": "both", "serves": ["login", "pagination"]}
+    scenario = running(body={**usual(), "spec": {**usual()["spec"], "workers": [*USUAL, both]}})
+    pager = {**LOGIN, "name": "pager", "serves": ["pagination"]}
+    scenario.edit(workers=[*USUAL, LOGIN, pager])
+    scenario.step()
+    for process, message in (("front", CROWDED), ("pager", NOWHERE)):
+        key = ObjectKey("Deployment", f"rosebud-{process}")
+        scenario.cluster.controllers.surge(key, scenario.cluster.live)
+        has_no_node(scenario, process, message)
+    scenario.step()
+    assert there(scenario, "both")
+    assert group(scenario, "login") == group(scenario, "pagination") == "both"
+    has_no_node(scenario, "pager", CROWDED)
+    scenario.step()
+    assert not there(scenario, "both")
 
 
 @pytest.mark.parametrize("message", [CROWDED, NOWHERE], ids=["for want of room", "for nonsense"])

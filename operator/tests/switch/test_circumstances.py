@@ -13,16 +13,19 @@ from tests.switch.telling import Effort, either, spec_of, stage, told_of
 pytestmark = pytest.mark.repeat(1)
 
 LOUDER = "everybody's log level: all"
+RENAMED = "a group that only serves is renamed: nobody"
 
 CROWDED = {
     "no room for one more, a switch": ("the image: all", 0),
     "room for two more, a switch": ("the image: all", 2),
     "no room for one more, wave by wave": (LOUDER, 0),
     "room for one more, wave by wave": (LOUDER, 1),
+    "no room for one more, another name": (RENAMED, 0),
+    "room for one more, another name": (RENAMED, 1),
 }
 
 
-@told_of("name, room", CROWDED)
+@told_of("name, room", CROWDED, sample=len(CROWDED))
 def test_where_there_is_no_room_the_old_stop_first(name: str, room: int, effort: Effort) -> None:
     on = stage(USUAL)
     for seed in effort.seeds:
@@ -61,8 +64,10 @@ def _no_room(sim: Simulation, _known: frozenset[str]) -> None:
     crowd(sim)
 
 
+TOO_LARGE = {"resources": {"requests": {"memory": "9Gi"}}}
+
 NEVER = {
-    "main asks for more than there is": {"resources": {"requests": {"memory": "9Gi"}}},
+    "main asks for more than there is": TOO_LARGE,
     "no node is as main wants it": {"nodeSelector": {"disk": "none"}},
 }
 
@@ -78,11 +83,22 @@ def test_nobody_stops_for_pods_that_would_have_no_room_then(
             stories.hopeless(on, {**spec, "main": main, **also}, _no_room, seed)
 
 
+@either
+def test_no_group_goes_for_one_of_another_name_that_would_have_no_room_then(
+    effort: Effort,
+) -> None:
+    on = stage(USUAL)
+    renamed, *others = EDITS[RENAMED].after
+    larger = Edit(USUAL, [{**renamed, **TOO_LARGE}, *others], frozenset())
+    for seed in effort.seeds:
+        stories.hopeless(on, spec_of(on, larger), _no_room, seed)
+
+
 def _cordoned(sim: Simulation, _known: frozenset[str]) -> None:
     sim.kubelet.faults = Faults(cordoned=True)
 
 
-@told_of("name", {name: name for name in (LOUDER, "the image: all")})
+@told_of("name", {name: name for name in (LOUDER, "the image: all", RENAMED)})
 def test_nobody_stops_for_pods_to_which_the_node_of_the_old_ones_is_closed(
     name: str, effort: Effort
 ) -> None:
