@@ -72,7 +72,9 @@ def make_plan(
     if strangers := tuple(sorted(others)):
         return Outlook(Plan(), restarts, strangers)
     entry = find_entry(server, manifests, world, switching=restarts.switch is not None)
-    staying = still_led_to(server, topology, manifests, restarts, world)
+    services = {service["metadata"]["name"]: service for service in manifests.network}
+    main = _following(services[client_service_name(server, MAIN)], MAIN, restarts, world)
+    staying = still_led_to(restarts.moves, main)
     network = tuple(_network(server, manifests, restarts, staying, world))
     leading = _routes(manifests, restarts, entry, network, world)
     routes = tuple(told_of_main(server, leading, world))
@@ -81,7 +83,7 @@ def make_plan(
     edge_settled = not any(BY_KIND[each.key.kind].entrance and not each.again for each in applies)
     used = {key_of(manifest) for manifest in entry.usual}
     used |= set(still_needed(server, world, edge_settled=edge_settled))
-    used |= set(led_to(staying, world))
+    used |= set(led_to(restarts.moves.values(), world))
     plan = Plan(
         applies=applies,
         scales=tuple(_scales(manifests, restarts, topology)),
@@ -197,12 +199,7 @@ def _network(
         if service["metadata"]["name"] in staying:
             yield staying[service["metadata"]["name"]]
         elif process is not None:
-            yield selection.following(
-                service,
-                restarts.rollouts[process],
-                handed_over=restarts.handed_over(process),
-                world=world,
-            )
+            yield _following(service, process, restarts, world)
         elif EPOCH_LABEL in service["spec"]["selector"]:
             yield selection.listening(
                 service,
@@ -214,6 +211,12 @@ def _network(
             yield told_now(server, service, manifests, world)
         else:
             yield service
+
+
+def _following(service: Object, process: str, restarts: Restarts, world: World) -> Object:
+    """The Service of one process as it should be now."""
+    rollout, over = restarts.rollouts[process], restarts.handed_over(process)
+    return selection.following(service, rollout, handed_over=over, world=world)
 
 
 def _surging(process: str, manifest: Object, restarts: Restarts) -> Object:

@@ -24,11 +24,9 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.fences import TOPOLOGY
-from homeserver_operator.plan.restarting import Restarts
 from homeserver_operator.plan.rollouts import Rollout, is_warm
 from homeserver_operator.plan.room import crowded_out
 from homeserver_operator.plan.router_config import pods_to_be
-from homeserver_operator.plan.selection import following
 from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.routes import Target
 from homeserver_operator.topology import Topology
@@ -42,7 +40,7 @@ _PUBLISH = "publishNotReadyAddresses"
 
 
 @dataclass(frozen=True)
-class _Move:
+class Move:
     """A route class on its way: its Service as it is to be, and the spec by which it led before."""
 
     service: Object
@@ -59,23 +57,33 @@ class _Move:
         """What the pods have that are to have it."""
         return {**_members(self.service["spec"]["selector"]), **self.epoch}
 
+    @property
+    def from_main(self) -> bool:
+        """Whether main had it."""
+        return self.former.get(PROCESS_LABEL) == MAIN
 
-def still_led_to(
-    server: HomeServer, topology: Topology, manifests: Manifests, restarts: Restarts, world: World
-) -> dict[str, Object]:
-    """By name the Services of route classes that lead to who had the class before, as they do."""
-    moves = dict(_moves(server, topology, manifests, restarts, world))
-    rollouts = restarts.rollouts
+
+def find_moves(
+    server: HomeServer,
+    topology: Topology,
+    manifests: Manifests,
+    rollouts: Mapping[str, Rollout],
+    world: World,
+    *,
+    switching: bool,
+) -> dict[str, Move]:
+    """By its Service's name each class for which too few are there of those who are to have it."""
+    begun = dict(_begun(server, topology, manifests, world))
     # While others switch nobody goes.
-    going = [] if restarts.switch else [each for each in rollouts.values() if not each.wanted]
-    found: dict[str, Object] = {}
+    going = [] if switching else [each for each in rollouts.values() if not each.wanted]
+    found: dict[str, Move] = {}
     while True:
         # Who is still led to for one class makes no room for those who are to have another.
-        kept = set(led_to(found, world))
+        kept = set(led_to(found.values(), world))
         going = [each for each in going if each.live and key_of(each.live) not in kept]
         more = {
-            name: _with(move.service, move.before)
-            for name, move in moves.items()
+            name: move
+            for name, move in begun.items()
             if name not in found and _too_few(move, going, rollouts, manifests, world)
         }
         if not more:
@@ -83,17 +91,11 @@ def still_led_to(
         found |= more
 
 
-def _moves(
-    server: HomeServer, topology: Topology, manifests: Manifests, restarts: Restarts, world: World
-) -> Iterator[tuple[str, _Move]]:
+def _begun(
+    server: HomeServer, topology: Topology, manifests: Manifests, world: World
+) -> Iterator[tuple[str, Move]]:
     """By its Service's name each class that somebody has had, and may be to have for longer."""
     services = {service["metadata"]["name"]: service for service in manifests.network}
-    main = following(
-        services[client_service_name(server, MAIN)],
-        restarts.rollouts[MAIN],
-        handed_over=restarts.handed_over(MAIN),
-        world=world,
-    )
     epoch = {EPOCH_LABEL: str(manifests.fences.marks[TOPOLOGY].epoch)}
     for target in manifests.targets:
         if not target.has_own_service:
@@ -102,19 +104,44 @@ def _moves(
         live = world.children.get(ObjectKey("Service", name))
         if live is None or live["spec"].get("selector", {}).get(PROCESS_LABEL) == MAIN:
             if _main_can(target, topology):
-                yield name, _Move(services[name], main["spec"], epoch)
+                main = services[client_service_name(server, MAIN)]
+                yield name, Move(services[name], main["spec"], epoch)
         else:
-            # To processes, whichever of their revisions serves.
-            selector = _members(live["spec"].get("selector", {})) | epoch
-            yield name, _Move(services[name], {**live["spec"], "selector": selector}, epoch)
+            yield name, Move(services[name], live["spec"], epoch)
 
 
-def led_to(services: Mapping[str, Object], world: World) -> Iterator[ObjectKey]:
-    """The Deployments whose pods these Services lead to."""
+def still_led_to(moves: Mapping[str, Move], main: Object) -> dict[str, Object]:
+    """By name the Services of these classes, leading to who had them before, as they do.
+
+    `main` is main's Service as it is to be now. Others' lead to processes, whichever of their
+    revisions serves.
+    """
+    return {
+        name: _with(move.service, move.before, main["spec"]["selector"])
+        if move.from_main
+        else _with(move.service, move.before, move.former)
+        for name, move in moves.items()
+    }
+
+
+def led_to(moves: Iterable[Move], world: World) -> Iterator[ObjectKey]:
+    """The Deployments of those who still have these classes."""
+    formers = [move.former for move in moves]
     for deployment in world.of_kind("Deployment").values():
         template = deployment["spec"]["template"]
-        if any(is_selected(template, each["spec"]["selector"]) for each in services.values()):
+        if any(is_selected(template, former) for former in formers):
             yield key_of(deployment)
+
+
+def find_needed(moves: Iterable[Move], rollouts: Mapping[str, Rollout]) -> Iterator[str]:
+    """Processes that serve, and whose next revision lacks what a class that they have is led by."""
+    formers = [move.former for move in moves]
+    for process, rollout in rollouts.items():
+        if not (rollout.wanted and rollout.live and rollout.changed and rollout.alive):
+            continue
+        now, then = rollout.live["spec"]["template"], rollout.wanted["spec"]["template"]
+        if any(_answers(now, each) and not _answers(then, each) for each in formers):
+            yield process
 
 
 def _main_can(target: Target, topology: Topology) -> bool:
@@ -126,10 +153,10 @@ def _main_can(target: Target, topology: Topology) -> bool:
     return target.claim != MEDIA and not any(target.claim in each.writes for each in members)
 
 
-def _with(service: Object, before: Mapping[str, Any]) -> Object:
+def _with(service: Object, before: Mapping[str, Any], selector: Selector) -> Object:
     spec = {key: part for key, part in service["spec"].items() if key != _PUBLISH}
     published = {_PUBLISH: True} if before.get(_PUBLISH) else {}
-    return {**service, "spec": {**spec, "selector": before["selector"], **published}}
+    return {**service, "spec": {**spec, "selector": dict(selector), **published}}
 
 
 def _members(selector: Selector) -> dict[str, str]:
@@ -138,7 +165,7 @@ def _members(selector: Selector) -> dict[str, str]:
 
 
 def _too_few(
-    move: _Move,
+    move: Move,
     going: Iterable[Rollout],
     rollouts: Mapping[str, Rollout],
     manifests: Manifests,
@@ -153,7 +180,7 @@ def _too_few(
     if former == coming:
         return False
     # Main's Service leads to who is warm, because there is nobody else.
-    is_able = is_warm if former.get(PROCESS_LABEL) == MAIN else is_ready
+    is_able = is_warm if move.from_main else is_ready
     able = sum(is_able(pod) for pod in _pods(former, world))
     # A process that goes may be of a group by the same name.
     there = [
@@ -188,8 +215,12 @@ def _pods(selector: Selector, world: World) -> Iterator[Object]:
     """Pods that are to stay and that listen for clients once they serve."""
     for pod in world.of_kind("Pod").values():
         stays = "deletionTimestamp" not in pod["metadata"]
-        if stays and is_selected(pod, selector) and _listens(pod):
+        if stays and _answers(pod, selector):
             yield pod
+
+
+def _answers(template: Object, selector: Selector) -> bool:
+    return is_selected(template, selector) and _listens(template)
 
 
 def _listens(pod: Object) -> bool:

@@ -11,6 +11,7 @@ from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.plan import waves
 from homeserver_operator.plan.consent import Consent, consent
+from homeserver_operator.plan.former import Move, find_moves, find_needed
 from homeserver_operator.plan.handover import is_committed, is_warm
 from homeserver_operator.plan.reasons import because
 from homeserver_operator.plan.release import plan_id
@@ -29,7 +30,8 @@ class Restarts:
     `id` names the revisions that are wanted, for an approval. `order` holds process names wave by
     wave, `consent` the word on whether anything may start. `committed`: the switch must go on.
     `relocation` is who has to stop before anybody starts, `queue` who has to wait before it warms
-    up.
+    up. `moves` are route classes that somebody else is to have, `needed` who has to go on as it is
+    until then.
     """
 
     id: str
@@ -43,6 +45,8 @@ class Restarts:
     warm: frozenset[str]
     relocation: Relocation = field(default_factory=Relocation)
     queue: tuple[str, ...] = ()
+    moves: Mapping[str, Move] = field(default_factory=dict, repr=False)
+    needed: tuple[str, ...] = ()
 
     @property
     def go(self) -> bool:
@@ -74,7 +78,7 @@ class Restarts:
     def may_start(self, process: str) -> bool:
         """Whether a process may get its new revision now."""
         rollout = self.rollouts[process]
-        if self.relocation.processes or process in self.queue:
+        if self.relocation.processes or process in {*self.queue, *self.needed}:
             return False
         if self.finishing and (rollout.changed or rollout.live is None):
             return False
@@ -98,7 +102,10 @@ def find_restarts(
     """Everything that restarts, from what is wanted and what lives."""
     rollouts = find_rollouts(server, manifests.synapse, world)
     switch = waves.find_switch(rollouts, manifests.fences)
-    order = waves.order(rollouts, topology, switch)
+    moves = find_moves(server, topology, manifests, rollouts, world, switching=switch is not None)
+    # All who switch do so together, and are not waited with for anybody else.
+    needed = () if switch else tuple(find_needed(moves.values(), rollouts))
+    order = waves.order(rollouts, topology, switch, needed)
     members = switch.members if switch else ()
     freed = [replica_set for member in members for replica_set in rollouts[member].outdated]
     warm = frozenset(
@@ -133,6 +140,8 @@ def find_restarts(
         warm=warm,
         relocation=find_relocation(rollouts, _contents(manifests), world),
         queue=find_queue(first, rollouts, warm, server.restart_policy.max_warming),
+        moves=moves,
+        needed=needed,
     )
     return _with_words(restarts, manifests, world)
 

@@ -5,7 +5,7 @@ before those whom they call, and never both in one. A wave starts when the one b
 that what goes wrong goes wrong for few.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from homeserver_operator.fences import Fences
@@ -53,14 +53,22 @@ def _other_epochs(rollout: Rollout, fences: Fences) -> Iterator[tuple[str, int]]
 
 
 def order(
-    rollouts: Mapping[str, Rollout], topology: Topology, switch: Switch | None
+    rollouts: Mapping[str, Rollout],
+    topology: Topology,
+    switch: Switch | None,
+    last: Collection[str] = (),
 ) -> tuple[tuple[str, ...], ...]:
-    """All processes that restart or are just restarting, wave by wave; a switch comes first."""
+    """All processes that restart or are just restarting, wave by wave; a switch comes first.
+
+    `last` have to wait for others, which must not have to wait for them.
+    """
     members = switch.members if switch else ()
+    elsewhere = {*members, *last}
     later = [
         process
         for process, rollout in rollouts.items()
-        if process not in members and (rollout.changed or (rollout.applied and not rollout.settled))
+        if process not in elsewhere
+        and (rollout.changed or (rollout.applied and not rollout.settled))
     ]
     called = [process.name for process in topology.replicating]
     # Main, which is first of all, is called by everybody.
@@ -69,6 +77,7 @@ def order(
         members,
         tuple(process for process in later if process not in called),
         *((process,) for process in in_turn if process in later),
+        tuple(last),
     )
     return tuple(wave for wave in waves if wave)
 

@@ -284,6 +284,84 @@ def test_who_begins_to_serve_gets_requests_once_it_listens() -> None:
     assert selector(scenario, "login")[PROCESS_LABEL] == "sender-0"
 
 
+SERVING_SENDER = {**SENDER, "serves": ["login"]}
+
+
+def handing_over(
+    after: list[dict[str, Any]], before: list[dict[str, Any]], **spec: Any
+) -> Scenario:
+    """A homeserver a step after an edit by which whom it concerns ceases to serve a class."""
+    others = [SYNC, PERSISTER, CLIENT, MEDIA]
+    whole = {**usual()["spec"], "workers": [*others, *before]}
+    scenario = running(body={**usual(), "spec": whole})
+    scenario.edit(workers=[*others, *after], **spec)
+    scenario.step()
+    return scenario
+
+
+def touched(scenario: Scenario, process: str) -> bool:
+    """Whether the Deployment of a process has been changed since it was made."""
+    deployment = scenario.cluster.live[ObjectKey("Deployment", f"rosebud-{process}")]
+    return bool(deployment["metadata"]["generation"] > 1)
+
+
+def test_who_ceases_to_serve_goes_on_until_the_next_serves() -> None:
+    scenario = handing_over([SENDER, LOGIN], before=[SERVING_SENDER])
+    front = ObjectKey("Deployment", "rosebud-front")
+    scenario.cluster.controllers.surge(front, scenario.cluster.live)
+    scenario.step()
+    scenario.step()
+    assert not touched(scenario, "sender-0")
+    assert selector(scenario, "login")[PROCESS_LABEL] == "sender-0"
+    assert scenario.body["status"]["plan"]["because"].startswith("waiting for front to be warm")
+    ready(scenario, "front", 1)
+    assert group(scenario, "login") == "front"
+    assert touched(scenario, "sender-0")
+    scenario.converge()
+
+
+def test_others_restart_while_who_ceases_to_serve_goes_on() -> None:
+    """For whom it waits may be one of them, and in a later wave."""
+    courier = {"name": "courier", "runs": ["outboundFederation"]}
+    scenario = handing_over(
+        [SENDER, {**courier, "serves": ["login"]}], before=[SERVING_SENDER, courier]
+    )
+    assert not touched(scenario, "sender-0")
+    assert touched(scenario, "courier-0")
+    scenario.converge()
+    assert selector(scenario, "login")[PROCESS_LABEL] == "courier-0"
+    assert touched(scenario, "sender-0")
+
+
+def serving(name: str, *classes: str) -> dict[str, Any]:
+    return {"name": name, "replicas": 1, "serves": [*classes]}
+
+
+SHARED = [serving("a", "login", "pagination"), serving("b", "login", "accountData")]
+SHARED_NO_MORE = [serving("a", "pagination"), serving("b", "accountData"), LOGIN]
+
+
+def test_who_ceases_to_share_a_class_goes_on_until_the_next_serves() -> None:
+    """A Service finds those who share a class by a label that they are to lose."""
+    scenario = handing_over(SHARED_NO_MORE, before=SHARED)
+    assert not touched(scenario, "a")
+    assert not touched(scenario, "b")
+    scenario.converge()
+    assert group(scenario, "login") == "front"
+
+
+def test_who_ceases_to_share_a_class_and_does_not_serve_may_change() -> None:
+    """Perhaps it would serve then."""
+    scenario = running(body={**usual(), "spec": {**usual()["spec"], "workers": [*USUAL, *SHARED]}})
+    for pod in pods(scenario, "a"):
+        pod["status"]["conditions"] = []
+    scenario.cluster.live[ObjectKey("Deployment", "rosebud-a")]["status"]["readyReplicas"] = 0
+    scenario.edit(workers=[*USUAL, *SHARED_NO_MORE])
+    scenario.step()
+    assert touched(scenario, "a")
+    assert not touched(scenario, "b")
+
+
 @pytest.mark.parametrize(
     ("route_class", "process"),
     [("typing", "typing-0"), ("media", "media-0")],

@@ -60,6 +60,9 @@ def _edit(
 _READERS = [SYNC, CLIENT]
 _TYPING = {"name": "typing", "writes": ["typing"]}
 _MORE_SYNC = {"name": "more", "replicas": 1, "serves": ["sync"]}
+_LOGIN = {"name": "login", "replicas": 1, "serves": ["login"]}
+_COURIER = {"name": "courier", "runs": ["outboundFederation"]}
+_SERVING_SENDER = {**sender(1), "serves": ["login"]}
 
 EDITS: dict[str, Edit] = {
     "event persisters 1 to 3: all": _edit(ALL, *_READERS, persister(3), sender(1)),
@@ -115,6 +118,16 @@ EDITS: dict[str, Edit] = {
     "a class moves to one process that is new: nobody": _edit(
         set(), *USUAL, {"name": "login", "serves": ["login", "sso"]},
         before=[SYNC, {**CLIENT, "serves": ["client", "login"]}, *USUAL[2:]]),
+    "a process ceases to serve, and a group that is new has its class: that process": _edit(
+        {"sender-0"}, *USUAL, _LOGIN, before=[*USUAL[:3], _SERVING_SENDER]),
+    "a process ceases to serve, and one that is called by others has its class: both": _edit(
+        {"sender-0", "courier-0"}, *USUAL, {**_COURIER, "serves": ["login"]},
+        before=[*USUAL[:3], _SERVING_SENDER, _COURIER]),
+    "a class that groups share moves to one that is new: both": _edit(
+        {"sync", "more"}, {**SYNC, "serves": ["pagination"]}, *USUAL[1:],
+        {**_MORE_SYNC, "serves": ["login"]}, {**SYNC, "name": "third"},
+        before=[{**SYNC, "serves": ["sync", "pagination"]}, *USUAL[1:],
+                {**_MORE_SYNC, "serves": ["sync", "login"]}]),
     "a log level: that group": _edit({"sync"}, {**SYNC, "logLevel": "DEBUG"}, *USUAL[1:]),
     "a writer's log level: that writer": _edit(
         {"persister-0"}, *_READERS, {**persister(1), "logLevel": "DEBUG"}, sender(1)),

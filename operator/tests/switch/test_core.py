@@ -99,6 +99,8 @@ MOVES: dict[str, frozenset[str]] = {
     "a class moves to a group that is new: nobody": frozenset(),
     "a class moves to one process that is new: nobody": frozenset(),
     "another group that only serves: nobody": frozenset(),
+    "a process ceases to serve, and a group that is new has its class: that process": frozenset(),
+    "a class that groups share moves to one that is new: both": frozenset(),
 }
 """Edits by which others are to answer, and who keeps their pods if not all do."""
 
