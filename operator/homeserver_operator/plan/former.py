@@ -58,6 +58,11 @@ class Move:
         return {**_members(self.service["spec"]["selector"]), **self.epoch}
 
     @property
+    def in_place(self) -> bool:
+        """Whether its Service stays as it is, and it is only others by the same label."""
+        return self.former == self.coming
+
+    @property
     def from_main(self) -> bool:
         """Whether main had it."""
         return self.former.get(PROCESS_LABEL) == MAIN
@@ -73,7 +78,12 @@ def find_moves(
     switching: bool,
 ) -> dict[str, Move]:
     """By its Service's name each class for which too few are there of those who are to have it."""
-    begun = dict(_begun(server, topology, manifests, world))
+    begun = {
+        name: move
+        for name, move in _begun(server, topology, manifests, world)
+        if not move.in_place
+        or (not switching and any(_leaves(each, move) for each in rollouts.values()))
+    }
     # While others switch nobody goes.
     going = [] if switching else [each for each in rollouts.values() if not each.wanted]
     found: dict[str, Move] = {}
@@ -121,6 +131,7 @@ def still_led_to(moves: Mapping[str, Move], main: Object) -> dict[str, Object]:
         if move.from_main
         else _with(move.service, move.before, move.former)
         for name, move in moves.items()
+        if not move.in_place
     }
 
 
@@ -134,13 +145,16 @@ def led_to(moves: Iterable[Move], world: World) -> Iterator[ObjectKey]:
 
 
 def find_needed(moves: Iterable[Move], rollouts: Mapping[str, Rollout]) -> Iterator[str]:
-    """Processes that serve, and whose next revision lacks what a class that they have is led by."""
-    formers = [move.former for move in moves]
+    """Processes that serve, and whose next revision lacks what a class that they have is led by.
+
+    None of them is to have another of these classes: it might be waited for itself.
+    """
+    moves = [*moves]
     for process, rollout in rollouts.items():
-        if not (rollout.wanted and rollout.live and rollout.changed and rollout.alive):
+        if not (rollout.wanted and rollout.changed and rollout.alive):
             continue
-        now, then = rollout.live["spec"]["template"], rollout.wanted["spec"]["template"]
-        if any(_answers(now, each) and not _answers(then, each) for each in formers):
+        awaited = any(_answers(rollout.wanted["spec"]["template"], each.coming) for each in moves)
+        if not awaited and any(_leaves(rollout, each) for each in moves):
             yield process
 
 
@@ -177,16 +191,19 @@ def _too_few(
     when they have gone.
     """
     former, coming = move.former, move.coming
-    if former == coming:
-        return False
     # Main's Service leads to who is warm, because there is nobody else.
     is_able = is_warm if move.from_main else is_ready
     able = sum(is_able(pod) for pod in _pods(former, world))
-    # A process that goes may be of a group by the same name.
+    next_ones = {
+        process: rollout
+        for process, rollout in rollouts.items()
+        if rollout.wanted and is_selected(rollout.wanted["spec"]["template"], coming)
+    }
+    # Others may have the label for now, or be of a group by the same name.
     there = [
         pod
         for pod in _pods(coming, world)
-        if pod["metadata"]["labels"].get(PROCESS_LABEL) in manifests.synapse
+        if pod["metadata"]["labels"].get(PROCESS_LABEL) in next_ones
     ]
     total = pods_to_be(coming, manifests, world)
     freed = [
@@ -195,20 +212,24 @@ def _too_few(
         for replica_set in each.outdated
         if is_selected(replica_set["spec"]["template"], former)
     ]
-    expected = total - sum(
-        crowded_out(each, freed, world)
-        for each in rollouts.values()
-        if each.wanted and is_selected(each.wanted["spec"]["template"], coming)
-    )
-    if _stays(former, manifests):
+    expected = total - sum(crowded_out(each, freed, world) for each in next_ones.values())
+    if any(_stays(each, former) for each in rollouts.values()):
         expected = max(expected, min(total, 1))
     return sum(is_ready(pod) for pod in there) < min(able, expected)
 
 
-def _stays(selector: Selector, manifests: Manifests) -> bool:
-    """Whether some of these processes are wanted; if none is, their going makes room."""
-    templates = (each["spec"]["template"] for each in manifests.synapse.values())
-    return any(is_selected(template, selector) for template in templates)
+def _stays(rollout: Rollout, selector: Selector) -> bool:
+    """Whether it is one of these, serves and is wanted; if none is, their going makes room."""
+    if not (rollout.wanted and rollout.live and rollout.alive):
+        return False
+    return is_selected(rollout.live["spec"]["template"], selector)
+
+
+def _leaves(rollout: Rollout, move: Move) -> bool:
+    """Whether a process that can be asked for a class could not be when it is as it is to be."""
+    if not rollout.live or not _answers(rollout.live["spec"]["template"], move.former):
+        return False
+    return not rollout.wanted or not _answers(rollout.wanted["spec"]["template"], move.former)
 
 
 def _pods(selector: Selector, world: World) -> Iterator[Object]:

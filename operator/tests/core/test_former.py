@@ -337,6 +337,7 @@ def serving(name: str, *classes: str) -> dict[str, Any]:
     return {"name": name, "replicas": 1, "serves": [*classes]}
 
 
+SHARED_LOGIN = [serving("a", "login"), serving("b", "login")]
 SHARED = [serving("a", "login", "pagination"), serving("b", "login", "accountData")]
 SHARED_NO_MORE = [serving("a", "pagination"), serving("b", "accountData"), LOGIN]
 
@@ -360,6 +361,52 @@ def test_who_ceases_to_share_a_class_and_does_not_serve_may_change() -> None:
     scenario.step()
     assert touched(scenario, "a")
     assert not touched(scenario, "b")
+
+
+def test_groups_that_share_a_class_stay_until_all_who_are_to_share_it_serve() -> None:
+    """By their label the Service would lead to any of them, so it stays as it is."""
+    scenario = handing_over(
+        [SENDER, serving("c", "login"), serving("d", "login")], before=[SENDER, *SHARED_LOGIN]
+    )
+    led = selector(scenario, "login")
+    for process in ("c", "d"):
+        key = ObjectKey("Deployment", f"rosebud-{process}")
+        scenario.cluster.controllers.surge(key, scenario.cluster.live)
+    for process in ("c", "d"):
+        scenario.step()
+        assert there(scenario, "a")
+        assert there(scenario, "b")
+        ready(scenario, process, 1)
+    scenario.step()
+    assert not there(scenario, "a")
+    assert not there(scenario, "b")
+    assert selector(scenario, "login") == led
+    scenario.converge()
+
+
+def test_groups_that_share_a_class_make_room_for_those_who_are_to_share_it() -> None:
+    scenario = handing_over(
+        [SENDER, serving("c", "login"), serving("d", "login")], before=[SENDER, *SHARED_LOGIN]
+    )
+    for process in ("c", "d"):
+        key = ObjectKey("Deployment", f"rosebud-{process}")
+        scenario.cluster.controllers.surge(key, scenario.cluster.live)
+        has_no_node(scenario, process, CROWDED)
+    scenario.step()
+    assert not there(scenario, "a")
+    assert not there(scenario, "b")
+
+
+def test_who_has_each_others_classes_next_does_not_wait_for_each_other() -> None:
+    pages = [serving("c", "pagination"), serving("d", "pagination")]
+    scenario = handing_over(
+        [SENDER, *({**each, "serves": ["pagination"]} for each in SHARED_LOGIN),
+         *({**each, "serves": ["login"]} for each in pages)],
+        before=[SENDER, *SHARED_LOGIN, *pages],
+    )  # fmt: skip
+    scenario.converge()
+    assert touched(scenario, "a")
+    assert touched(scenario, "d")
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,9 @@ EDITS: dict[str, Edit] = {
     "a second group for a class: the first": _edit({"sync"}, *USUAL, _MORE_SYNC),
     "one of two groups for a class goes: the other": _edit(
         {"sync"}, *USUAL, before=[*USUAL, _MORE_SYNC]),
+    "groups that share a class are renamed: nobody": _edit(
+        set(), {**SYNC, "name": "syncers"}, *USUAL[1:], {**_MORE_SYNC, "name": "others"},
+        before=[*USUAL, _MORE_SYNC]),
     "first syncs get a group of their own: nobody": _edit(
         set(), *USUAL, {"name": "initial", "replicas": 1, "serves": ["initialSync"]}),
     "a class moves to a group that is new: nobody": _edit(

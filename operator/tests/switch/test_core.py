@@ -95,6 +95,7 @@ def test_what_never_runs_harms_nobody(name: str, spoil: Any, effort: Effort) -> 
 MOVES: dict[str, frozenset[str]] = {
     "a group that only serves is renamed: nobody": frozenset(),
     "a second group for a class: the first": ALL - {"sync"},
+    "groups that share a class are renamed: nobody": frozenset(),
     "first syncs get a group of their own: nobody": frozenset(),
     "a class moves to a group that is new: nobody": frozenset(),
     "a class moves to one process that is new: nobody": frozenset(),
