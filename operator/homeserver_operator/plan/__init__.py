@@ -131,7 +131,7 @@ def _applies(
     services = tuple(manifest for manifest in routes if manifest["kind"] == "Service")
     yield from _differences(services, world)
     for process, manifest in manifests.synapse.items():
-        if restarts.may_start(process):
+        if restarts.may_start(process) and not _is_led_to(process, restarts):
             yield from _writes(_surging(process, manifest, restarts), world)
     yield from _differences((route for route in routes if route["kind"] != "Service"), world)
 
@@ -244,6 +244,11 @@ def _surge(deployment: Object) -> object:
     return deployment["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxSurge")
 
 
+def _is_led_to(process: str, restarts: Restarts) -> bool:
+    """Whether a group that is to have nobody must serve on, because routes do not leave it yet."""
+    return restarts.holds_routes and restarts.rollouts[process].emptied
+
+
 def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Iterator[Scale]:
     """Who is let go, and how many there are of those whose new revision has to wait."""
     if restarts.relocation.processes and restarts.go:
@@ -257,6 +262,8 @@ def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Ite
             yield from let_go(rollout)
         elif not waits and process in restarts.warm and rollout.warm < rollout.replicas:
             yield from make_room(rollout)
+        if _is_led_to(process, restarts):
+            continue
         if rollout.live and rollout.changed and not restarts.may_start(process):
             wanted = manifests.synapse[process]["spec"].get("replicas")
             if wanted is not None and wanted != rollout.live["spec"].get("replicas", 1):

@@ -59,6 +59,12 @@ class Rollout:
         return int(self.live["spec"].get("replicas", 1)) if self.live else 1
 
     @property
+    def emptied(self) -> bool:
+        """Whether a group that has pods is to have none, although it is still wanted."""
+        there = self.live is not None and self.live["spec"].get("replicas", 1)
+        return bool(there and self.wanted and not self.replicas)
+
+    @property
     def entering(self) -> bool:
         """Whether the pods of the live revision are just taking over from some that end."""
         return bool(self.leaving and not self.old and self.warm and not self.ready)

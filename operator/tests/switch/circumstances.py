@@ -115,8 +115,12 @@ def approved(stage: Stage, spec: Spec, restarts: set[str], seed: int) -> None:
     sim.settle()
     before = _held(_staying(stage, spec), pods(sim))
     workers = [dict(worker) for worker in spec["workers"]]
-    # One that is new may have to wait itself.
-    grows = next(worker for worker in workers if "serves" in worker and worker["name"] in before)
+    # One that is new may have to wait itself, and one that is to have nobody is to go on so.
+    grows = next(
+        worker
+        for worker in workers
+        if "serves" in worker and worker["name"] in before and worker["replicas"]
+    )
     grows["replicas"] += 2
     process = grows["name"]
     revisions = _revisions(sim, process)

@@ -140,6 +140,10 @@ EDITS: dict[str, Edit] = {
     "a group is renamed with another image: all": _edit(
         ALL - {"sync"}, {**SYNC, "name": "syncers"}, *USUAL[1:],
         image="runtime.invalid/synapse:8"),
+    "a group is to have nobody with another image: all others": _edit(
+        ALL - {"sync"}, {**SYNC, "replicas": 0}, *USUAL[1:], image="runtime.invalid/synapse:8"),
+    "a group is to have nobody with a second sender: main and the sender": _edit(
+        {"main", "sender-0"}, {**SYNC, "replicas": 0}, CLIENT, persister(1), sender(2)),
     "a second group for a class with another image: all": _edit(
         ALL, *USUAL, _MORE_SYNC, image="runtime.invalid/synapse:8"),
     "two writers of receipts move off main: all": _edit(

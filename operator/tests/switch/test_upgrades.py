@@ -39,8 +39,10 @@ def upgraded(edit: Edit, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 def restarts(edit: Edit) -> set[str]:
     """Everybody who stays, if anybody restarts or is new."""
-    before, after = (edits.wanted(edits.body(each)).keys() for each in (edit.before, edit.after))
-    return {*(before & after)} if edit.restarts or after - before else set()
+    before, after = (edits.wanted(edits.body(each)) for each in (edit.before, edit.after))
+    if not edit.restarts and not after.keys() - before.keys():
+        return set()
+    return {process for process in before.keys() & after.keys() if after[process] != 0}
 
 
 @told_of("edit", EDITS, soak=Effort(range(4), 1))
