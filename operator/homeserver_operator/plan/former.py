@@ -136,8 +136,8 @@ def still_led_to(moves: Mapping[str, Move], main: Object) -> dict[str, Object]:
 
 
 def led_to(moves: Iterable[Move], world: World) -> Iterator[ObjectKey]:
-    """The Deployments of those who still have these classes."""
-    formers = [move.former for move in moves]
+    """The Deployments of those who still have these classes, by whichever revision by now."""
+    formers = [_members(move.former) for move in moves]
     for deployment in world.of_kind("Deployment").values():
         template = deployment["spec"]["template"]
         if any(is_selected(template, former) for former in formers):

@@ -59,6 +59,17 @@ class Rollout:
         return int(self.live["spec"].get("replicas", 1)) if self.live else 1
 
     @property
+    def fresh(self) -> int:
+        """How many pods its start brings: none if an edit is taken back and the old ones live."""
+        wanted = revision_of(self.wanted) if self.wanted else None
+        there = sum(
+            int(replica_set["spec"].get("replicas", 0))
+            for replica_set in self.old
+            if revision_of(replica_set) == wanted
+        )
+        return max(self.replicas - there, 0)
+
+    @property
     def emptied(self) -> bool:
         """Whether a group that has pods is to have none, although it is still wanted."""
         there = self.live is not None and self.live["spec"].get("replicas", 1)

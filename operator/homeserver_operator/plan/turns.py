@@ -7,7 +7,7 @@ anybody may start at all is decided elsewhere.
 
 from collections.abc import Iterable, Mapping
 
-from homeserver_operator.plan.rollouts import Rollout, revision_of
+from homeserver_operator.plan.rollouts import Rollout
 
 
 def find_queue(
@@ -27,12 +27,12 @@ def find_queue(
     ]
     cold = {process: 0 if process in warm else _cold(rollouts[process]) for process in wave}
     # What has nobody left does not wait for others, but others for it.
-    cold |= {each.process: _fresh(each) for each in starting if _is_down(each)}
+    cold |= {each.process: each.fresh for each in starting if _is_down(each)}
     queue = []
     for rollout in starting:
         if _is_down(rollout):
             continue
-        fresh = _fresh(rollout)
+        fresh = rollout.fresh
         others = sum(cold.values()) - cold[rollout.process]
         # Pods in place of cold ones are no more than there are, whatever may warm up by now.
         if fresh > cold[rollout.process] and others and others + fresh > most:
@@ -59,13 +59,3 @@ def _cold(rollout: Rollout) -> int:
         # Those of an earlier edit, which its start replaces.
         return max(int(rollout.live["spec"].get("replicas", 1)) - rollout.warm, 0)
     return 0
-
-
-def _fresh(rollout: Rollout) -> int:
-    """How many pods its start brings: none where an edit is taken back and the old ones live."""
-    there = sum(
-        int(replica_set["spec"].get("replicas", 0))
-        for replica_set in rollout.old
-        if revision_of(replica_set) == revision_of(rollout.wanted or {})
-    )
-    return max(rollout.replicas - there, 0)

@@ -17,8 +17,8 @@ from homeserver_operator.topology import Topology
 class Switch:
     """An epoch switch: the fences that change, and everybody who holds one, before or after.
 
-    `risen` are those of which an earlier epoch is held. The others only go back to an epoch that
-    lives, from a later one that is not wanted any more.
+    `risen` are those of which an earlier epoch is held. The others go back, from a later one that
+    is not wanted any more, and nobody holds the one that is.
     """
 
     fences: frozenset[str]
@@ -27,28 +27,34 @@ class Switch:
 
 
 def find_switch(rollouts: Mapping[str, Rollout], fences: Fences) -> Switch | None:
-    """The switch that is due: some fence is held, or to be held, at an epoch that is not wanted."""
-    others = {process: set(_other_epochs(rollout, fences)) for process, rollout in rollouts.items()}
-    found = frozenset[tuple[str, int]]().union(*others.values())
-    changing = frozenset(fence for fence, _epoch in found)
+    """The switch that is due: some fence is held, or to be held, at an epoch that is not wanted.
+
+    Not for those who only wait at a later epoch, because an edit was taken back, while the one that
+    is wanted lives: for them nobody who serves has to go.
+    """
+    held = {process: frozenset(_epochs(rollout, fences)) for process, rollout in rollouts.items()}
+    found = frozenset[tuple[str, int]]().union(*held.values())
+    wanted = {fence: mark.epoch for fence, mark in fences.marks.items()}
+    risen = frozenset(fence for fence, epoch in found if epoch < wanted[fence])
+    changing = risen | {fence for fence, _epoch in found if (fence, wanted[fence]) not in found}
     if not changing:
         return None
     return Switch(
         fences=changing,
-        risen=frozenset(fence for fence, epoch in found if epoch < fences.marks[fence].epoch),
+        risen=risen,
         members=tuple(
             process
             for process, rollout in rollouts.items()
-            if others[process]
+            if any(fence in changing and epoch != wanted[fence] for fence, epoch in held[process])
             or (rollout.wanted and any(process in fences.holders[fence] for fence in changing))
         ),
     )
 
 
-def _other_epochs(rollout: Rollout, fences: Fences) -> Iterator[tuple[str, int]]:
+def _epochs(rollout: Rollout, fences: Fences) -> Iterator[tuple[str, int]]:
     for marks in rollout.holding:
         for fence, mark in marks.items():
-            if fence in fences.marks and fences.marks[fence].epoch != mark.epoch:
+            if fence in fences.marks:
                 yield fence, mark.epoch
 
 
@@ -86,7 +92,8 @@ def may_start(rollout: Rollout, waves: Iterable[tuple[str, ...]], switch: Switch
     """Whether a process may be changed now, rather than when others are done.
 
     One of which no pod is ready may at any time, outside of a switch: it has nothing to lose, and
-    the others may be waiting for just that.
+    the others may be waiting for just that. And one for which that brings no new pod, because an
+    edit is taken back and those from before it serve.
     """
     first = next(iter(waves), ())
-    return rollout.process in first or not (rollout.alive or switch)
+    return rollout.process in first or not rollout.fresh or not (rollout.alive or switch)

@@ -8,6 +8,7 @@ from tests.core.scenario import Scenario, running
 from tests.core.worlds import CLIENT, MEDIA, PERSISTER, SENDER, SYNC, USUAL, usual
 
 from homeserver_operator.api.names import PROCESS_LABEL
+from homeserver_operator.api.observed import is_ready
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.fences import TOPOLOGY, Mark
 
@@ -25,9 +26,39 @@ def test_going_back_with_one_fence_does_not_let_those_go_who_rise_with_another()
     scenario.edit(workers=MORE_WRITERS)
     scenario.step()
     scenario.cluster.settle()
+    serving = _serving(scenario)
     scenario.edit(workers=MORE_SENDERS)
+    for _ in range(3):
+        scenario.step()
+    assert serving <= _serving(scenario)
+    scenario.converge()
+
+
+RENAMED = {**SYNC, "name": "syncers"}
+
+
+@pytest.mark.parametrize(
+    "first",
+    [{"image": "registry.example/synapse:other"}, {"workers": MORE_WRITERS}],
+    ids=["another image", "more writers"],
+)
+def test_an_edit_that_is_taken_back_for_another_name_of_a_group_lets_nobody_go(
+    first: dict[str, Any],
+) -> None:
+    """Whoever serves is of the epoch that is wanted; those by the new name are there, but cold."""
+    scenario = running(body=usual())
+    before = {**scenario.body["spec"], "restartPolicy": {"maxWarming": 99}}
+    scenario.replace({**before, **first})
     scenario.step()
-    assert not scenario.decide().plan.scales
+    scenario.cluster.settle()
+    serving = _serving(scenario)
+    scenario.replace({**before, "workers": [RENAMED, SENDER, PERSISTER, CLIENT, MEDIA]})
+    for _ in range(4):
+        scenario.step()
+        for deployment in scenario.cluster.world.of_kind("Deployment"):
+            key = ObjectKey("Deployment", deployment)
+            scenario.cluster.controllers.surge(key, scenario.cluster.live)
+        assert serving <= _serving(scenario)
     scenario.converge()
 
 
@@ -87,6 +118,10 @@ def test_an_edit_while_new_pods_take_over_waits_until_they_serve() -> None:
         scenario.cluster.forget(ObjectKey("Pod", name))
     scenario.converge()
     assert scenario.condition("Ready")["status"] == "True"
+
+
+def _serving(scenario: Scenario) -> set[str]:
+    return {name for name, pod in _pods(scenario).items() if is_ready(pod)}
 
 
 def _pods(scenario: Scenario) -> dict[str, Any]:

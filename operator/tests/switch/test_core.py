@@ -54,6 +54,28 @@ def test_an_edit_may_come_on_top_of_another(second: Edit, effort: Effort) -> Non
             assert not unheard, f"nobody listened for {unheard}"
 
 
+INSTEAD = {
+    f"{then} instead of {first}": (EDITS[first], EDITS[then])
+    for first in ("the image: all", "federation senders 1 to 2: main and the sender")
+    for then in (
+        "a group that only serves is renamed: nobody",
+        "everybody's log level: all",
+        "a second group for a class: the first",
+    )
+}
+
+
+@told_of("first, then", INSTEAD, sample=len(INSTEAD))
+def test_an_edit_may_be_taken_back_for_another(first: Edit, then: Edit, effort: Effort) -> None:
+    """Those who serve are at the right epoch, and are let go only for who comes after them."""
+    on = stage(USUAL)
+    for seed in effort.seeds:
+        for steps in range(0, 480, 3 * effort.stride):
+            specs = spec_of(on, first), spec_of(on, then)
+            unheard = stories.edited_again(on, *specs, steps=steps, seed=seed)
+            assert not unheard, f"nobody listened for {unheard}"
+
+
 @told_of("edit", EDITS, soak=Effort(range(20), 1))
 def test_processes_may_die_in_the_middle(edit: Edit, effort: Effort) -> None:
     sweeps.troubled(edit, effort)
