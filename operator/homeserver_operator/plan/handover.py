@@ -41,28 +41,26 @@ def is_committed(
     """Whether an epoch switch is past the point of no return.
 
     It is once main's Service leads to the new revision, which is the first step of letting go, or
-    if a process has entered already, because the old ones died by themselves. Only a fence that
-    rises tells: at one that goes back to what lives, everybody is already.
+    if a process has entered already, because the old ones died by themselves.
     """
     main = rollouts[MAIN]
     if main.applied and main_service:
         selector = main_service["spec"].get("selector", {})
         if selector.get(REVISION_LABEL) == revision_of(main.wanted or {}):
             return True
-    telling = switch.risen or switch.fences
     return any(
         rollouts[process].applied
-        and not telling.isdisjoint(fences.of(process))
-        and (rollouts[process].ready or _entered(rollouts[process], telling, fences, world))
+        and not switch.fences.isdisjoint(fences.of(process))
+        and (rollouts[process].ready or _entered(rollouts[process], switch.fences, fences, world))
         for process in switch.members
     )
 
 
-def _entered(rollout: Rollout, telling: frozenset[str], fences: Fences, world: World) -> bool:
+def _entered(rollout: Rollout, changing: frozenset[str], fences: Fences, world: World) -> bool:
     for pod in rollout.pods:
         held = world.states.get(pod["metadata"]["name"], {}).get("fences")
         if isinstance(held, dict) and any(
-            held.get(fence) == fences.marks[fence].epoch for fence in telling
+            held.get(fence) == fences.marks[fence].epoch for fence in changing
         ):
             return True
     return False

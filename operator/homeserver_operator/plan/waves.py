@@ -15,14 +15,9 @@ from homeserver_operator.topology import Topology
 
 @dataclass(frozen=True)
 class Switch:
-    """An epoch switch: the fences that change, and everybody who holds one, before or after.
-
-    `risen` are those of which an earlier epoch is held. The others go back, from a later one that
-    is not wanted any more, and nobody holds the one that is.
-    """
+    """An epoch switch: the fences that change, and everybody who holds one, before or after."""
 
     fences: frozenset[str]
-    risen: frozenset[str]
     members: tuple[str, ...]
 
 
@@ -35,13 +30,15 @@ def find_switch(rollouts: Mapping[str, Rollout], fences: Fences) -> Switch | Non
     held = {process: frozenset(_epochs(rollout, fences)) for process, rollout in rollouts.items()}
     found = frozenset[tuple[str, int]]().union(*held.values())
     wanted = {fence: mark.epoch for fence, mark in fences.marks.items()}
-    risen = frozenset(fence for fence, epoch in found if epoch < wanted[fence])
-    changing = risen | {fence for fence, _epoch in found if (fence, wanted[fence]) not in found}
+    changing = frozenset(
+        fence
+        for fence, epoch in found
+        if epoch < wanted[fence] or (fence, wanted[fence]) not in found
+    )
     if not changing:
         return None
     return Switch(
         fences=changing,
-        risen=risen,
         members=tuple(
             process
             for process, rollout in rollouts.items()
