@@ -82,11 +82,22 @@ class Restarts:
             return False
         if self.finishing and (rollout.changed or rollout.live is None):
             return False
+        if rollout.changed and self._takes_over(rollout):
+            return False
         if not rollout.changed:
             # New processes that would only wait for a held switch need not be there yet.
             waits = self.switch is not None and process in self.switch.members
             return self.go or rollout.live is not None or not waits
         return (self.go or not rollout.alive) and waves.may_start(rollout, self.order, self.switch)
+
+    def _takes_over(self, rollout: Rollout) -> bool:
+        """Whether its pods listen for those who end, and are about to serve.
+
+        A group's Service leads to whoever is of it then: also to pods of another edit, which do not
+        listen yet.
+        """
+        about_to = rollout.warm and not rollout.ready
+        return bool(about_to) and any(each.entering for each in self.rollouts.values())
 
     def handed_over(self, process: str) -> bool:
         """Whether Services may lead to the new revision, and the old pods be let go."""

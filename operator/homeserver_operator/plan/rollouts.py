@@ -160,7 +160,12 @@ def _rollout(
     # Of several, the controller takes the oldest.
     current = min(same, key=lambda rs: rs["metadata"].get("creationTimestamp", ""), default=None)
     old = tuple(rs for rs in sets if rs is not current and rs["spec"].get("replicas"))
-    leaving = tuple(pod for pod in its_pods if "deletionTimestamp" in pod["metadata"])
+    ending = {rs["metadata"]["uid"] for rs in sets if not rs["spec"].get("replicas")}
+    leaving = tuple(
+        pod
+        for pod in its_pods
+        if "deletionTimestamp" in pod["metadata"] or controller_of(pod) in ending
+    )
     pods = tuple(
         pod
         for pod in its_pods

@@ -97,7 +97,15 @@ def test_pods_that_come_back_to_their_own_epoch_go_on_with_it() -> None:
     assert scenario.body["status"]["epochs"] == before
 
 
-def test_an_edit_while_new_pods_take_over_waits_until_they_serve() -> None:
+@pytest.mark.parametrize(
+    "second",
+    [{"workers": MORE_OF_BOTH}, {"workers": MORE_WRITERS, "logLevel": "DEBUG"}],
+    ids=["for which others switch", "for which nobody switches"],
+)
+@pytest.mark.parametrize("told", [True, False], ids=["the old are told", "the old are to be told"])
+def test_an_edit_while_new_pods_take_over_waits_until_they_serve(
+    second: dict[str, Any], *, told: bool
+) -> None:
     """A Deployment's controller would take them away as unready ones; the old ones end already."""
     scenario = running(body=usual())
     serving = _pods(scenario)
@@ -107,9 +115,10 @@ def test_an_edit_while_new_pods_take_over_waits_until_they_serve() -> None:
     scenario.step()
     ending = serving.keys() - _pods(scenario).keys()
     for name in ending:
-        metadata = {**serving[name]["metadata"], "deletionTimestamp": scenario.now}
+        ends = {"deletionTimestamp": scenario.now} if told else {}
+        metadata = {**serving[name]["metadata"], **ends}
         scenario.cluster.live[ObjectKey("Pod", name)] = {**serving[name], "metadata": metadata}
-    scenario.edit(workers=MORE_OF_BOTH)
+    scenario.edit(**second)
     assert ending
     assert not {
         each.key for each in scenario.decide().plan.applies if each.key.kind == "Deployment"
