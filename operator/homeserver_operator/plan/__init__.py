@@ -342,14 +342,21 @@ def _unwanted(
     used: Iterable[ObjectKey],
     world: World,
 ) -> Iterator[Delete]:
-    """Our own objects that nothing wants or uses any more, what uses things before the things."""
-    if restarts.switch:
+    """Our own objects that nothing wants or uses any more, what uses things before the things.
+
+    In a switch only what leads traffic in, when all that leads to pods turns: to whom it leads,
+    ends.
+    """
+    if restarts.holds_routes:
         return
     wanted = {key_of(manifest) for manifest in manifests.all()}
     generated = {ObjectKey("Secret", name) for name in generated_names(server)}
     keep = wanted.union(used, mounted_content(world), generated, _called(world))
     order = list(BY_KIND)
-    unused = [key for key in world.children if key not in keep and BY_KIND[key.kind].pruned]
+    kinds = {each.kind for each in BY_KIND.values() if each.pruned}
+    if restarts.switch:
+        kinds = {each for each in kinds if BY_KIND[each].entrance}
+    unused = [key for key in world.children if key not in keep and key.kind in kinds]
     for key in sorted(unused, key=lambda key: (-order.index(key.kind), key.name)):
         live = world.children[key]
         if controller_of(live) == server.uid and "deletionTimestamp" not in live["metadata"]:

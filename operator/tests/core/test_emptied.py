@@ -85,6 +85,25 @@ def test_it_serves_on_while_the_switch_that_comes_with_it_warms_up(spec: dict[st
     assert sync_replicas(scenario) == 0
 
 
+@pytest.mark.parametrize("workers", [[EMPTIED, *OTHERS], OTHERS], ids=["emptied", "gone"])
+def test_what_leads_to_it_alone_goes_when_all_that_leads_to_others_turns(
+    workers: list[dict[str, Any]],
+) -> None:
+    """Else its class is nobody's until the switch is over, while main could answer it."""
+    scenario = running(body=usual())
+    scenario.edit(workers=workers, image=IMAGE, restartPolicy={"maxWarming": 99})
+    decision, _told = scenario.step()
+    assert not decision.plan.deletes
+    scenario.cluster.settle()
+    plan = scenario.decide().plan
+    assert {each.key.kind for each in plan.scales} >= {"ReplicaSet"}
+    assert {each.key for each in plan.deletes} == {
+        ObjectKey("Ingress", "rosebud-sync"),
+        ObjectKey("Ingress", "rosebud-initial-sync"),
+    }
+    scenario.converge()
+
+
 OTHER_EDITS: dict[str, dict[str, Any]] = {
     "with nothing else": {},
     "with everybody's log level": {"logLevel": "DEBUG"},
