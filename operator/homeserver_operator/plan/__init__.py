@@ -262,7 +262,7 @@ def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Ite
             yield from let_go(rollout)
         elif not waits and process in restarts.warm and rollout.warm < rollout.replicas:
             yield from make_room(rollout)
-        if _is_led_to(process, restarts):
+        if restarts.finishing or _is_led_to(process, restarts):
             continue
         if rollout.live and rollout.changed and not restarts.may_start(process):
             wanted = manifests.synapse[process]["spec"].get("replicas")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from homeserver_operator.api.names import EPOCH_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL
-from homeserver_operator.api.observed import is_ready, is_selected
+from homeserver_operator.api.observed import has_ready, is_ready, is_selected
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.fences import TOPOLOGY, marks_of
 from homeserver_operator.plan.rollouts import Rollout, revision_of
@@ -23,7 +23,7 @@ def following(service: Object, rollout: Rollout, *, handed_over: bool, world: Wo
     sets = list(_outdated(service, rollout))
     if not handed_over and sets:
         fitting = [each for each in sets if _labels(each).items() <= present.items()]
-        return _leading_to(service, _labels(min(fitting or sets, key=_age)))
+        return _leading_to(service, _labels(min(fitting or sets, key=_precedence)))
     if rollout.applied and rollout.current:
         return _leading_to(service, _labels(rollout.current))
     if wanted.items() <= present.items():
@@ -51,9 +51,11 @@ def _marks(labels: Mapping[str, str]) -> dict[str, str]:
     return {name: labels[name] for name in (REVISION_LABEL, TEMPLATE_HASH_LABEL) if name in labels}
 
 
-def _age(replica_set: Object) -> tuple[str, str]:
+def _precedence(replica_set: Object) -> tuple[bool, str, str]:
+    """Who serves comes before who does not, and then who is older."""
     metadata = replica_set["metadata"]
-    return metadata.get("creationTimestamp", ""), metadata["name"]
+    created = metadata.get("creationTimestamp", "")
+    return not has_ready(replica_set), created, metadata["name"]
 
 
 def _outdated(service: Object, rollout: Rollout) -> Iterator[Object]:

@@ -8,6 +8,7 @@ that what goes wrong goes wrong for few.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from homeserver_operator.api.names import MAIN
 from homeserver_operator.fences import Fences
 from homeserver_operator.plan.rollouts import Rollout
 from homeserver_operator.topology import Topology
@@ -24,8 +25,8 @@ class Switch:
 def find_switch(rollouts: Mapping[str, Rollout], fences: Fences) -> Switch | None:
     """The switch that is due: some fence is held, or to be held, at an epoch that is not wanted.
 
-    Not for those who only wait at a later epoch, because an edit was taken back, while the one that
-    is wanted lives: for them nobody who serves has to go.
+    Not for those who only wait at a later epoch, because an edit was taken back, while main is to
+    live at the one that is wanted: it holds every fence that changes, and is let go with the first.
     """
     held = {process: frozenset(_epochs(rollout, fences)) for process, rollout in rollouts.items()}
     found = frozenset[tuple[str, int]]().union(*held.values())
@@ -33,7 +34,7 @@ def find_switch(rollouts: Mapping[str, Rollout], fences: Fences) -> Switch | Non
     changing = frozenset(
         fence
         for fence, epoch in found
-        if epoch < wanted[fence] or (fence, wanted[fence]) not in found
+        if epoch < wanted[fence] or (fence, wanted[fence]) not in held[MAIN]
     )
     if not changing:
         return None
