@@ -41,7 +41,8 @@ def is_committed(
     """Whether an epoch switch is past the point of no return.
 
     It is once main's Service leads to the new revision, which is the first step of letting go, or
-    if a process has entered already, because the old ones died by themselves.
+    if a process has entered already, because the old ones died by themselves. Only a fence that
+    rises tells: at one that goes back, whoever has not been let go is already.
     """
     main = rollouts[MAIN]
     if main.applied and main_service:
@@ -50,17 +51,17 @@ def is_committed(
             return True
     return any(
         rollouts[process].applied
-        and not switch.fences.isdisjoint(fences.of(process))
-        and (rollouts[process].ready or _entered(rollouts[process], switch.fences, fences, world))
+        and not switch.risen.isdisjoint(fences.of(process))
+        and (rollouts[process].ready or _entered(rollouts[process], switch.risen, fences, world))
         for process in switch.members
     )
 
 
-def _entered(rollout: Rollout, changing: frozenset[str], fences: Fences, world: World) -> bool:
+def _entered(rollout: Rollout, risen: frozenset[str], fences: Fences, world: World) -> bool:
     for pod in rollout.pods:
         held = world.states.get(pod["metadata"]["name"], {}).get("fences")
         if isinstance(held, dict) and any(
-            held.get(fence) == fences.marks[fence].epoch for fence in changing
+            held.get(fence) == fences.marks[fence].epoch for fence in risen
         ):
             return True
     return False

@@ -80,7 +80,9 @@ class Restarts:
         rollout = self.rollouts[process]
         if self.relocation.processes or process in {*self.queue, *self.needed}:
             return False
-        if self.finishing and (rollout.changed or rollout.live is None):
+        # One that was to go, and is let go already, would come back as it was.
+        gone = rollout.live is None or not rollout.live["spec"].get("replicas", 1)
+        if self.finishing and (rollout.changed or gone):
             return False
         if rollout.changed and self._takes_over(rollout):
             return False

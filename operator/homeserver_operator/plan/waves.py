@@ -16,9 +16,13 @@ from homeserver_operator.topology import Topology
 
 @dataclass(frozen=True)
 class Switch:
-    """An epoch switch: the fences that change, and everybody who holds one, before or after."""
+    """An epoch switch: the fences that change, and everybody who holds one, before or after.
+
+    `risen` are those of which an earlier epoch is held. The others go back from a later one.
+    """
 
     fences: frozenset[str]
+    risen: frozenset[str]
     members: tuple[str, ...]
 
 
@@ -31,15 +35,15 @@ def find_switch(rollouts: Mapping[str, Rollout], fences: Fences) -> Switch | Non
     held = {process: frozenset(_epochs(rollout, fences)) for process, rollout in rollouts.items()}
     found = frozenset[tuple[str, int]]().union(*held.values())
     wanted = {fence: mark.epoch for fence, mark in fences.marks.items()}
-    changing = frozenset(
-        fence
-        for fence, epoch in found
-        if epoch < wanted[fence] or (fence, wanted[fence]) not in held[MAIN]
-    )
+    risen = frozenset(fence for fence, epoch in found if epoch < wanted[fence])
+    changing = risen | {
+        fence for fence, _epoch in found if (fence, wanted[fence]) not in held[MAIN]
+    }
     if not changing:
         return None
     return Switch(
         fences=changing,
+        risen=risen,
         members=tuple(
             process
             for process, rollout in rollouts.items()

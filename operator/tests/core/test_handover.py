@@ -1,5 +1,6 @@
 """When the old pods of a switch may be let go."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,6 +128,61 @@ def test_an_edit_while_new_pods_take_over_waits_until_they_serve(
         scenario.cluster.forget(ObjectKey("Pod", name))
     scenario.converge()
     assert scenario.condition("Ready")["status"] == "True"
+
+
+def test_an_edit_that_is_taken_back_in_the_middle_of_a_hand_over_waits_until_new_pods_serve() -> (
+    None
+):
+    """Who is not let go yet is of the epoch that is wanted again, but main is not.
+
+    And a group that was to go, and would be back, would only keep the new ones waiting.
+    """
+    scenario = running(body=usual())
+    before, serving = dict(scenario.body["spec"]), _pods(scenario)
+    scenario.edit(workers=MORE_WRITERS[1:], restartPolicy={"maxWarming": 99})
+    scenario.step()
+    scenario.cluster.settle()
+    plan = scenario.decide().plan
+    some = tuple(each for each in plan.scales if "client" not in each.key.name)
+    scenario.cluster.execute(replace(plan, scales=some))
+    ending = serving.keys() - _pods(scenario).keys()
+    for name in ending:
+        scenario.cluster.live[ObjectKey("Pod", name)] = serving[name]
+    scenario.replace(before)
+    assert ending
+    assert len(some) < len(plan.scales)
+    plan = scenario.decide().plan
+    assert ObjectKey("Deployment", "rosebud-sync") not in {each.key for each in plan.scales}
+    assert not {each.key for each in plan.applies if each.key.kind in {"Deployment", "Service"}}
+    for name in ending:
+        scenario.cluster.forget(ObjectKey("Pod", name))
+    scenario.converge()
+
+
+def test_a_service_that_is_made_anew_leads_to_who_serves_and_not_to_who_waits() -> None:
+    """One of them may have had its ReplicaSet before: how old that is tells nothing."""
+    scenario = running(body=usual())
+    (serving,) = _sets_of_main(scenario)
+    scenario.edit(image="registry.example/synapse:other")
+    scenario.step()
+    scenario.cluster.settle()
+    serving["status"] |= {"readyReplicas": 1}
+    serving["metadata"]["creationTimestamp"] = "2026-06-01T00:00:00Z"
+    assert len(_sets_of_main(scenario)) == 2
+    scenario.edit(image="registry.example/synapse:third")
+    scenario.cluster.forget(ObjectKey("Service", "rosebud-main"))
+    (made,) = (
+        each.manifest
+        for each in scenario.decide().plan.applies
+        if each.key == ObjectKey("Service", "rosebud-main")
+    )
+    labels = serving["spec"]["template"]["metadata"]["labels"]
+    assert made["spec"]["selector"].items() <= labels.items()
+
+
+def _sets_of_main(scenario: Scenario) -> list[dict[str, Any]]:
+    deployment = scenario.cluster.live[ObjectKey("Deployment", "rosebud-main")]
+    return scenario.cluster.controllers.sets_of(deployment)
 
 
 def _serving(scenario: Scenario) -> set[str]:
