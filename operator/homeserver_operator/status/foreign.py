@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from homeserver_operator.api.names import FIELD_MANAGER, SCALE_MANAGER
 from homeserver_operator.api.world import Object, World
-from homeserver_operator.plan import Rewritten
 from homeserver_operator.plan.owned import fields_of_template, is_ours, record_of
 from homeserver_operator.plan.records import NOBODY
+from homeserver_operator.plan.writes import Rewritten
 from homeserver_operator.status.conditions import FIELDS_REWRITTEN, FOREIGN_FIELDS, Condition
 
 _MOST: Final = 8
