@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.fence_model import Exploration, Machine, Rules, Spec, explore
 
+pytestmark = pytest.mark.long
+
 SWITCH = (Spec("a", 1, 2), Spec("b", 1), Spec("a", 2, 2))
 """Two processes of an epoch, one of which restarts, and the one that replaces it in the next."""
 

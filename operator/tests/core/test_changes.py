@@ -13,6 +13,8 @@ from e2e.tests.switch.changes import GROWS, SHRINKS, Change, resources
 from homeserver_operator.api.names import PROCESS_LABEL
 from homeserver_operator.api.world import ObjectKey
 
+pytestmark = pytest.mark.long
+
 TABLE = [*GROWS, *SHRINKS]
 
 

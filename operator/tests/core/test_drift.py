@@ -11,6 +11,8 @@ from tests.core.worlds import Objects, container
 
 from homeserver_operator.api.world import ObjectKey
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("name", case.names())
 def test_a_cluster_that_is_as_wanted_is_left_alone(name: str) -> None:

@@ -5,6 +5,7 @@ The specs come from the CRD's own schema, so that a new field is tried as soon a
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from tests.core import schema_strategies
 from tests.core.scenario import Scenario, running
@@ -13,6 +14,8 @@ from tests.core.strategies import USERS_SECRETS
 from homeserver_operator.api.actions import Plan
 from homeserver_operator.pipeline import decide, generate, references, report
 from homeserver_operator.status.conditions import ACCEPTED
+
+pytestmark = pytest.mark.long
 
 bounded = settings(
     max_examples=40,

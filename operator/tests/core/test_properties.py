@@ -20,6 +20,8 @@ from homeserver_operator.fences import FEDERATION, PUSH, TOPOLOGY, Mark
 from homeserver_operator.topology import make_topology
 from homeserver_operator.validate.sources import generated_names
 
+pytestmark = pytest.mark.long
+
 thorough = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 FENCES = (TOPOLOGY, FEDERATION, PUSH, *SINGLE_RUNNER)
 stories = settings(thorough, max_examples=8)

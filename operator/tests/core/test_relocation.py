@@ -11,6 +11,8 @@ from tests.core.worlds import ALL, CLIENT, USUAL, usual
 from homeserver_operator.api.names import ROLE_LABEL, STOPPED_FROM_ANNOTATION
 from homeserver_operator.api.world import ObjectKey
 
+pytestmark = pytest.mark.long
+
 LOGIN = ObjectKey("Secret", "login")
 SYNC = ObjectKey("Deployment", "rosebud-sync")
 FIRST = {"host": "first", "credentials": {"secretName": "login"}}

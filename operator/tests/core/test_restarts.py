@@ -11,6 +11,8 @@ from homeserver_operator.api.names import REVISION_LABEL
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.pipeline import decide
 
+pytestmark = pytest.mark.long
+
 EDITS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "more sync workers: nobody": (
         {"workers": [{**SYNC, "replicas": 4}, SENDER, PERSISTER, CLIENT, MEDIA]}, set()),

@@ -19,6 +19,8 @@ from homeserver_operator.api.roles import STREAMS
 from homeserver_operator.topology import Process
 from homeserver_runtime import configuration
 
+pytestmark = pytest.mark.long
+
 PROCESSES = [
     (name, process.name) for name in case.names() for process in case.load(name).topology.processes
 ]

@@ -22,6 +22,8 @@ from homeserver_operator.api.restarts import Wave
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.fences import Mark
 
+pytestmark = pytest.mark.long
+
 LOUD = [SYNC, SENDER, PERSISTER, {**CLIENT, "logLevel": "DEBUG"}, MEDIA]
 """An edit that concerns one process."""
 

@@ -10,7 +10,7 @@ from tests.switch.kubelet import Faults
 from tests.switch.simulation import Simulation
 from tests.switch.telling import Effort, either, spec_of, stage, told_of
 
-pytestmark = pytest.mark.repeat(1)
+pytestmark = [pytest.mark.repeat(1), pytest.mark.long]
 
 LOUDER = "everybody's log level: all"
 RENAMED = "a group that only serves is renamed: nobody"

@@ -14,7 +14,7 @@ from tests.switch.simulation import Simulation
 from tests.switch.telling import Effort, either, spec_of, stage, told_of
 
 # A story with the same seed is the same story.
-pytestmark = pytest.mark.repeat(1)
+pytestmark = [pytest.mark.repeat(1), pytest.mark.long]
 
 MORE_WRITERS = EDITS["event persisters 1 to 3: all"]
 BY_OTHERS = [{"name": "sync", "serves": ["sync"]}, *USUAL[1:]]

@@ -18,6 +18,8 @@ from tests.switch.stories import Sizes, Stage
 
 from homeserver_operator.api.world import Object
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(4)
 FEW = range(1)
 

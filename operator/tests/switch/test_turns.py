@@ -16,7 +16,7 @@ from tests.switch.telling import Effort, either, spec_of, stage, told_of
 
 from homeserver_operator.api.observed import controller_of, is_synapse
 
-pytestmark = pytest.mark.repeat(1)
+pytestmark = [pytest.mark.repeat(1), pytest.mark.long]
 
 SYNC = {"name": "sync", "replicas": 3, "serves": ["sync"]}
 READERS = [SYNC, {"name": "client", "replicas": 1, "serves": ["client"]},

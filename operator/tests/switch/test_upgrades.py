@@ -21,7 +21,7 @@ from homeserver_operator.api.observed import is_synapse
 from homeserver_operator.api.world import Object
 
 # A story with the same seed is the same story.
-pytestmark = pytest.mark.repeat(1)
+pytestmark = [pytest.mark.repeat(1), pytest.mark.long]
 
 
 def upgraded(edit: Edit, monkeypatch: pytest.MonkeyPatch) -> Stage:
