@@ -58,6 +58,7 @@ class Scale:
     version: str
     replicas: int
     reason: str
+    stopped_from: int | None = None
 
 
 def homeserver(**spec: Any) -> dict[str, Any]:
