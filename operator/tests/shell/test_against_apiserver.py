@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.shell.operator_process import OperatorProcess, operator
+from tests.shell.webhook import Patch, webhook
 
 from crds.tests.kubectl import Kubectl
 from crds.tests.schema import CRD_FILE, CRD_NAME
@@ -124,6 +125,40 @@ def test_a_new_homeserver_gets_its_objects_and_then_no_more_writes(
     until(lambda: running.sample("homeserver_operator_queue_depth") == 0)
     assert settle(control_plane, namespace) == count
     assert all(event["responseStatus"]["code"] < 400 for event in writes(control_plane, namespace))
+
+
+def always_pull(deployment: Any) -> Patch:
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    path = "/spec/template/spec/containers/{}/imagePullPolicy"
+    return [
+        {"op": "add", "path": path.format(number), "value": "Always"}
+        for number in range(len(containers))
+    ]
+
+
+def test_what_a_webhook_rewrites_is_told_and_not_applied_for_ever(
+    control_plane: ControlPlane,
+    kubectl: Kubectl,
+    namespace: str,
+    running: OperatorProcess,
+    tmp_path: Path,
+) -> None:
+    def told() -> dict[str, Any]:
+        conditions = server(kubectl, namespace)["status"]["conditions"]
+        return {each["type"]: each for each in conditions}
+
+    with webhook(tmp_path / "authority", "deployments", always_pull) as configuration:
+        kubectl.run("create", "--filename=-", text=json.dumps(configuration))
+        try:
+            create(kubectl, namespace)
+            until(lambda: observed(kubectl, namespace))
+            settle(control_plane, namespace)
+            assert told()["Ready"]["reason"] != "Applying"
+            field = "spec.template.spec.containers[synapse].imagePullPolicy"
+            assert f"Deployment alpha-main: {field}" in told()["FieldsRewritten"]["message"]
+        finally:
+            kubectl.run("delete", "mutatingwebhookconfiguration", configuration["metadata"]["name"])
+    assert running.process.poll() is None
 
 
 def test_drift_is_repaired_because_the_child_woke_its_owner(
