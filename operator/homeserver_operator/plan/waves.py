@@ -36,9 +36,8 @@ def find_switch(rollouts: Mapping[str, Rollout], fences: Fences) -> Switch | Non
     found = frozenset[tuple[str, int]]().union(*held.values())
     wanted = {fence: mark.epoch for fence, mark in fences.marks.items()}
     risen = frozenset(fence for fence, epoch in found if epoch < wanted[fence])
-    changing = risen | {
-        fence for fence, _epoch in found if (fence, wanted[fence]) not in held[MAIN]
-    }
+    later = {fence for fence, epoch in found if epoch > wanted[fence]}
+    changing = risen | {fence for fence in later if (fence, wanted[fence]) not in held[MAIN]}
     if not changing:
         return None
     return Switch(
