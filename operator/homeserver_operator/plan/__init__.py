@@ -15,7 +15,7 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.plan.entry import find_entry, still_needed
-from homeserver_operator.plan.former import led_to, still_led_to
+from homeserver_operator.plan.former import has_class, led_to, still_led_to
 from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.leading import following_now, leading_now, services_now
 from homeserver_operator.plan.records import disowned
@@ -146,7 +146,9 @@ def _surge(deployment: Object) -> object:
 
 def _is_led_to(process: str, restarts: Restarts) -> bool:
     """Whether a group that is to have nobody must serve on, because routes do not leave it yet."""
-    return restarts.holds_routes and restarts.rollouts[process].emptied
+    rollout = restarts.rollouts[process]
+    asked = restarts.holds_routes or has_class(rollout, restarts.moves.values())
+    return rollout.emptied and asked
 
 
 def _scales(manifests: Manifests, restarts: Restarts, topology: Topology) -> Iterator[Scale]:

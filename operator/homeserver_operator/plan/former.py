@@ -85,7 +85,7 @@ def find_moves(
         or (not switching and any(_leaves(each, move) for each in rollouts.values()))
     }
     # While others switch nobody goes.
-    going = [] if switching else [each for each in rollouts.values() if not each.wanted]
+    going = [] if switching else [each for each in rollouts.values() if _ends(each)]
     found: dict[str, Move] = {}
     while True:
         # Who is still led to for one class makes no room for those who are to have another.
@@ -144,6 +144,14 @@ def led_to(moves: Iterable[Move], world: World) -> Iterator[ObjectKey]:
             yield key_of(deployment)
 
 
+def has_class(rollout: Rollout, moves: Iterable[Move]) -> bool:
+    """Whether a process is one of those who still have these classes."""
+    if rollout.live is None:
+        return False
+    template = rollout.live["spec"]["template"]
+    return any(is_selected(template, _members(move.former)) for move in moves)
+
+
 def find_needed(moves: Iterable[Move], rollouts: Mapping[str, Rollout]) -> Iterator[str]:
     """Processes that serve, and whose next revision lacks what a class that they have is led by.
 
@@ -153,7 +161,8 @@ def find_needed(moves: Iterable[Move], rollouts: Mapping[str, Rollout]) -> Itera
     for process, rollout in rollouts.items():
         if not (rollout.wanted and rollout.changed and rollout.alive):
             continue
-        awaited = any(_answers(rollout.wanted["spec"]["template"], each.coming) for each in moves)
+        then = rollout.wanted["spec"]["template"]
+        awaited = not rollout.emptied and any(_answers(then, each.coming) for each in moves)
         if not awaited and any(_leaves(rollout, each) for each in moves):
             yield process
 
@@ -197,7 +206,9 @@ def _too_few(
     next_ones = {
         process: rollout
         for process, rollout in rollouts.items()
-        if rollout.wanted and is_selected(rollout.wanted["spec"]["template"], coming)
+        if rollout.wanted
+        and not rollout.emptied
+        and is_selected(rollout.wanted["spec"]["template"], coming)
     }
     # Others may have the label for now, or be of a group by the same name.
     there = [
@@ -219,17 +230,26 @@ def _too_few(
 
 
 def _stays(rollout: Rollout, selector: Selector) -> bool:
-    """Whether it is one of these, serves and is wanted; if none is, their going makes room."""
-    if not (rollout.wanted and rollout.live and rollout.alive):
+    """Whether it is one of these, serves and is to go on; if none is, their end makes room."""
+    if _ends(rollout) or not (rollout.live and rollout.alive):
         return False
     return is_selected(rollout.live["spec"]["template"], selector)
+
+
+def _ends(rollout: Rollout) -> bool:
+    """Whether a process goes, or a group is to have nobody."""
+    return rollout.wanted is None or rollout.emptied
 
 
 def _leaves(rollout: Rollout, move: Move) -> bool:
     """Whether a process that can be asked for a class could not be when it is as it is to be."""
     if not rollout.live or not _answers(rollout.live["spec"]["template"], move.former):
         return False
-    return not rollout.wanted or not _answers(rollout.wanted["spec"]["template"], move.former)
+    return (
+        rollout.wanted is None
+        or rollout.emptied
+        or not _answers(rollout.wanted["spec"]["template"], move.former)
+    )
 
 
 def _pods(selector: Selector, world: World) -> Iterator[Object]:

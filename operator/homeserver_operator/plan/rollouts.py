@@ -48,7 +48,7 @@ class Rollout:
     @property
     def outdated(self) -> tuple[Object, ...]:
         """The ReplicaSets whose pods are to go when there are new ones."""
-        goes = self.changed or self.wanted is None
+        goes = self.changed or self.emptied or self.wanted is None
         return (*self.old, *([self.current] if self.current and goes else []))
 
     @property

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from tests.core.scenario import Scenario, running
+from tests.core.test_former import CROWDED
 from tests.core.worlds import CLIENT, MEDIA, PERSISTER, SENDER, SYNC, usual
 
 from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION, WORKER_GROUP_LABEL
@@ -121,3 +122,34 @@ def test_without_a_switch_it_is_empty_at_once(also: dict[str, Any]) -> None:
     scenario.step()
     assert sync_replicas(scenario) == 0
     assert not is_led_to(scenario)
+
+
+def moved() -> Scenario:
+    """Its class is to be that of a group whose pods are there, and not ready."""
+    scenario = running(body=usual())
+    scenario.edit(workers=[EMPTIED, {**SYNC, "name": "syncers"}, *OTHERS])
+    scenario.step()
+    key = ObjectKey("Deployment", "rosebud-syncers")
+    scenario.cluster.controllers.surge(key, scenario.cluster.live)
+    scenario.step()
+    return scenario
+
+
+def test_it_serves_on_until_a_group_that_is_new_has_its_class() -> None:
+    scenario = moved()
+    assert is_led_to(scenario)
+    assert sync_replicas(scenario) == SYNC["replicas"]
+    scenario.cluster.settle()
+    scenario.converge()
+    assert sync_replicas(scenario) == 0
+    assert not is_led_to(scenario)
+
+
+def test_it_makes_room_for_a_group_that_is_new_and_finds_none_beside_it() -> None:
+    scenario = moved()
+    for key, pod in scenario.cluster.live.items():
+        if key.kind == "Pod" and pod["metadata"]["labels"].get(WORKER_GROUP_LABEL) == "syncers":
+            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+            pod["status"] = {"phase": "Pending", "conditions": [condition | {"message": CROWDED}]}
+    scenario.step()
+    assert sync_replicas(scenario) == 0

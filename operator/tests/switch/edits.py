@@ -107,6 +107,8 @@ EDITS: dict[str, Edit] = {
     "a group that only serves goes: nobody": _edit(set(), SYNC, persister(1), sender(1)),
     "a group that only serves is renamed: nobody": _edit(
         set(), {**SYNC, "name": "syncers"}, *USUAL[1:]),
+    "a group is to have nobody, and one that is new has its class: nobody": _edit(
+        set(), {**SYNC, "replicas": 0}, *USUAL[1:], {**SYNC, "name": "syncers"}),
     "a second group for a class: the first": _edit({"sync"}, *USUAL, _MORE_SYNC),
     "one of two groups for a class goes: the other": _edit(
         {"sync"}, *USUAL, before=[*USUAL, _MORE_SYNC]),

@@ -116,6 +116,7 @@ def test_what_never_runs_harms_nobody(name: str, spoil: Any, effort: Effort) -> 
 
 MOVES: dict[str, frozenset[str]] = {
     "a group that only serves is renamed: nobody": frozenset(),
+    "a group is to have nobody, and one that is new has its class: nobody": frozenset(),
     "a second group for a class: the first": ALL - {"sync"},
     "groups that share a class are renamed: nobody": frozenset(),
     "first syncs get a group of their own: nobody": frozenset(),
