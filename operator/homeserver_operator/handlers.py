@@ -19,7 +19,8 @@ from kopf._cogs.structs.references import Insights
 
 from homeserver_operator.api import names
 from homeserver_operator.api.world import Key
-from homeserver_operator.kopf_settings import PATIENT, Pauses, settings
+from homeserver_operator.kopf_settings import settings
+from homeserver_operator.pauses import PATIENT, Pauses
 from homeserver_operator.resources import HOMESERVER, path_of
 from homeserver_operator.session import follow, open_session
 from homeserver_operator.transport import Credentials

@@ -1,32 +1,13 @@
 """What kopf is set to: to watch, to write nothing, and never to give up by itself."""
 
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import kopf
 
 from homeserver_operator.api import names
+from homeserver_operator.pauses import PATIENT, Pauses
 
 PAGE: Final = 50
-
-
-@dataclass(frozen=True)
-class Pauses:
-    """Seconds between attempts, growing from the first to the last one and then without an end."""
-
-    first: float = 0.5
-    last: float = 30.0
-
-    def __iter__(self) -> Iterator[float]:
-        pause = self.first
-        while True:
-            yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-            pause = min(pause * 2, self.last)
-
-
-PATIENT: Final = Pauses()
 
 
 def settings(pauses: Pauses = PATIENT) -> kopf.OperatorSettings:

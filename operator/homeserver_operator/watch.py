@@ -6,7 +6,6 @@ may have been missed (a resourceVersion too old) wakes every known HomeServer in
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
@@ -17,6 +16,7 @@ from homeserver_operator.api.names import HOMESERVER_LABEL, MANAGED_BY, MANAGED_
 from homeserver_operator.api.world import Key
 from homeserver_operator.cluster import NOT_FOUND, ApiError, Cluster
 from homeserver_operator.metrics import Metrics
+from homeserver_operator.pauses import PATIENT, Pauses
 
 LABELS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY},{HOMESERVER_LABEL}"
 
@@ -45,8 +45,7 @@ class ChildWatch:
         wake: Callable[[Key], None],
         missed: Callable[[], None],
         metrics: Metrics,
-        first_pause: float = 0.5,
-        last_pause: float = 30.0,
+        pauses: Pauses = PATIENT,
         absent_pause: float = ABSENT,
     ) -> None:
         self._cluster = cluster
@@ -56,15 +55,16 @@ class ChildWatch:
         self._missed = missed
         self._ignored = {"BOOKMARK", "MODIFIED"} if kind.restless else {"BOOKMARK"}
         self._heard = metrics.watch_last_event.labels(kind.kind, namespace or "")
-        self._first_pause = first_pause
-        self._last_pause = last_pause
+        self._pauses = pauses
         self._absent_pause = absent_pause
         self._version: str | None = None
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
         """Watch for ever: resume after a cut, start over after a 410, back off on errors."""
-        pause = self._first_pause
+        pauses = iter(self._pauses)
+        # The beginning counts as having got on.
+        next(pauses)
         clock = asyncio.get_running_loop().time
         while True:
             before, since = self._version, clock()
@@ -88,10 +88,10 @@ class ChildWatch:
                     self.synced.set()
             # A stream that brings nothing must not become a busy loop, however politely it ends;
             # but where nothing changes and etcd tells no progress, silence is all that can come.
-            held = clock() - since > self._last_pause
-            got_on = held or self._version not in {None, before}
-            pause = self._first_pause if got_on else min(pause * 2, self._last_pause)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            held = clock() - since > self._pauses.last
+            if held or self._version not in {None, before}:
+                pauses = iter(self._pauses)
+            await asyncio.sleep(next(pauses))
 
     def _nothing_to_see(self) -> None:
         """The cluster lacks the kind's CRD. Once it is installed, everyone is woken."""

@@ -15,8 +15,8 @@ from homeserver_operator import handlers
 from homeserver_operator.api import names
 from homeserver_operator.api.world import Key
 from homeserver_operator.handlers import HomeServerWatch
-from homeserver_operator.kopf_settings import Pauses
 from homeserver_operator.metrics import Metrics
+from homeserver_operator.pauses import Pauses
 from homeserver_operator.transport import Credentials
 from homeserver_operator.watched import Watched
 

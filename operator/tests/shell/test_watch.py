@@ -16,6 +16,7 @@ from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.world import Key
 from homeserver_operator.cluster import ApiError, Cluster, Page
 from homeserver_operator.metrics import Metrics
+from homeserver_operator.pauses import Pauses
 from homeserver_operator.watch import ChildWatch
 
 ALPHA, BETA = Key(NAMESPACE, "alpha"), Key(NAMESPACE, "beta")
@@ -46,7 +47,7 @@ async def watching(
         wake=woken.keys.append,
         missed=woken.miss,
         metrics=Metrics(),
-        first_pause=0.01,
+        pauses=Pauses(first=0.01),
     )
     task = asyncio.create_task(watch.run())
     try:
