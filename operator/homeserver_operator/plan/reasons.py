@@ -6,6 +6,7 @@ Only words. That it restarts follows from its bytes.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from homeserver_operator.api.words import listed
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.build.rendering import rendering_of
 from homeserver_operator.fences import marks_of
@@ -32,8 +33,7 @@ def because(rollout: Rollout, contents: Mapping[str, Object], world: World) -> s
     found = found or list(_in_fences(before, after))
     if not found:
         return "its pods are replaced"
-    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
-    return "; ".join(found[:_MOST]) + more
+    return listed(found, _MOST)
 
 
 def _in_rendering(before: Object, after: Object) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from homeserver_operator.api.names import FIELD_MANAGER, SCALE_MANAGER
+from homeserver_operator.api.words import listed
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.plan.owned import fields_of_template, is_ours, record_of
 from homeserver_operator.plan.records import NOBODY
@@ -34,9 +35,8 @@ def foreign_fields(world: World) -> Condition | None:
     ]
     if not found:
         return None
-    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
     text = (
-        f"others have added to pod templates: {'; '.join(found[:_MOST])}{more}. These fields stay "
+        f"others have added to pod templates: {listed(found, _MOST)}. These fields stay "
         "and count for nothing here: say it in the HomeServer instead, and remove them from the "
         "Deployment"
     )
@@ -50,10 +50,9 @@ def rewritten_fields(rewritten: Iterable[Rewritten]) -> Condition | None:
     ]
     if not found:
         return None
-    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
     text = (
         "an admission webhook, or something like it, makes other values of what is applied: "
-        f"{'; '.join(found[:_MOST])}{more}. They stay and count as done, and are tried again each "
+        f"{listed(found, _MOST)}. They stay and count as done, and are tried again each "
         "hour: say in the HomeServer what is to be there, or exempt these objects"
     )
     return Condition(FIELDS_REWRITTEN, True, "AdmissionRewrites", text)

@@ -1,9 +1,9 @@
 """What people are told of an upgrade of the operator that has not reached the pods."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from homeserver_operator.api.spec import HomeServer
+from homeserver_operator.api.words import listed
 from homeserver_operator.build import Manifests
 from homeserver_operator.build.rendering import RENDERING
 from homeserver_operator.plan.release import Release, Standing
@@ -31,9 +31,10 @@ def up_to_date(server: HomeServer, release: Release, manifests: Manifests) -> Co
         ways += ", or change the spec: the next edit that restarts a process moves all of them"
     else:
         ways += ", or set spec.image"
+    restarting = listed(release.restarts, _MOST, ", ")
     text = (
         f"an upgrade of the operator waits: {change}. Nothing restarts by itself; then "
-        f"{_listed(release.restarts)} would restart. {ways[0].upper()}{ways[1:]}"
+        f"{restarting} would restart. {ways[0].upper()}{ways[1:]}"
     )
     return Condition(UP_TO_DATE, False, "UpgradeWaits", text)
 
@@ -54,8 +55,3 @@ def _change(server: HomeServer, release: Release, manifests: Manifests) -> str:
     elif image != manifests.images.synapse:
         changes.append(f"image {manifests.images.synapse} becomes {image}")
     return ", ".join(changes) or "the rest of it follows"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more
