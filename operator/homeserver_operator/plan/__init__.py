@@ -15,9 +15,9 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.plan.entry import find_entry, still_needed
-from homeserver_operator.plan.former import has_class, led_to, still_led_to
+from homeserver_operator.plan.former import has_class, still_led_to
 from homeserver_operator.plan.handover import let_go, make_room, scale
-from homeserver_operator.plan.leading import following_now, leading_now, services_now
+from homeserver_operator.plan.leading import leading_now, services_now
 from homeserver_operator.plan.records import disowned
 from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import inherited, reowned
@@ -55,10 +55,9 @@ def make_plan(
     if strangers := tuple(sorted(others)):
         return Outlook(Plan(), restarts, strangers)
     entry = find_entry(server, manifests, world, switching=restarts.switch is not None)
-    services = {service["metadata"]["name"]: service for service in manifests.network}
-    main = following_now(services[client_service_name(server, MAIN)], MAIN, restarts, world)
-    staying = still_led_to(restarts.moves, main)
-    network = tuple(services_now(server, manifests, restarts, staying, world))
+    services = services_now(server, manifests, restarts, world)
+    staying = still_led_to(restarts.moves, services[client_service_name(server, MAIN)])
+    network = tuple((services | staying).values())
     leading = leading_now(manifests, restarts, entry, network, world)
     routes = tuple(told_of_main(server, leading, world))
     found = tuple(_applies(server, manifests, restarts, routes, world))
@@ -66,7 +65,11 @@ def make_plan(
     edge_settled = not any(BY_KIND[each.key.kind].entrance and not each.again for each in applies)
     used = {key_of(manifest) for manifest in entry.usual}
     used |= set(still_needed(server, world, edge_settled=edge_settled))
-    used |= set(led_to(restarts.moves.values(), world))
+    used |= {
+        key_of(each.live)
+        for each in restarts.rollouts.values()
+        if each.live and has_class(each, restarts.moves.values())
+    }
     plan = Plan(
         applies=applies,
         scales=tuple(_scales(manifests, restarts, topology)),

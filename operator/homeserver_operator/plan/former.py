@@ -18,7 +18,7 @@ from homeserver_operator.api.names import (
     REVISION_LABEL,
     TEMPLATE_HASH_LABEL,
 )
-from homeserver_operator.api.observed import is_ready, is_selected, key_of
+from homeserver_operator.api.observed import is_ready, is_selected
 from homeserver_operator.api.roles import MEDIA
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
@@ -85,12 +85,11 @@ def find_moves(
         or (not switching and any(_leaves(each, move) for each in rollouts.values()))
     }
     # While others switch nobody goes.
-    going = [] if switching else [each for each in rollouts.values() if _ends(each)]
+    going = [] if switching else [each for each in rollouts.values() if each.live and each.ends]
     found: dict[str, Move] = {}
     while True:
         # Who is still led to for one class makes no room for those who are to have another.
-        kept = set(led_to(found.values(), world))
-        going = [each for each in going if each.live and key_of(each.live) not in kept]
+        going = [each for each in going if not has_class(each, found.values())]
         more = {
             name: move
             for name, move in begun.items()
@@ -135,17 +134,8 @@ def still_led_to(moves: Mapping[str, Move], main: Object) -> dict[str, Object]:
     }
 
 
-def led_to(moves: Iterable[Move], world: World) -> Iterator[ObjectKey]:
-    """The Deployments of those who still have these classes, by whichever revision by now."""
-    formers = [_members(move.former) for move in moves]
-    for deployment in world.of_kind("Deployment").values():
-        template = deployment["spec"]["template"]
-        if any(is_selected(template, former) for former in formers):
-            yield key_of(deployment)
-
-
 def has_class(rollout: Rollout, moves: Iterable[Move]) -> bool:
-    """Whether a process is one of those who still have these classes."""
+    """Whether a process is one of those who still have these classes, by whichever revision."""
     if rollout.live is None:
         return False
     template = rollout.live["spec"]["template"]
@@ -153,7 +143,7 @@ def has_class(rollout: Rollout, moves: Iterable[Move]) -> bool:
 
 
 def find_needed(moves: Iterable[Move], rollouts: Mapping[str, Rollout]) -> Iterator[str]:
-    """Processes that serve, and whose next revision lacks what a class that they have is led by.
+    """Processes that serve, and whose next revision could not be asked for a class that they have.
 
     None of them is to have another of these classes: it might be waited for itself.
     """
@@ -231,25 +221,18 @@ def _too_few(
 
 def _stays(rollout: Rollout, selector: Selector) -> bool:
     """Whether it is one of these, serves and is to go on; if none is, their end makes room."""
-    if _ends(rollout) or not (rollout.live and rollout.alive):
+    if rollout.ends or not (rollout.live and rollout.alive):
         return False
     return is_selected(rollout.live["spec"]["template"], selector)
-
-
-def _ends(rollout: Rollout) -> bool:
-    """Whether a process goes, or a group is to have nobody."""
-    return rollout.wanted is None or rollout.emptied
 
 
 def _leaves(rollout: Rollout, move: Move) -> bool:
     """Whether a process that can be asked for a class could not be when it is as it is to be."""
     if not rollout.live or not _answers(rollout.live["spec"]["template"], move.former):
         return False
-    return (
-        rollout.wanted is None
-        or rollout.emptied
-        or not _answers(rollout.wanted["spec"]["template"], move.former)
-    )
+    if rollout.wanted is None or rollout.ends:
+        return True
+    return not _answers(rollout.wanted["spec"]["template"], move.former)
 
 
 def _pods(selector: Selector, world: World) -> Iterator[Object]:

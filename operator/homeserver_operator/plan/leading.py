@@ -4,7 +4,7 @@ Services, what traffic comes in by, and who scales whom they lead to. Before a s
 stays, and then it turns together.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from homeserver_operator.api.names import EPOCH_LABEL, PROCESS_LABEL
 from homeserver_operator.api.observed import key_of
@@ -71,19 +71,23 @@ def _approached(entry: Entry, restarts: Restarts, world: World) -> Iterator[Obje
 
 
 def services_now(
-    server: HomeServer,
-    manifests: Manifests,
-    restarts: Restarts,
-    staying: Mapping[str, Object],
-    world: World,
+    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+) -> dict[str, Object]:
+    """Services by name as they should be now, were no route class on its way."""
+    return {
+        service["metadata"]["name"]: service
+        for service in _services(server, manifests, restarts, world)
+    }
+
+
+def _services(
+    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
 ) -> Iterator[Object]:
-    """Services as they should be now, which may be as they were."""
     for service in manifests.network:
         process = manifests.follows.get(service["metadata"]["name"])
-        if service["metadata"]["name"] in staying:
-            yield staying[service["metadata"]["name"]]
-        elif process is not None:
-            yield following_now(service, process, restarts, world)
+        if process is not None:
+            rollout, over = restarts.rollouts[process], restarts.handed_over(process)
+            yield selection.following(service, rollout, handed_over=over, world=world)
         elif EPOCH_LABEL in service["spec"]["selector"]:
             yield selection.listening(
                 service,
@@ -95,12 +99,6 @@ def services_now(
             yield told_now(server, service, manifests, world)
         else:
             yield service
-
-
-def following_now(service: Object, process: str, restarts: Restarts, world: World) -> Object:
-    """The Service of one process as it should be now."""
-    rollout, over = restarts.rollouts[process], restarts.handed_over(process)
-    return selection.following(service, rollout, handed_over=over, world=world)
 
 
 def _is_repair(manifest: Object, world: World) -> bool:

@@ -48,7 +48,7 @@ class Rollout:
     @property
     def outdated(self) -> tuple[Object, ...]:
         """The ReplicaSets whose pods are to go when there are new ones."""
-        goes = self.changed or self.emptied or self.wanted is None
+        goes = self.changed or self.ends
         return (*self.old, *([self.current] if self.current and goes else []))
 
     @property
@@ -74,6 +74,11 @@ class Rollout:
         """Whether a group that has pods is to have none, although it is still wanted."""
         there = self.live is not None and self.live["spec"].get("replicas", 1)
         return bool(there and self.wanted and not self.replicas)
+
+    @property
+    def ends(self) -> bool:
+        """Whether a process goes, or a group is to have nobody."""
+        return self.wanted is None or self.emptied
 
     @property
     def entering(self) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.core.scenario import Scenario, running
-from tests.core.test_former import CROWDED
+from tests.core.test_former import CROWDED, has_no_node
 from tests.core.worlds import CLIENT, MEDIA, PERSISTER, SENDER, SYNC, usual
 
 from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION, WORKER_GROUP_LABEL
@@ -147,9 +147,5 @@ def test_it_serves_on_until_a_group_that_is_new_has_its_class() -> None:
 
 def test_it_makes_room_for_a_group_that_is_new_and_finds_none_beside_it() -> None:
     scenario = moved()
-    for key, pod in scenario.cluster.live.items():
-        if key.kind == "Pod" and pod["metadata"]["labels"].get(WORKER_GROUP_LABEL) == "syncers":
-            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
-            pod["status"] = {"phase": "Pending", "conditions": [condition | {"message": CROWDED}]}
-    scenario.step()
+    has_no_node(scenario, "syncers", CROWDED)
     assert sync_replicas(scenario) == 0
