@@ -73,12 +73,23 @@ def assemble(launch: Launch, paths: Paths) -> dict[str, Any]:
 
     arguments = _database_arguments(content, paths.homeserver_yaml)
     arguments.setdefault("connect_timeout", CONNECT_SECONDS)
+    # Keepalives are for who is idle: who has just asked a dead node something waits a quarter of an
+    # hour for its kernel to give up, with a connection of the pool.
+    arguments.setdefault("tcp_user_timeout", round(silent_seconds(arguments) * 1000))
     arguments["application_name"] = label(launch.name, launch.fences, launch.pod_name)
     if launch.username_file is not None:
         arguments["user"] = _credential(launch.username_file)
     if launch.password_file is not None:
         arguments["passfile"] = str(paths.pgpass)
     return content
+
+
+def silent_seconds(arguments: Mapping[str, Any]) -> float:
+    """After how long without a sign of life libpq's arguments give a server up; 0: the kernel's."""
+    idle, interval, count = (
+        float(arguments.get(f"keepalives_{name}", 0)) for name in ("idle", "interval", "count")
+    )
+    return idle + interval * count
 
 
 def _database_arguments(content: dict[str, Any], source: Path) -> dict[str, Any]:

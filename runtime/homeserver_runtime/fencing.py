@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 
+from homeserver_runtime.configuration import silent_seconds
 from homeserver_runtime.contract import ConfigurationRefusedError
 from homeserver_runtime.duties import duties
 from homeserver_runtime.fence import session
@@ -101,10 +102,7 @@ def first_yield_seconds(arguments: Mapping[str, Any]) -> float:
 
     A holder may still have to notice that the node it talks to is gone.
     """
-    idle, interval, count = (
-        float(arguments.get(f"keepalives_{name}", 0)) for name in ("idle", "interval", "count")
-    )
-    return idle + interval * count + _until_connected(arguments)
+    return silent_seconds(arguments) + _until_connected(arguments)
 
 
 def _until_connected(arguments: Mapping[str, Any]) -> float:

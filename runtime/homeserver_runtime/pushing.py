@@ -1,7 +1,8 @@
-"""Pushes that are under way while a process drains.
+"""What pushers begin and end with, where Synapse would push twice or not at all.
 
-Synapse notes that a notification was pushed after the push gateway has taken it. A process that
-ends in between has the next one push it again.
+Synapse notes that a notification was pushed after the push gateway has taken it: a process that
+ends in between has the next one push it again. And it looks once for whom an event concerns: where
+the database is away just then, nobody is told before their next event. Pushes nothing itself.
 """
 
 from __future__ import annotations
@@ -25,6 +26,21 @@ def begin_no_more(homeserver: Any) -> None:
 def in_hand(homeserver: Any) -> int:
     """How many pushers are at work; Synapse keeps that to itself."""
     return sum(pusher._is_processing for pusher in _pushers(homeserver.get_pusherpool()))
+
+
+def told(homeserver: Any) -> int:
+    """The stream position up to which pushers have been told of events."""
+    return int(homeserver.get_pusherpool()._last_room_stream_id_seen)
+
+
+def tell_again(homeserver: Any, *, since: int) -> None:
+    """Has all pushers look again whom events after a stream position concern.
+
+    Who has pushed them already does not push them again.
+    """
+    pool = homeserver.get_pusherpool()
+    pool._last_room_stream_id_seen = min(since, told(homeserver))
+    pool.on_new_notifications(homeserver.get_datastores().main.get_room_max_token())
 
 
 def _pushers(pool: Any) -> Iterator[Any]:

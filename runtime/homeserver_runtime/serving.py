@@ -12,6 +12,7 @@ from twisted.internet.task import LoopingCall
 
 from homeserver_runtime import failure, synapse_start
 from homeserver_runtime.drain import Drain
+from homeserver_runtime.recovery import Recovery
 from homeserver_runtime.replication import RedisWatch, observe, redis_answers
 
 if TYPE_CHECKING:
@@ -59,8 +60,11 @@ def serve(
         judge.watch_redis(watch.cut_off_seconds)
         watch.start()
 
+    recovery = Recovery(homeserver)
+
     def beat() -> None:
         state.beat(observe(homeserver))
+        recovery.beat(state.now)
         if "ready" in state.now.reached:
             heart.interval = _HEARTBEAT_SECONDS
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from tests.services import LOOPBACK, wait_until
 
-from homeserver_runtime.fence.claim import Claim
+from homeserver_runtime.fence.claim import HOLDER, Claim
 from homeserver_runtime.fence.fence import Fence, SupersededError
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ RETAKE_SECONDS = 8
 YIELD_SECONDS = 6
 CONNECT_SECONDS = 4
 """In the proportions of a real process, and shorter."""
+
+LOCK_SESSIONS = f"pid IN (SELECT pid FROM pg_locks WHERE classid = {HOLDER})"  # noqa: S608
+"""A condition on pg_stat_activity."""
 
 
 class Held:

@@ -53,8 +53,8 @@ class Client:
         async with self._session.request(method, path) as response:
             return list(await response.json())
 
-    async def create_room(self) -> str:
-        return str((await self.request("POST", "createRoom", json={}))["room_id"])
+    async def create_room(self, **options: Any) -> str:
+        return str((await self.request("POST", "createRoom", json=options))["room_id"])
 
     async def send(self, room: str, body: str) -> str:
         path = f"rooms/{room}/send/m.room.message/{next(_transactions)}"

@@ -99,6 +99,7 @@ def test_a_worker_gets_its_name_application_and_log_configuration(paths: Paths) 
         "host": "db",
         "user": "from-file",
         "connect_timeout": configuration.CONNECT_SECONDS,
+        "tcp_user_timeout": 0,
         "application_name": "sync-0",
     }
 
@@ -107,6 +108,15 @@ def test_connections_are_labelled_with_name_epochs_and_pod(paths: Paths) -> None
     process = launch(fences={"push": 1, "topology": 3}, pod_name="hs-sync-0-7d9f4c-x2x4z")
     arguments = configuration.assemble(process, paths)["database"]["args"]
     assert arguments["application_name"] == "sync-0 t3 p1 7d9f4c-x2x4z"
+
+
+def test_a_dead_server_is_given_up_as_soon_by_who_asks_as_by_who_is_idle(paths: Paths) -> None:
+    keepalives = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
+    database = {"name": "psycopg2", "args": keepalives}
+    paths.homeserver_yaml.write_text(yaml.safe_dump({"database": database}))
+    arguments = configuration.assemble(launch(), paths)["database"]["args"]
+    # Milliseconds, as libpq has them.
+    assert arguments["tcp_user_timeout"] == 20_000
 
 
 def test_main_gets_no_worker_settings(paths: Paths) -> None:

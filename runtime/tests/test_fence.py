@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
-from tests.held import YIELD_SECONDS, Held, terminate
+from tests.held import LOCK_SESSIONS, YIELD_SECONDS, Held, terminate
 from tests.services import Postgres, pgbouncer, wait_until
 
-from homeserver_runtime.fence.claim import HOLDER
 from homeserver_runtime.fence.fence import FenceLostError
 from homeserver_runtime.fence.session import PooledError, refuse_pooler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-LOCK_SESSIONS = f"pid IN (SELECT pid FROM pg_locks WHERE classid = {HOLDER})"  # noqa: S608
 
 pytestmark = pytest.mark.synapse
 pytest_plugins = ["tests.fixtures"]
@@ -110,6 +107,18 @@ def test_a_lost_lock_session_cuts_the_connections_and_is_taken_again(
     wait_until(lambda: held.fence.held, what="the fence to be taken again", seconds=20)
     held.connect().cursor().execute("SELECT 1")
     assert held.ends == []
+
+
+def test_a_connection_that_the_server_has_ended_is_known_to_be_closed(
+    claim: Callable[..., Held], own_postgres: Postgres, database: str
+) -> None:
+    """Synapse asks before it uses one, and makes another."""
+    connection = claim("a", topology=1).enter().connect()
+    assert not connection.closed
+    terminate(own_postgres, database, f"pid = {connection.info.backend_pid}")
+    wait_until(lambda: connection.closed, what="the end to be known", seconds=20)
+    connection.close()
+    assert connection.closed
 
 
 def test_who_is_superseded_while_it_was_lost_must_end(

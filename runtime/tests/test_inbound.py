@@ -32,13 +32,7 @@ async def test_inbound_events_are_handled_or_kept(site: Site) -> None:
         await asyncio.to_thread(processes.wait_ready)
         token = await register(main.client_port)
         async with Client(worker.client_port, token) as alice:
-            room = (
-                await alice.request(
-                    "POST",
-                    "createRoom",
-                    json={"preset": "public_chat", "room_version": ROOM_VERSION},
-                )
-            )["room_id"]
+            room = await alice.create_room(preset="public_chat", room_version=ROOM_VERSION)
             remote = Remote(site, worker.client_port)
             await remote.join(room)
             state = await alice.request_list("GET", f"rooms/{room}/state")

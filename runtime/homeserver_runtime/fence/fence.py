@@ -15,11 +15,10 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
-import psycopg2.extensions
 from psycopg2.errors import LockNotAvailable
 
 from homeserver_runtime.fence.peers import Peers
-from homeserver_runtime.fence.session import cut, prepare
+from homeserver_runtime.fence.session import Connection, cut, prepare
 from homeserver_runtime.fence.statements import ADMIT, AWAIT, ENTER, Answer, ask
 from homeserver_runtime.fence.waker import Waker
 
@@ -58,10 +57,6 @@ class SupersededError(Exception):
 
 class FenceLostError(psycopg2.OperationalError):  # type: ignore[misc]
     """The process does not hold its fences now; Synapse takes it for a lost connection."""
-
-
-class _Connection(psycopg2.extensions.connection):  # type: ignore[misc]
-    """A connection that can be referred to weakly."""
 
 
 class Fence:
@@ -109,7 +104,7 @@ class Fence:
         self._lock = threading.Lock()
         self._holder: int | None = None
         self._session: Any = None
-        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._leaving = False
         self._settled = threading.Event()
         self._refusal: SupersededError | None = None
@@ -146,7 +141,7 @@ class Fence:
         holder = self._holder
         if holder is None:
             raise FenceLostError("this process does not hold its fences")
-        connection = _Connection(dsn, **arguments)
+        connection = Connection(dsn, **arguments)
         try:
             admitted = self._admit(connection, holder)
         except BaseException:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 from typing import TYPE_CHECKING, Any
+
+import psycopg2.extensions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +29,22 @@ _QUERIES_END = "SET client_connection_check_interval = 1000;"
 
 _VERSION_14 = 140000
 _LOOKS = 3
+
+
+_ENDED = select.POLLRDHUP | select.POLLHUP | select.POLLERR
+
+
+class Connection(psycopg2.extensions.connection):  # type: ignore[misc]
+    """A connection that knows when the server has ended it, and can be referred to weakly.
+
+    psycopg2 notices at the next query only, and Synapse's pool asks before it uses a connection:
+    after a restart of the database one request would fail for each connection of each process.
+    """
+
+    @property
+    def closed(self) -> int:
+        """Not 0 if it is of no use any more."""
+        return int(super().closed) or int(_ended(self))
 
 
 class PooledError(Exception):
@@ -66,6 +85,13 @@ def _backend(connection: Any) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])
+
+
+def _ended(connection: Any) -> bool:
+    """What the kernel knows: the other end has closed it, or does not answer any more."""
+    look = select.poll()
+    look.register(connection, select.POLLRDHUP)
+    return any(event & _ENDED for _, event in look.poll(0))
 
 
 def cut(connection: Any) -> None:

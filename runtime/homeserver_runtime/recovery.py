@@ -1,0 +1,43 @@
+"""After the database was away: has Synapse take up what it gives up then until its next start.
+
+Most of Synapse goes on by itself, from where the database says that it was. Touches only what does
+not; notices no outage itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from homeserver_runtime import pushing
+
+if TYPE_CHECKING:
+    from homeserver_runtime.state import Snapshot
+
+_LOOKS = 120
+"""A minute of heartbeats: a node that is gone has been silent for a while when that is noticed."""
+
+
+class Recovery:
+    """Told of every heartbeat, in the reactor."""
+
+    def __init__(self, homeserver: Any) -> None:
+        self._homeserver = homeserver
+        self._retakes = 0
+        self._told: deque[int] = deque(maxlen=_LOOKS)
+
+    def beat(self, now: Snapshot) -> None:
+        """Acts when the fences, and with them the database, have come back."""
+        if now.retakes > self._retakes:
+            self._retakes = now.retakes
+            self._resume()
+        if now.losses == now.retakes:
+            self._told.append(pushing.told(self._homeserver))
+
+    def _resume(self) -> None:
+        if self._told:
+            pushing.tell_again(self._homeserver, since=self._told[0])
+        if self._homeserver.config.worker.worker_app is None:
+            # After five failures in a row, a second apart, it is over with them. Only main has any.
+            for database in self._homeserver.get_datastores().databases:
+                database.updates.start_doing_background_updates()
