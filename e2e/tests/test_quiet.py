@@ -21,7 +21,7 @@ def _audit(running: RunningHomeServer) -> Audit:
     return Audit(log)
 
 
-# Five minutes of it, and in use, are among the tests in `live`.
+# Two minutes of it, and in use, are among the tests in `live`.
 @pytest.mark.soak
 def test_nothing_is_written_in_ten_minutes(running: RunningHomeServer) -> None:
     running.wait_ready()

@@ -91,5 +91,7 @@ def take_away(routed: Routed) -> None:
     """Remove all of it, data included."""
     kube, selector = routed.server.kube, f"homeserver-operator.io/homeserver={routed.server.name}"
     kube.run("delete", "homeserver", routed.server.name)
-    kube.run("wait", "--for=delete", "pod", f"--selector={selector}", "--timeout=200s")
+    kube.run("wait", "--for=delete", "deployment,rs", f"--selector={selector}", "--timeout=120s")
+    # A router waits for connections that proxies keep for the next request, and there is none.
+    kube.run("delete", "pod", f"--selector={selector}", "--grace-period=1")
     kube.run("delete", "secret,pvc", f"--selector={selector}")
