@@ -18,7 +18,7 @@ demo: .venv/ready ## A real cluster, the operator, the example, a conversation t
 
 test: check ## Everything that CI runs (takes a while: real API server, real Synapse, real cluster).
 	$(PYTEST) -q -n 2 --dist worksteal -m "long and not soak"
-	$(PYTEST) -n 2 --dist loadfile -m "(apiserver or synapse or haproxy) and not soak"
+	$(PYTEST) -n 3 --dist worksteal -m "(apiserver or synapse or haproxy) and not soak"
 	$(BIN)/python -m e2e.suite
 
 check: .venv/ready ## The fast part: format, lint, types, layers, unit tests.
