@@ -6,6 +6,8 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/homeserver-operator
 ROUNDS ?= 3
+# Synapse takes many times longer to compile than to import, and each process would do it anew.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := operator router runtime e2e crds helm docs conftest.py
 
 .PHONY: help demo test check soak bench up down format golden reference clean

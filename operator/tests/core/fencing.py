@@ -1,6 +1,7 @@
 """The launchers' rule, played: who must wait for whom, as pods and their ConfigMaps say."""
 
 from collections.abc import Mapping
+from functools import cache
 
 import yaml
 
@@ -51,6 +52,12 @@ def _name(pod: Object, live: Mapping[ObjectKey, Object]) -> str | None:
     for volume in pod["spec"].get("volumes", ()):
         files = live.get(ObjectKey("ConfigMap", volume.get("configMap", {}).get("name", "")), {})
         if "launcher.yaml" in files.get("data", {}):
-            name: str | None = yaml.safe_load(files["data"]["launcher.yaml"])["name"]
-            return name
+            return _named_in(files["data"]["launcher.yaml"])
     return None
+
+
+@cache
+def _named_in(launcher: str) -> str | None:
+    # Each pod asks at each turn, of files that are the same all the time.
+    name: str | None = yaml.load(launcher, yaml.CSafeLoader)["name"]
+    return name
