@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from homeserver_operator.api.spec import HomeServer, parse
+from homeserver_operator.api.words import listed
 from homeserver_operator.api.world import Claim, Object, World
 from homeserver_operator.build.edge import hosts_of, live_entrances
 from homeserver_operator.routes.dialects import GATEWAY_API
@@ -19,14 +20,16 @@ from homeserver_operator.validate import Rejected
 HOST_TAKEN: Final = "HostTaken"
 
 _EVERYTHING: Final = "/"
+_MOST: Final = 4
+"""Most sentences of one kind: an older operator may have given one host to any number."""
 
 
 @dataclass(frozen=True)
 class Contest:
-    """A sentence for each host that is another's: not to be had, or `shared` since long ago."""
+    """Hosts that are another's: not to be had, or `shared` since long ago. Empty without."""
 
-    taken: tuple[str, ...]
-    shared: tuple[str, ...]
+    taken: str
+    shared: str
 
 
 def wanted_hosts(body: Object) -> frozenset[str]:
@@ -80,7 +83,7 @@ def find_contest(server: HomeServer, mine: Claim, rivals: Iterable[Claim]) -> Co
                     f"{where}, which is older, as well as to this one, and each may get requests "
                     "that are the other's: have one of them leave it"
                 )
-    return Contest(tuple(taken), tuple(shared))
+    return Contest(listed(taken, _MOST), listed(shared, _MOST))
 
 
 def refusal(contest: Contest) -> Rejected:
@@ -89,7 +92,7 @@ def refusal(contest: Contest) -> Rejected:
         "At one host each would get requests of the other's, so nothing of this spec is applied, "
         "and what ran before goes on; once the host is free, it is applied by itself"
     )
-    return Rejected(HOST_TAKEN, f"{'; '.join(contest.taken)}. {rest}")
+    return Rejected(HOST_TAKEN, f"{contest.taken}. {rest}")
 
 
 def _age(claim: Claim) -> tuple[str, str, str]:

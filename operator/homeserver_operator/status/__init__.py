@@ -194,7 +194,7 @@ def _conditions(
     if findings.manifests and findings.manifests.reduced:
         yield _routing_reduced(server, findings.manifests.reduced)
     if findings.shared:
-        yield Condition(HOST_SHARED, True, "SeveralHomeServers", "; ".join(findings.shared))
+        yield Condition(HOST_SHARED, True, "SeveralHomeServers", findings.shared)
     if findings.topology and (budget := connection_budget(server, findings.topology, world)):
         yield budget
     if conflict := shard_maps_differ(world):

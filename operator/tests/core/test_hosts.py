@@ -208,6 +208,16 @@ def test_the_warning_names_field_host_and_homeserver_and_what_to_do() -> None:
     )
 
 
+def test_of_many_at_one_host_some_are_named_and_the_others_counted() -> None:
+    scenario = at(HOST)
+    others = (homeserver(f"oak-{number}", EARLIER, {"host": HOST}) for number in range(9))
+    beside(scenario, *map(accepted, others))
+
+    message = scenario.condition("HostShared")["message"]
+    assert message.count("leads to HomeServer") == 4
+    assert message.endswith("and 5 more")
+
+
 def test_of_two_of_one_moment_the_second_by_name_is_the_later() -> None:
     for other, told in (("ash", True), ("oak", False)):
         scenario = at(HOST)
