@@ -1,7 +1,7 @@
 """Remembers which HomeServer has which hosts, and wakes who waits for one.
 
 An index of what reconciles have decided: each looks at its own HomeServer alone. It is forgotten
-with the process, and the next one begins with what the HomeServers' statuses say.
+with the process, and the next one begins with what the HomeServers' statuses say, or their objects.
 """
 
 import logging
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing, suppress
 from typing import Final
 
+from homeserver_operator import observe
 from homeserver_operator.api.world import Claim, Key, Object, World
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.hosts import claim_of, was_accepted
@@ -34,7 +35,7 @@ class Claims:
                 async with aclosing(cluster.pages(HOMESERVER, namespace, limit=PAGE)) as pages:
                     async for page in pages:
                         for body in page.items:
-                            self._learn(body)
+                            await self._learn(cluster, body)
             except ApiError as error:
                 # Then a host may be given twice, but nobody goes without care for it.
                 log.warning(
@@ -58,12 +59,16 @@ class Claims:
         """Of a HomeServer that is gone."""
         self._tell(key, self._take(key))
 
-    def _learn(self, body: Object) -> None:
+    async def _learn(self, cluster: Cluster, body: Object) -> None:
         if "deletionTimestamp" in body["metadata"]:
             return
+        world = World()
+        if body.get("status") and not was_accepted(body, lately=True):
+            # It may have hosts of an older spec.
+            world = await observe.entrances(cluster, body)
         # What no CRD of ours lets through is told by its own reconcile.
         with suppress(AttributeError, LookupError, TypeError, ValueError):
-            self._put(claim_of(body, World(), accepted=was_accepted(body)))
+            self._put(claim_of(body, world, accepted=was_accepted(body)))
 
     def _put(self, claim: Claim) -> None:
         self._claims[claim.key] = claim

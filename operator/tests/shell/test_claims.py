@@ -80,10 +80,10 @@ def kept(api: FakeApi, key: Key) -> dict[str, Any]:
     return {"status": found["status"]} if found and "status" in found else {}
 
 
-async def edit(api: FakeApi, key: Key) -> None:
+async def edit(api: FakeApi, key: Key, **spec: Any) -> None:
     found = api.find("HomeServer", key.name)
     assert found is not None
-    await api.put({**found, "spec": {**found["spec"], "logLevel": "WARNING"}})
+    await api.put({**found, "spec": {**found["spec"], **spec}})
 
 
 def observed(api: FakeApi, key: Key) -> bool:
@@ -181,16 +181,36 @@ async def test_of_two_that_are_reconciled_at_the_same_time_one_gets_the_host(
 
 
 @pytest.mark.parametrize("namespaces", [("a", "b"), ()], ids=["some namespaces", "all namespaces"])
+@pytest.mark.parametrize(
+    ("spec", "seen"),
+    [
+        pytest.param({"logLevel": "WARNING"}, False, id="an edit that nobody has looked at yet"),
+        pytest.param(
+            {"ingress": {"host": "taken.example.org"}}, False, id="a new host, not looked at yet"
+        ),
+        pytest.param({"config": {"listeners": []}}, True, id="a spec that is refused"),
+        pytest.param({"ingress": {"host": "taken.example.org"}}, True, id="another's host"),
+    ],
+)
 async def test_a_successor_gives_nobody_a_host_that_is_anothers_whomever_it_looks_at_first(
     api: FakeApi,
     process: Process,
     successor: Process,
     cluster: Cluster,
+    *,
+    spec: dict[str, Any],
+    seen: bool,
     namespaces: tuple[str, ...],
 ) -> None:
+    """What the first one has is to be seen without its reconcile, whatever is wrong with it."""
     await both(api, process)
-    # An edit that nobody has looked at yet makes the first one no newcomer.
-    await edit(api, FIRST)
+    third = Key("a", "third")
+    await put(api, third, "taken.example.org")
+    await settle(api, process.reconcile, third)
+    await edit(api, FIRST, **spec)
+    if seen:
+        await settle(api, process.reconcile, FIRST)
+        assert accepted(api, FIRST) in {"InvalidSpec", "HostTaken"}
 
     await successor.claims.learn(cluster, namespaces)
     await settle(api, successor.reconcile, SECOND)
@@ -288,7 +308,7 @@ async def test_a_host_stays_whose_it_is_beyond_the_operator_and_is_given_on_when
         await put(api, SECOND)
         await eventually(lambda: accepted(api, SECOND) == "HostTaken")
 
-    await edit(api, SECOND)
+    await edit(api, SECOND, logLevel="WARNING")
     # The first one is not to be seen before the second.
     api.fail("GET", f"/{names.PLURAL}/{FIRST.name}", 500, times=1000)
     async with operator(api, tmp_path):
