@@ -46,7 +46,10 @@ class Crowd:
             name = self.namespace(number)
             objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
             metadata = {**server["metadata"], "namespace": name}
-            objects.append({**server, "metadata": metadata})
+            # One host can lead to one only.
+            ingress = {**server["spec"]["ingress"], "host": f"{name}.example.org"}
+            spec = {**server["spec"], "ingress": ingress}
+            objects.append({**server, "metadata": metadata, "spec": spec})
         self.kubectl("create", "--filename=-", text=yaml.safe_dump_all(objects))
 
     def scale_sync(self, number: int, replicas: int) -> float:

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from homeserver_operator.api import names
 from homeserver_operator.api.actions import Plan
-from homeserver_operator.api.kinds import MANAGED_KINDS, REPLICA_SET
+from homeserver_operator.api.kinds import MANAGED_KINDS, REPLICA_SET, ManagedKind
 from homeserver_operator.api.world import Key, Object, ObjectKey, World
 from homeserver_operator.cluster import Cluster
 from homeserver_operator.ownership import owned_by
@@ -37,25 +37,23 @@ async def world(
     cluster: Cluster, states: States | None, server: Object, references: frozenset[ObjectKey]
 ) -> World:
     """Read everything that one reconcile may want to know; without `states` pods are not asked."""
-    namespace, name = server["metadata"]["namespace"], server["metadata"]["name"]
-    labels = f"{names.HOMESERVER_LABEL}={name},{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
-    kinds = (*MANAGED_KINDS, REPLICA_SET)
-    listed = await _together(
-        partial(cluster.list, kind, namespace, labels=labels) for kind in kinds
-    )
-    *of_managed_kinds, replica_sets = listed
-    children = {
-        ObjectKey(child["kind"], child["metadata"]["name"]): child
-        for items in of_managed_kinds
-        for child in items
-    }
+    *of_managed_kinds, replica_sets = await _listed(cluster, server, (*MANAGED_KINDS, REPLICA_SET))
+    children = _by_key(of_managed_kinds)
     pods = (child for key, child in children.items() if key.kind == "Pod")
     return World(
         children=children,
-        references=await _references(cluster, namespace, references, children),
+        references=await _references(
+            cluster, server["metadata"]["namespace"], references, children
+        ),
         replica_sets=replica_sets,
         states=await states.of(pods) if states else {},
     )
+
+
+async def entrances(cluster: Cluster, server: Object) -> World:
+    """Read only what leads traffic to a HomeServer."""
+    kinds = tuple(kind for kind in MANAGED_KINDS if kind.entrance)
+    return World(children=_by_key(await _listed(cluster, server, kinds)))
 
 
 async def strangers(cluster: Cluster, server: Object, plan: Plan) -> tuple[ObjectKey, ...]:
@@ -71,6 +69,23 @@ async def strangers(cluster: Cluster, server: Object, plan: Plan) -> tuple[Objec
         for key, existing in zip(creations, found, strict=True)
         if existing is not None and not owned_by(existing, server)
     )
+
+
+async def _listed(
+    cluster: Cluster, server: Object, kinds: tuple[ManagedKind, ...]
+) -> list[tuple[Object, ...]]:
+    """What is labelled as a HomeServer's, by kind."""
+    namespace, name = server["metadata"]["namespace"], server["metadata"]["name"]
+    labels = f"{names.HOMESERVER_LABEL}={name},{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
+    return await _together(partial(cluster.list, kind, namespace, labels=labels) for kind in kinds)
+
+
+def _by_key(listed: Iterable[tuple[Object, ...]]) -> dict[ObjectKey, Object]:
+    return {
+        ObjectKey(child["kind"], child["metadata"]["name"]): child
+        for items in listed
+        for child in items
+    }
 
 
 async def _references(

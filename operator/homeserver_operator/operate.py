@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from homeserver_operator import crd
 from homeserver_operator.api.kinds import MANAGED_KINDS
+from homeserver_operator.claims import Claims
 from homeserver_operator.cluster import Cluster
 from homeserver_operator.config import Settings
 from homeserver_operator.handlers import HomeServerWatch
@@ -53,12 +54,14 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
             clock=time.monotonic,
             metrics=metrics,
         )
+        claims = Claims(wake=lambda key: queue.add(key))  # noqa: PLW0108 - the queue comes after
         reconciler = Reconciler(
             cluster=cluster.guarded(leader.guard),
             states=await stack.enter_async_context(States(time.monotonic)),
             defaults=settings.defaults,
             metrics=metrics,
             now=_now,
+            claims=claims,
         )
         queue = Queue(
             reconciler,
@@ -86,6 +89,7 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
                 stop,
                 cluster=cluster,
                 leader=leader,
+                claims=claims,
                 queue=queue,
                 watched=watched,
                 metrics=metrics,
@@ -98,6 +102,7 @@ async def _lead(
     *,
     cluster: Cluster,
     leader: Leader,
+    claims: Claims,
     queue: Queue,
     watched: Watched,
     metrics: Metrics,
@@ -121,7 +126,12 @@ async def _lead(
         await _synced(children)
         await homeservers.run()
 
-    async with _background(leader.hold(), queue.run()) as working:
+    async def reconcile() -> None:
+        # Before anybody is let have a host, it must be known whose it is.
+        await claims.learn(cluster, settings.namespaces)
+        await queue.run()
+
+    async with _background(leader.hold(), reconcile()) as working:
         watching = _background(*(child.run() for child in children), watch_homeservers())
         async with watching as seeing:
             stopped = asyncio.create_task(stop.wait())

@@ -11,11 +11,12 @@ from homeserver_operator.api.actions import Event, Generate, Plan
 from homeserver_operator.api.observed import is_anothers, is_ready
 from homeserver_operator.api.restarts import Wave
 from homeserver_operator.api.spec import HomeServer, parse
-from homeserver_operator.api.world import Defaults, Object, ObjectKey, World
+from homeserver_operator.api.world import Claim, Defaults, Object, ObjectKey, World
 from homeserver_operator.build import Manifests, build
 from homeserver_operator.build.images import Images, settle_images, with_newest
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.fences import make_claims, marks_of, settle
+from homeserver_operator.hosts import claim_of, find_contest, refusal, was_accepted
 from homeserver_operator.plan import Outlook, make_plan
 from homeserver_operator.plan.held import hold
 from homeserver_operator.plan.release import Release, Standing, find_release
@@ -36,10 +37,14 @@ from homeserver_operator.validate.sources import Source, sources_of
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, and when to look again without being woken (seconds; None: at the resync)."""
+    """What to do, and when to look again without being woken (seconds; None: at the resync).
+
+    `claim` is what the other HomeServers need to know of this one from now on.
+    """
 
     plan: Plan
     requeue_after: float | None
+    claim: Claim
     findings: Findings = field(repr=False)
 
 
@@ -78,9 +83,13 @@ def generate(body: Object, world: World) -> tuple[Generate, ...]:
 def decide(body: Object, world: World, defaults: Defaults, now: str) -> Decision:
     """Validate, lay out, build, compare. `now` is in RFC 3339."""
     server = parse(body)
+    claim = claim_of(body, world, accepted=was_accepted(body, lately=True))
+    contest = find_contest(server, claim, world.rivals)
     valid = validate(server, world)
+    if contest.taken and not isinstance(valid, Rejected):
+        valid = refusal(contest)
     if isinstance(valid, Rejected):
-        return Decision(Plan(), valid.retry_after, Findings(rejected=valid))
+        return Decision(Plan(), valid.retry_after, claim, Findings(rejected=valid))
     topology = make_topology(server)
     release, manifests = _released(body, valid, topology, world, defaults)
     moment = datetime.fromisoformat(now)
@@ -92,8 +101,10 @@ def decide(body: Object, world: World, defaults: Defaults, now: str) -> Decision
         release=release,
         outlook=outlook,
         strangers=outlook.strangers,
+        shared=contest.shared,
     )
-    return Decision(plan, _recheck(server, outlook, world, moment), findings)
+    claim = claim_of(body, world, accepted=True)
+    return Decision(plan, _recheck(server, outlook, world, moment), claim, findings)
 
 
 def _released(
@@ -192,6 +203,7 @@ def report(
         release=found.release,
         outlook=found.outlook,
         strangers=found.strangers + strangers,
+        shared=found.shared,
         failure=failure or _standing_failure(body, decision),
     )
     live: dict[str, Any] = body.get("status", {})

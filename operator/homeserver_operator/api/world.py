@@ -48,6 +48,21 @@ class Rewrite:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """What one HomeServer has to do with which hosts, for the others to know.
+
+    `has` are hosts with path prefixes that lead to it, or are about to; `hosts` those and all that
+    it wants. `front` is the IngressClass or the Gateway that it names; None may be any.
+    """
+
+    key: Key
+    created: str
+    front: tuple[str, ...] | None
+    hosts: frozenset[str]
+    has: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class World:
     """Everything that one reconcile knows of the cluster.
 
@@ -55,7 +70,7 @@ class World:
     its Deployments included; `references` the data of Secrets and ConfigMaps that the spec names
     (None where the object does not exist); `replica_sets` the labelled ReplicaSets; `states` the
     answers to `GET /state`, by pod name, where a pod answered. `rewrites` has objects that were
-    applied in vain.
+    applied in vain; `rivals` what other HomeServers have to do with the hosts that this one wants.
     """
 
     children: Mapping[ObjectKey, Object] = field(default_factory=dict)
@@ -63,6 +78,7 @@ class World:
     replica_sets: tuple[Object, ...] = ()
     states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rewrites: Mapping[ObjectKey, Rewrite] = field(default_factory=dict)
+    rivals: tuple[Claim, ...] = ()
 
     def of_kind(self, kind: str) -> Mapping[str, Object]:
         """All children of one kind, by name."""

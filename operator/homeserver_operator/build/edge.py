@@ -1,14 +1,18 @@
 """What leads traffic in, in the language of the controller that serves it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from homeserver_operator.api.access import MAX_BODY_SIZE
+from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.names import ROUTER_PORT
+from homeserver_operator.api.observed import controller_of
 from homeserver_operator.api.references import ForeignService
 from homeserver_operator.api.router import Router
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.api.world import Object
+from homeserver_operator.api.world import Object, World
 from homeserver_operator.build.http_route import build_http_routes
 from homeserver_operator.build.ingress import build_ingresses, build_plain_ingress
 from homeserver_operator.build.ingress_route import build_ingress_routes
@@ -17,6 +21,8 @@ from homeserver_operator.routes import MAIN_TARGET, Target
 from homeserver_operator.routes.dialects import CAPABILITIES, GATEWAY_API, INGRESS, TRAEFIK_CRD
 from homeserver_operator.routes.exposure import Site, sites
 from homeserver_operator.routes.reduction import Reduction, reductions
+
+_HOST: Final = re.compile(r"Host\(`([^`]+)`\)")
 
 
 def build_edge(server: HomeServer, targets: tuple[Target, ...]) -> Iterator[Object]:
@@ -54,6 +60,24 @@ def edge_reductions(server: HomeServer, targets: tuple[Target, ...]) -> tuple[Re
     if server.ingress.max_body_size != MAX_BODY_SIZE and not can.body_size:
         return (*found, Reduction("ingress.maxBodySize", ()))
     return found
+
+
+def live_entrances(server: HomeServer, world: World) -> tuple[Object, ...]:
+    """The homeserver's own objects that lead traffic in now."""
+    return tuple(
+        child
+        for key, child in world.children.items()
+        if BY_KIND[key.kind].entrance and controller_of(child) == server.uid
+    )
+
+
+def hosts_of(entrance: Object) -> Iterator[str]:
+    """Every host that an object leads in from."""
+    spec = entrance["spec"]
+    yield from spec.get("hostnames", ())
+    yield from (rule["host"] for rule in spec.get("rules", ()) if "host" in rule)
+    for route in spec.get("routes", ()):
+        yield from _HOST.findall(route.get("match", ""))
 
 
 def leads_to(entrance: Object, service: str) -> bool:

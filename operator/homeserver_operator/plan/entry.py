@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from homeserver_operator.api.kinds import BY_KIND
-from homeserver_operator.api.observed import controller_of
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
-from homeserver_operator.build.edge import build_edge, build_edge_at_services, leads_to
+from homeserver_operator.build.edge import (
+    build_edge,
+    build_edge_at_services,
+    leads_to,
+    live_entrances,
+)
 from homeserver_operator.build.router_access import router_name
 from homeserver_operator.plan.router_config import is_routers, live_config
 from homeserver_operator.routes import Target
@@ -48,11 +51,7 @@ def find_entry(server: HomeServer, manifests: Manifests, world: World, *, switch
 
 
 def _is_past_the_router(server: HomeServer, world: World, *, switching: bool) -> bool:
-    entrances = [
-        child
-        for key, child in world.children.items()
-        if BY_KIND[key.kind].entrance and controller_of(child) == server.uid
-    ]
+    entrances = live_entrances(server, world)
     # Of a homeserver that nobody reaches yet there is nothing to lose, and one that is reached
     # through its router stays so: to go back and forth would take controllers longer than it helps.
     if not entrances or any(leads_to(child, router_name(server)) for child in entrances):

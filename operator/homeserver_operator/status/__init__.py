@@ -19,6 +19,7 @@ from homeserver_operator.status.conditions import (
     ACCEPTED,
     AVAILABLE,
     EVALUATION_DATABASE,
+    HOST_SHARED,
     PAUSED,
     READY,
     RECONCILING,
@@ -192,7 +193,8 @@ def _conditions(
         yield up_to_date(server, findings.release, findings.manifests)
     if findings.manifests and findings.manifests.reduced:
         yield _routing_reduced(server, findings.manifests.reduced)
-
+    if findings.shared:
+        yield Condition(HOST_SHARED, True, "SeveralHomeServers", findings.shared)
     if findings.topology and (budget := connection_budget(server, findings.topology, world)):
         yield budget
     if conflict := shard_maps_differ(world):

@@ -33,7 +33,8 @@ class Failure:
 class Findings:
     """All that a status is made of. `topology` and `manifests` are None if the spec was rejected.
 
-    `failure` is the API server's word on the last write, if it did not succeed.
+    `shared` says which hosts are an older HomeServer's as well. `failure` is the API server's word
+    on the last write, if it did not succeed.
     """
 
     rejected: Rejected | None = None
@@ -42,6 +43,7 @@ class Findings:
     release: Release | None = None
     outlook: Outlook | None = None
     strangers: tuple[ObjectKey, ...] = ()
+    shared: str = ""
     failure: Failure | None = None
 
 

@@ -69,7 +69,7 @@ def create(kubectl: Kubectl, namespace: str, *several: str) -> None:
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
             "metadata": {"name": name, "namespace": namespace},
-            "spec": {"serverName": f"{name}.example.org"},
+            "spec": {"serverName": f"{name}.{namespace}.example.org"},
         }
         for name in several or ("alpha",)
     ]
