@@ -1,4 +1,4 @@
-"""Events of other servers that Synapse has taken and not yet handled, while a process drains.
+"""Events of other servers that Synapse has taken and not yet handled.
 
 Synapse answers 200 to a transaction once its events are staged in the database, and handles them in
 the background. Handling that fails, because a writer is gone, throws an event away for good; what
@@ -40,3 +40,11 @@ def leave_staged(homeserver: Any, when: Callable[[], bool]) -> None:
         return None if when() else await take(*args, **kwargs)
 
     store.get_next_staged_event_for_room = take_none
+
+
+def look_again(homeserver: Any) -> None:
+    """Has a process that takes events handle at once what is staged, and not at the next minute."""
+    # Asked for, it would be made: of most processes it is no part.
+    server = getattr(homeserver, "_federation_server", None)
+    if server and server._started_handling_of_staged_events:
+        server._handle_old_staged_events()

@@ -1,4 +1,4 @@
-"""After the database was away: has Synapse take up what it gives up then until its next start.
+"""After the database was away: has Synapse take up what it gives up then for long, or for good.
 
 Most of Synapse goes on by itself, from where the database says that it was. Touches only what does
 not; notices no outage itself.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from homeserver_runtime import pushing
+from homeserver_runtime import inbound, locks, pushing
 
 if TYPE_CHECKING:
     from homeserver_runtime.state import Snapshot
@@ -35,9 +35,14 @@ class Recovery:
             self._told.append(pushing.told(self._homeserver))
 
     def _resume(self) -> None:
+        self._homeserver.run_as_background_process("recovery_inbound", self._resume_inbound)
         if self._told:
             pushing.tell_again(self._homeserver, since=self._told[0])
         if self._homeserver.config.worker.worker_app is None:
             # After five failures in a row, a second apart, it is over with them. Only main has any.
             for database in self._homeserver.get_datastores().databases:
                 database.updates.start_doing_background_updates()
+
+    async def _resume_inbound(self) -> None:
+        await locks.release_failed(self._homeserver)
+        inbound.look_again(self._homeserver)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -16,6 +17,9 @@ from tests.processes import SERVER_NAME
 from tests.services import LOOPBACK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.matrix import Client
     from tests.processes import Site
 
 ROOM_VERSION = "10"
@@ -52,6 +56,16 @@ class Remote:
         )
         event = self._finish(template["event"])
         await self._ask("PUT", f"/_matrix/federation/v2/send_join/{room}/{name_of(event)}", event)
+
+    async def meet(self, host: Client) -> Callable[[int], list[Any]]:
+        """Joins a new room of the host's; returns what makes so many messages for it."""
+        room = await host.create_room(preset="public_chat", room_version=ROOM_VERSION)
+        await self.join(room)
+        state = await host.request_list("GET", f"rooms/{room}/state")
+        joined = next(e["event_id"] for e in state if e["state_key"] == self.user)
+        needed = {"m.room.create", "m.room.power_levels"}
+        auth = [e["event_id"] for e in state if e["type"] in needed] + [joined]
+        return partial(self.messages, room, after=joined, auth=auth)
 
     def messages(self, room: str, count: int, *, after: str, auth: list[str]) -> list[Any]:
         """Events, each after the one before."""

@@ -11,7 +11,7 @@ import pytest
 from tests.epochs import drain_seconds, write_epoch
 from tests.matrix import Client, register
 from tests.processes import ending
-from tests.remote import ROOM_VERSION, Remote, name_of
+from tests.remote import Remote, name_of
 from tests.services import wait_until
 
 if TYPE_CHECKING:
@@ -32,14 +32,9 @@ async def test_inbound_events_are_handled_or_kept(site: Site) -> None:
         await asyncio.to_thread(processes.wait_ready)
         token = await register(main.client_port)
         async with Client(worker.client_port, token) as alice:
-            room = await alice.create_room(preset="public_chat", room_version=ROOM_VERSION)
             remote = Remote(site, worker.client_port)
-            await remote.join(room)
-            state = await alice.request_list("GET", f"rooms/{room}/state")
-        joined = next(e["event_id"] for e in state if e["state_key"] == remote.user)
-        needed = {"m.room.create", "m.room.power_levels"}
-        auth = [e["event_id"] for e in state if e["type"] in needed] + [joined]
-        events = remote.messages(room, EVENTS + 1, after=joined, auth=auth)
+            messages = await remote.meet(alice)
+        events = messages(EVENTS + 1)
 
         # So that what the worker hands to it is under way for as long as we like.
         persister.signal(signal.SIGSTOP)

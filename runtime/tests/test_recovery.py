@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from aiohttp import web
 from tests.matrix import Client, register
 from tests.processes import ending
+from tests.remote import Remote
 from tests.services import LOOPBACK, wait_until
 
 from e2e.cluster.ports import free_port
@@ -81,6 +83,7 @@ def processes(site: Site, way: Way) -> tuple[RuntimeProcess, RuntimeProcess]:
             settings={"ip_range_blacklist": []},
             launcher={"fences": {"topology": 1}},
             replication_ports=ports,
+            serves=("client", "federation"),
         )
         for name in ports
     )
@@ -109,9 +112,9 @@ def pusher(url: str) -> dict[str, Any]:
     }
 
 
-async def until(condition: Callable[[], object], what: str) -> None:
+async def until(condition: Callable[[], object], what: str, *, seconds: float = 60) -> None:
     """While this process answers requests."""
-    await asyncio.to_thread(wait_until, condition, what=what, seconds=60)
+    await asyncio.to_thread(wait_until, condition, what=what, seconds=seconds)
 
 
 async def test_pushes_and_background_updates_go_on(site: Site) -> None:
@@ -143,3 +146,28 @@ async def test_pushes_and_background_updates_go_on(site: Site) -> None:
         way.open()
         await until(lambda: events == [first, second], "the second push")
         await until(lambda: updates_left(site) < left, "the next background update")
+
+
+async def test_events_of_others_wait_for_no_lock_that_nobody_holds(site: Site) -> None:
+    """A lock that could not be released counts as held, and for two minutes as valid."""
+    way = Way(site)
+    main, persister = processes(site, way)
+    with ending(main, persister):
+        for process in (main.start(), persister.start()):
+            process.wait_ready()
+        remote = Remote(site, main.client_port)
+        async with Client(persister.client_port, await register(main.client_port)) as alice:
+            messages = await remote.meet(alice)
+        persister.signal(signal.SIGSTOP)
+        await remote.send(messages(3))
+        way.close()
+        persister.signal(signal.SIGCONT)
+        await until(lambda: "_process_incoming_pdus_in_room_inner' threw" in main.log, "a failure")
+        assert staged(site)
+        way.open()
+        # Long before Synapse looks again, each minute.
+        await until(lambda: not staged(site), "all of them to be handled", seconds=20)
+
+
+def staged(site: Site) -> int:
+    return int(site.query("SELECT count(*) FROM federation_inbound_events_staging")[0])
