@@ -33,14 +33,12 @@ def told(homeserver: Any) -> int:
     return int(homeserver.get_pusherpool()._last_room_stream_id_seen)
 
 
-def tell_again(homeserver: Any, *, since: int) -> None:
-    """Has all pushers look again whom events after a stream position concern.
+def forget_told(homeserver: Any, since: int) -> None:
+    """Has the next look for whom events concern begin at a stream position.
 
     Who has pushed them already does not push them again.
     """
-    pool = homeserver.get_pusherpool()
-    pool._last_room_stream_id_seen = min(since, told(homeserver))
-    pool.on_new_notifications(homeserver.get_datastores().main.get_room_max_token())
+    homeserver.get_pusherpool()._last_room_stream_id_seen = min(since, told(homeserver))
 
 
 def _pushers(pool: Any) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from homeserver_runtime import inbound, locks, pushing
+from homeserver_runtime.configuration import CONNECT_SECONDS
 
 if TYPE_CHECKING:
     from homeserver_runtime.state import Snapshot
@@ -30,17 +31,25 @@ class Recovery:
         """Acts when the fences, and with them the database, have come back."""
         if now.retakes > self._retakes:
             self._retakes = now.retakes
-            self._resume()
+            since = self._told[0] if self._told else None
+            self._resume(since)
+            # What tried to connect while nobody answered fails only now, and may be of these.
+            self._homeserver.get_reactor().callLater(CONNECT_SECONDS + 1, self._resume, since)
         if now.losses == now.retakes:
             self._told.append(pushing.told(self._homeserver))
 
-    def _resume(self) -> None:
-        self._homeserver.run_as_background_process("recovery_inbound", self._resume_inbound)
-        if self._told:
-            pushing.tell_again(self._homeserver, since=self._told[0])
-        if self._homeserver.config.worker.worker_app is None:
+    def _resume(self, since: int | None) -> None:
+        homeserver, store = self._homeserver, self._homeserver.get_datastores().main
+        homeserver.run_as_background_process("recovery_inbound", self._resume_inbound)
+        if since is not None:
+            pushing.forget_told(homeserver, since)
+        # As if the last event had just come: pushers, federation and application services look for
+        # what is new then, and else with the next one.
+        homeserver.get_notifier()._on_updated_room_token(store.get_room_max_token())
+        homeserver.get_notifier().notify_replication()
+        if homeserver.config.worker.worker_app is None:
             # After five failures in a row, a second apart, it is over with them. Only main has any.
-            for database in self._homeserver.get_datastores().databases:
+            for database in homeserver.get_datastores().databases:
                 database.updates.start_doing_background_updates()
 
     async def _resume_inbound(self) -> None:
