@@ -5,12 +5,12 @@ other's users logs them out. So a host is whose it was first. Pure.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from homeserver_operator.api.spec import HomeServer, parse
 from homeserver_operator.api.words import listed
-from homeserver_operator.api.world import Claim, Object, World
+from homeserver_operator.api.world import HostClaim, Object, World
 from homeserver_operator.build.edge import hosts_of, live_entrances
 from homeserver_operator.routes.dialects import GATEWAY_API
 from homeserver_operator.routes.exposure import CLIENTS, WELL_KNOWN, Site, sites
@@ -46,16 +46,16 @@ def was_accepted(body: Object, *, lately: bool = False) -> bool:
     return said.get(ACCEPTED) == "True"
 
 
-def claim_of(body: Object, world: World, *, accepted: bool) -> Claim:
+def claim_of(body: Object, world: World, *, accepted: bool) -> HostClaim:
     """What a HomeServer has: what it asks for if that was accepted, and what leads to it now."""
     server = parse(body)
     live = {host for each in live_entrances(server, world) for host in hosts_of(each)}
-    wanted = {(site.host, path) for site in sites(server) for path in _paths(site)}
+    wanted = _wanted(server)
     hosts = {host for host, _ in wanted}
     has = {place for place in wanted if accepted or place[0] in live}
     # Which paths do not matter at a host that it is about to leave.
     has |= {(host, _EVERYTHING) for host in live - hosts}
-    return Claim(
+    return HostClaim(
         key=server.key,
         created=body["metadata"].get("creationTimestamp", ""),
         front=_front(server),
@@ -64,7 +64,12 @@ def claim_of(body: Object, world: World, *, accepted: bool) -> Claim:
     )
 
 
-def find_contest(server: HomeServer, mine: Claim, rivals: Iterable[Claim]) -> Contest:
+def granted(claim: HostClaim, server: HomeServer) -> HostClaim:
+    """What it has once its spec is accepted."""
+    return replace(claim, has=claim.has | _wanted(server))
+
+
+def find_contest(server: HomeServer, mine: HostClaim, rivals: Iterable[HostClaim]) -> Contest:
     """What others have of what this one wants.
 
     Who has a host goes on with it, whoever came first: an operator that did not look has given it.
@@ -95,11 +100,11 @@ def refusal(contest: Contest) -> Rejected:
     return Rejected(HOST_TAKEN, f"{contest.taken}. {rest}")
 
 
-def _age(claim: Claim) -> tuple[str, str, str]:
+def _age(claim: HostClaim) -> tuple[str, str, str]:
     return claim.created, *claim.key
 
 
-def _meets(site: Site, mine: Claim, rival: Claim) -> bool:
+def _meets(site: Site, mine: HostClaim, rival: HostClaim) -> bool:
     """Whether a request for one of the site's paths may reach the other.
 
     Not if each names an IngressClass or a Gateway, and these are two.
@@ -108,6 +113,10 @@ def _meets(site: Site, mine: Claim, rival: Claim) -> bool:
         return False
     theirs = [path for host, path in rival.has if host == site.host]
     return any(a.startswith(b) or b.startswith(a) for a in _paths(site) for b in theirs)
+
+
+def _wanted(server: HomeServer) -> frozenset[tuple[str, str]]:
+    return frozenset((site.host, path) for site in sites(server) for path in _paths(site))
 
 
 def _paths(site: Site) -> tuple[str, ...]:

@@ -1,13 +1,10 @@
 """What kopf is set to: to watch, to write nothing, and never to give up by itself."""
 
-from typing import Final
-
 import kopf
 
 from homeserver_operator.api import names
 from homeserver_operator.pauses import PATIENT, Pauses
-
-PAGE: Final = 50
+from homeserver_operator.resources import PAGE
 
 
 def settings(pauses: Pauses = PATIENT) -> kopf.OperatorSettings:
@@ -19,7 +16,6 @@ def settings(pauses: Pauses = PATIENT) -> kopf.OperatorSettings:
     configured.posting.enabled = False
     # Without this, namespaced Roles do not suffice: it lists namespaces and CRDs (kopf#1184).
     configured.scanning.disabled = True
-    # An unpaged list of all HomeServers is parsed at once and makes the peak of memory.
     configured.watching.chunk_size = PAGE
     # Sent to the API server as text, so it must be whole.
     configured.watching.server_timeout = 300

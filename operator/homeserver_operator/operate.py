@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from homeserver_operator import crd
 from homeserver_operator.api.kinds import MANAGED_KINDS
-from homeserver_operator.claims import Claims
 from homeserver_operator.cluster import Cluster
 from homeserver_operator.config import Settings
 from homeserver_operator.handlers import HomeServerWatch
 from homeserver_operator.health import HealthServer
+from homeserver_operator.host_claims import HostClaims
 from homeserver_operator.leader import Leader
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.queue import Queue
@@ -54,14 +54,14 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
             clock=time.monotonic,
             metrics=metrics,
         )
-        claims = Claims(wake=lambda key: queue.add(key))  # noqa: PLW0108 - the queue comes after
+        host_claims = HostClaims(wake=lambda key: queue.add(key))  # noqa: PLW0108 - the queue comes after
         reconciler = Reconciler(
             cluster=cluster.guarded(leader.guard),
             states=await stack.enter_async_context(States(time.monotonic)),
             defaults=settings.defaults,
             metrics=metrics,
             now=_now,
-            claims=claims,
+            host_claims=host_claims,
         )
         queue = Queue(
             reconciler,
@@ -89,7 +89,7 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
                 stop,
                 cluster=cluster,
                 leader=leader,
-                claims=claims,
+                host_claims=host_claims,
                 queue=queue,
                 watched=watched,
                 metrics=metrics,
@@ -102,7 +102,7 @@ async def _lead(
     *,
     cluster: Cluster,
     leader: Leader,
-    claims: Claims,
+    host_claims: HostClaims,
     queue: Queue,
     watched: Watched,
     metrics: Metrics,
@@ -128,7 +128,7 @@ async def _lead(
 
     async def reconcile() -> None:
         # Before anybody is let have a host, it must be known whose it is.
-        await claims.learn(cluster, settings.namespaces)
+        await host_claims.learn(cluster, settings.namespaces)
         await queue.run()
 
     async with _background(leader.hold(), reconcile()) as working:

@@ -11,12 +11,12 @@ from homeserver_operator.api.actions import Event, Generate, Plan
 from homeserver_operator.api.observed import is_anothers, is_ready
 from homeserver_operator.api.restarts import Wave
 from homeserver_operator.api.spec import HomeServer, parse
-from homeserver_operator.api.world import Claim, Defaults, Object, ObjectKey, World
+from homeserver_operator.api.world import Defaults, HostClaim, Object, ObjectKey, World
 from homeserver_operator.build import Manifests, build
 from homeserver_operator.build.images import Images, settle_images, with_newest
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.fences import make_claims, marks_of, settle
-from homeserver_operator.hosts import claim_of, find_contest, refusal, was_accepted
+from homeserver_operator.hosts import claim_of, find_contest, granted, refusal, was_accepted
 from homeserver_operator.plan import Outlook, make_plan
 from homeserver_operator.plan.held import hold
 from homeserver_operator.plan.release import Release, Standing, find_release
@@ -44,7 +44,7 @@ class Decision:
 
     plan: Plan
     requeue_after: float | None
-    claim: Claim
+    claim: HostClaim
     findings: Findings = field(repr=False)
 
 
@@ -103,8 +103,8 @@ def decide(body: Object, world: World, defaults: Defaults, now: str) -> Decision
         strangers=outlook.strangers,
         shared=contest.shared,
     )
-    claim = claim_of(body, world, accepted=True)
-    return Decision(plan, _recheck(server, outlook, world, moment), claim, findings)
+    recheck = _recheck(server, outlook, world, moment)
+    return Decision(plan, recheck, granted(claim, server), findings)
 
 
 def _released(

@@ -10,8 +10,8 @@ from typing import Final
 
 from homeserver_operator import apply, credentials, observe, pipeline
 from homeserver_operator.api.world import Defaults, Key, Object, ObjectKey, World
-from homeserver_operator.claims import Claims
 from homeserver_operator.cluster import ApiError, Cluster
+from homeserver_operator.host_claims import HostClaims
 from homeserver_operator.hosts import wanted_hosts
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.rewrites import Rewrites
@@ -40,7 +40,7 @@ class Reconciler:
     metrics: Metrics
     now: Callable[[], str]
     rewrites: Rewrites = field(default_factory=Rewrites)
-    claims: Claims = field(default_factory=Claims)
+    host_claims: HostClaims = field(default_factory=HostClaims)
 
     async def __call__(self, key: Key) -> float | None:
         """Reconcile one HomeServer; return the seconds until the next look.
@@ -53,7 +53,7 @@ class Reconciler:
         if server is None or server["metadata"].get("deletionTimestamp"):
             self.metrics.forget_homeserver(*key)
             self.rewrites.forget(key)
-            self.claims.forget(key)
+            self.host_claims.forget(key)
             return math.inf
         # cluster: one LIST per kind, GETs of what the spec names, GET /state of pods
         references = pipeline.references(server)
@@ -65,10 +65,10 @@ class Reconciler:
             world = await observe.world(self.cluster, self.states, server, references)
         # pure, and at once: of two that want one host, the second sees what the first was given
         known = self.rewrites.known(key)
-        rivals = self.claims.of_others(key, wanted_hosts(server))
+        rivals = self.host_claims.of_others(key, wanted_hosts(server))
         world = replace(world, rewrites=known, rivals=rivals)
         decision = pipeline.decide(server, world, self.defaults, self.now())
-        self.claims.note(decision.claim)
+        self.host_claims.note(decision.claim)
         # cluster: one GET for each object that would be created
         strangers = tuple(key for key in taken if key) or await observe.strangers(
             self.cluster, server, decision.plan

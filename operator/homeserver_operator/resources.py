@@ -12,6 +12,9 @@ CRD: Final = ManagedKind(
     "CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions", pruned=False
 )
 
+PAGE: Final = 50
+"""HomeServers that are read at once: all of them, parsed, would make the peak of memory."""
+
 
 def kind_of(kind: str) -> ManagedKind:
     """Look up a kind that a plan may name."""

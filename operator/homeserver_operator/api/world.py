@@ -48,7 +48,7 @@ class Rewrite:
 
 
 @dataclass(frozen=True)
-class Claim:
+class HostClaim:
     """What one HomeServer has to do with which hosts, for the others to know.
 
     `has` are hosts with path prefixes that lead to it, or are about to; `hosts` those and all that
@@ -78,7 +78,7 @@ class World:
     replica_sets: tuple[Object, ...] = ()
     states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rewrites: Mapping[ObjectKey, Rewrite] = field(default_factory=dict)
-    rivals: tuple[Claim, ...] = ()
+    rivals: tuple[HostClaim, ...] = ()
 
     def of_kind(self, kind: str) -> Mapping[str, Object]:
         """All children of one kind, by name."""

@@ -1,9 +1,7 @@
 """What leads traffic in, in the language of the controller that serves it."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
 
 from homeserver_operator.api.access import MAX_BODY_SIZE
 from homeserver_operator.api.kinds import BY_KIND
@@ -19,10 +17,9 @@ from homeserver_operator.build.ingress_route import build_ingress_routes
 from homeserver_operator.build.router_access import router_name
 from homeserver_operator.routes import MAIN_TARGET, Target
 from homeserver_operator.routes.dialects import CAPABILITIES, GATEWAY_API, INGRESS, TRAEFIK_CRD
+from homeserver_operator.routes.dialects.traefik_crd import hosts_in
 from homeserver_operator.routes.exposure import Site, sites
 from homeserver_operator.routes.reduction import Reduction, reductions
-
-_HOST: Final = re.compile(r"Host\(`([^`]+)`\)")
 
 
 def build_edge(server: HomeServer, targets: tuple[Target, ...]) -> Iterator[Object]:
@@ -77,7 +74,7 @@ def hosts_of(entrance: Object) -> Iterator[str]:
     yield from spec.get("hostnames", ())
     yield from (rule["host"] for rule in spec.get("rules", ()) if "host" in rule)
     for route in spec.get("routes", ()):
-        yield from _HOST.findall(route.get("match", ""))
+        yield from hosts_in(route.get("match", ""))
 
 
 def leads_to(entrance: Object, service: str) -> bool:

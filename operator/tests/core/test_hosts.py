@@ -9,7 +9,7 @@ from tests.core.scenario import NOW, Scenario, running
 from tests.core.test_edge import every_controller
 
 from homeserver_operator import pipeline
-from homeserver_operator.api.world import Claim, Object, World
+from homeserver_operator.api.world import HostClaim, Object, World
 from homeserver_operator.hosts import claim_of
 from homeserver_operator.pipeline import Decision
 
@@ -23,14 +23,14 @@ def homeserver(name: str, created: str, ingress: Object, server_name: str = "") 
     return case.as_stored({"metadata": metadata, "spec": spec})
 
 
-def accepted(body: Object) -> Claim:
+def accepted(body: Object) -> HostClaim:
     return claim_of(body, World(), accepted=True)
 
 
 OTHER = homeserver("oak", EARLIER, {"host": HOST})
 
 
-def beside(scenario: Scenario, *rivals: Claim) -> Decision:
+def beside(scenario: Scenario, *rivals: HostClaim) -> Decision:
     """One reconcile beside others."""
     world = replace(scenario.cluster.world, rivals=rivals)
     decision = pipeline.decide(scenario.body, world, case.DEFAULTS, NOW)

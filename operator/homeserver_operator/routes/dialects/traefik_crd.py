@@ -5,6 +5,7 @@ can be said. Traefik cannot hash by what the table hashes by, waits for answers 
 take, and lets bodies of any size through.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,8 @@ from homeserver_operator.routes.reduction import Capabilities, reduce_targets
 from homeserver_operator.routes.table import Route
 
 NARROW_PRIORITY: Final = 3000
+
+_HOST: Final = re.compile(r"Host\(`([^`]+)`\)")
 
 CAN: Final = Capabilities(
     methods=True, without_query=True, query=True, read_timeout=True, body_size=False
@@ -65,6 +68,11 @@ def _rules(target: Target, priorities: Mapping[Route, int], host: str) -> Iterat
 
 def _rule(host: str, conditions: list[str], priority: int) -> Rule:
     return Rule(" && ".join([f"Host(`{host}`)", *conditions]), priority)
+
+
+def hosts_in(match: str) -> list[str]:
+    """The hosts that a rule of ours is for."""
+    return _HOST.findall(match)
 
 
 def _path(row: Route) -> str:

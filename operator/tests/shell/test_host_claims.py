@@ -18,8 +18,8 @@ from e2e.cluster.ports import free_port
 from homeserver_operator import config
 from homeserver_operator.api import names
 from homeserver_operator.api.world import Key
-from homeserver_operator.claims import Claims
 from homeserver_operator.cluster import Cluster
+from homeserver_operator.host_claims import HostClaims
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.operate import operate
 from homeserver_operator.reconcile import Reconciler
@@ -47,14 +47,14 @@ class Process:
 
     def __init__(self, cluster: Cluster, states: States, metrics: Metrics) -> None:
         self.woken: list[Key] = []
-        self.claims = Claims(self.woken.append)
+        self.claims = HostClaims(self.woken.append)
         self.reconcile = Reconciler(
             cluster=cluster,
             states=states,
             defaults=DEFAULTS,
             metrics=metrics,
             now=lambda: "2026-01-01T00:00:00Z",
-            claims=self.claims,
+            host_claims=self.claims,
         )
 
 
@@ -250,7 +250,7 @@ async def test_a_lost_namespace_and_what_is_no_homeserver_hide_nothing_of_the_ot
     await both(api, process)
     await api.put(homeserver(metadata={"namespace": "a", "name": "bad"}, spec={}))
     api.fail("GET", f"/namespaces/lost/{names.PLURAL}", 403)
-    successor = Claims()
+    successor = HostClaims()
     await successor.learn(cluster, ("lost", "a", "b"))
 
     assert [claim.key for claim in successor.of_others(SECOND, {HOST})] == [FIRST]

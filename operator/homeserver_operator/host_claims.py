@@ -7,25 +7,22 @@ with the process, and the next one begins with what the HomeServers' statuses sa
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import aclosing, suppress
-from typing import Final
 
 from homeserver_operator import observe
-from homeserver_operator.api.world import Claim, Key, Object, World
+from homeserver_operator.api.world import HostClaim, Key, Object, World
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.hosts import claim_of, was_accepted
-from homeserver_operator.resources import HOMESERVER
-
-PAGE: Final = 50
+from homeserver_operator.resources import HOMESERVER, PAGE
 
 log = logging.getLogger(__name__)
 
 
-class Claims:
+class HostClaims:
     """Of all HomeServers. `wake` is called with those whom another's change concerns."""
 
     def __init__(self, wake: Callable[[Key], None] = lambda _key: None) -> None:
         self._wake = wake
-        self._claims: dict[Key, Claim] = {}
+        self._claims: dict[Key, HostClaim] = {}
         self._at: dict[str, set[Key]] = {}
 
     async def learn(self, cluster: Cluster, namespaces: tuple[str, ...]) -> None:
@@ -44,12 +41,12 @@ class Claims:
                     error,
                 )
 
-    def of_others(self, key: Key, hosts: Iterable[str]) -> tuple[Claim, ...]:
+    def of_others(self, key: Key, hosts: Iterable[str]) -> tuple[HostClaim, ...]:
         """What others than `key` have to do with these hosts."""
         keys = {other for host in hosts for other in self._at.get(host, ())} - {key}
         return tuple(self._claims[other] for other in sorted(keys))
 
-    def note(self, claim: Claim) -> None:
+    def note(self, claim: HostClaim) -> None:
         """Remember the newest claim of a HomeServer."""
         if claim != self._claims.get(claim.key):
             self._tell(claim.key, self._take(claim.key) | claim.hosts)
@@ -70,7 +67,7 @@ class Claims:
         with suppress(AttributeError, LookupError, TypeError, ValueError):
             self._put(claim_of(body, world, accepted=was_accepted(body)))
 
-    def _put(self, claim: Claim) -> None:
+    def _put(self, claim: HostClaim) -> None:
         self._claims[claim.key] = claim
         for host in claim.hosts:
             self._at.setdefault(host, set()).add(claim.key)
