@@ -105,9 +105,14 @@ class Held:
         return psycopg2.connect(**self._arguments, connection_factory=self.fence.open)
 
 
-def terminate(postgres: Postgres, database: str, condition: str) -> None:
-    """End the sessions of a database for which an SQL condition holds."""
+def terminate(
+    postgres: Postgres, database: str, condition: str, *, wait_milliseconds: int = 0
+) -> None:
+    """End the sessions of a database for which an SQL condition holds.
+
+    All at once, as when the server goes, or with `wait_milliseconds` each before the next.
+    """
     postgres.execute(
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' "  # noqa: S608
-        f"AND {condition}"
+        f"SELECT pg_terminate_backend(pid, {wait_milliseconds}) FROM pg_stat_activity "  # noqa: S608
+        f"WHERE datname = '{database}' AND {condition}"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.epochs import main_of_epoch
-from tests.held import LOCK_SESSIONS
+from tests.held import LOCK_SESSIONS, terminate
 from tests.matrix import Client, register
 from tests.processes import ending
 from tests.services import LOOPBACK, pgbouncer, wait_until
@@ -128,11 +128,12 @@ def test_synapse_gets_over_the_loss_of_all_its_sessions(site: Site) -> None:
     with ending(process):
         process.start().wait_ready()
         before = process.popen
-        end_sessions(site)
+        terminate(site.postgres, site.database, "true")
         wait_until(
             lambda: "homeserver_fence_retakes_total 1.0" in process.metrics(),
             what="the fences to be taken again",
         )
+        wait_until(lambda: "main t1" in live_epochs(site), what="new sessions with the fence")
         process.wait_ready()
         assert process.popen is before
         assert before is not None
@@ -147,16 +148,9 @@ async def test_no_request_fails_by_a_connection_that_has_ended_before(site: Site
         async with Client(process.client_port, token) as client:
             # As many at once as there may be connections, so that all of them are in use.
             await asyncio.gather(*(client.create_room() for _ in range(CONNECTIONS)))
-            end_sessions(site, f"NOT {LOCK_SESSIONS}")
+            others = f"NOT {LOCK_SESSIONS}"
+            terminate(site.postgres, site.database, others, wait_milliseconds=5000)
             await asyncio.gather(*(client.create_room() for _ in range(CONNECTIONS)))
-
-
-def end_sessions(site: Site, condition: str = "true") -> None:
-    """Returns when they have ended."""
-    site.postgres.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "  # noqa: S608
-        f"WHERE datname = '{site.database}' AND {condition}"
-    )
 
 
 async def test_a_query_that_still_runs_does_not_keep_the_next_epoch_waiting(site: Site) -> None:

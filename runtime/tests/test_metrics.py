@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.held import terminate
 from tests.processes import ending
 from tests.services import wait_until
 
@@ -102,11 +102,7 @@ def test_real_processes_show_them_where_synapse_shows_its_own(site: Site) -> Non
         assert maps[0]["topology"] == maps[1]["topology"]
         assert set(maps[1]) == {"topology"}
 
-        with contextlib.closing(site.postgres.connect()) as connection:
-            connection.cursor().execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-                (site.database,),
-            )
+        terminate(site.postgres, site.database, "true")
         wait_until(
             lambda: samples(main.metrics())["homeserver_fence_retakes_total"] == 1,
             what="the fences to be taken again",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from aiohttp import web
+from tests.held import terminate
 from tests.matrix import Client, register
 from tests.processes import ending
 from tests.remote import Remote
@@ -61,9 +62,7 @@ class Way:
 
     def close(self) -> None:
         self._site.postgres.execute(f"ALTER ROLE {self.role} NOLOGIN")
-        self._site.postgres.execute(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{self.role}'"  # noqa: S608
-        )
+        terminate(self._site.postgres, self._site.database, f"usename = '{self.role}'")
 
     def open(self) -> None:
         self._site.postgres.execute(f"ALTER ROLE {self.role} LOGIN")
@@ -87,7 +86,6 @@ def processes(site: Site, way: Way) -> tuple[RuntimeProcess, RuntimeProcess]:
         )
         for name in ports
     )
-    (site.directory / "postgres-username").write_text("postgres\n")
     username = main.directory / "username"
     username.write_text(f"{way.role}\n")
     launcher = yaml.safe_load((main.directory / "launcher.yaml").read_text())
