@@ -174,16 +174,18 @@ def windowed(stage: Stage, spec: Spec, restarts: set[str], steps: int, seed: int
     """
     sim = stage.begin(seed)
     before, epochs = _staying(stage, spec), _epochs(sim)
+    ours = sim.objects.homeserver["metadata"]["name"]
     sim.replace(spec)
     sim.rest()
     _held(before, pods(sim))
+    for gone in pods(stage.base).keys() - before.keys():
+        sim.operator.forget(f"{ours}-{gone}")
     assert not sim.operator.committed
     sim.operator.wake_up()
     opened = sim.operator.now
     assert f"{opened:%H:%M}" == WINDOW["start"]
     sim.run(steps)
     begun, undecided = _begun(sim), not sim.operator.committed
-    ours = sim.objects.homeserver["metadata"]["name"]
     waiting = {process for process in before if not sim.operator.starts(f"{ours}-{process}")}
     sim.operator.now = opened + timedelta(hours=1)
     sim.operator.awake = True

@@ -104,6 +104,11 @@ class Operator:
         """Whether it has applied a Deployment since its `writes` were last cleared, or is to."""
         return any(each.startswith(f"apply Deployment/{deployment}:") for each in self._decided)
 
+    def forget(self, deployment: str) -> None:
+        """What it wrote of a Deployment until now is not to count as written."""
+        mark = f" Deployment/{deployment}:"
+        self.writes[:] = [each for each in self.writes if mark not in each]
+
     @property
     def _decided(self) -> list[str]:
         return [*self.writes, *(_words(kind, what) for kind, what in self._writing)]
