@@ -20,11 +20,15 @@ from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from tests.processes import RuntimeProcess, Site
 
 pytestmark = pytest.mark.synapse
 pytest_plugins = ["tests.fixtures"]
+
+LOOK = "notify_interested_services"
+"""For what concerns application services."""
 
 GATEWAY = "/_matrix/push/v1/notify"
 
@@ -40,14 +44,47 @@ async def push_gateway() -> AsyncIterator[tuple[str, list[str]]]:
 
     application = web.Application()
     application.router.add_post(GATEWAY, notify)
+    async with _served(application) as url:
+        yield f"{url}{GATEWAY}", events
+
+
+@contextlib.asynccontextmanager
+async def _served(application: web.Application) -> AsyncIterator[str]:
+    """Its URL."""
     runner = web.AppRunner(application)
     await runner.setup()
     port = free_port()
     try:
         await web.TCPSite(runner, LOOPBACK, port).start()
-        yield f"http://{LOOPBACK}:{port}{GATEWAY}", events
+        yield f"http://{LOOPBACK}:{port}"
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def application_service(site: Site) -> AsyncIterator[tuple[Path, list[str]]]:
+    """The registration of one that wants all, and the events that it has been sent."""
+    events: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        events.extend(event["event_id"] for event in (await request.json())["events"])
+        return web.json_response({})
+
+    application = web.Application()
+    application.router.add_put("/_matrix/app/v1/transactions/{id}", take)
+    async with _served(application) as url:
+        registration = site.directory / "bridge.yaml"
+        everything = [{"exclusive": False, "regex": ".*"}]
+        document = {
+            "id": "bridge",
+            "url": url,
+            "as_token": "as-token",
+            "hs_token": "hs-token",
+            "sender_localpart": "bridge",
+            "namespaces": {"users": everything, "rooms": everything, "aliases": []},
+        }
+        registration.write_text(yaml.safe_dump(document))
+        yield registration, events
 
 
 class Way:
@@ -66,6 +103,64 @@ class Way:
 
     def open(self) -> None:
         self._site.postgres.execute(f"ALTER ROLE {self.role} LOGIN")
+
+
+class Gate:
+    """A way to PostgreSQL; once it is shut, who comes is let in and then hears nothing."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._shut = False
+        self.passing: list[asyncio.StreamWriter] = []
+        """The first of them is the fences' own."""
+        self.held: list[asyncio.StreamWriter] = []
+
+    async def come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._shut:
+            self.held.append(writer)
+            return
+        server_reader, server_writer = await asyncio.open_connection(LOOPBACK, self._port)
+        self.passing.append(writer)
+        try:
+            await asyncio.gather(_pass(reader, server_writer), _pass(server_reader, writer))
+        finally:
+            self.passing.remove(writer)
+
+    def shut(self) -> None:
+        self._shut = True
+
+    def open(self) -> None:
+        """For who comes from now on."""
+        self._shut = False
+
+    def close(self) -> None:
+        cut(*self.passing, *self.held)
+
+
+def cut(*connections: asyncio.StreamWriter) -> None:
+    for connection in connections:
+        connection.transport.abort()
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while some := await reader.read(65536):
+            writer.write(some)
+            await writer.drain()
+    writer.close()
+
+
+@contextlib.asynccontextmanager
+async def gate(site: Site) -> AsyncIterator[tuple[Gate, int]]:
+    """It, and its port."""
+    way, port = Gate(site.postgres.port), free_port()
+    server = await asyncio.start_server(way.come, LOOPBACK, port)
+    try:
+        yield way, port
+    finally:
+        way.close()
+        server.close()
+        await server.wait_closed()
 
 
 def _quoted(text: str) -> str:
@@ -92,6 +187,17 @@ def processes(site: Site, way: Way) -> tuple[RuntimeProcess, RuntimeProcess]:
     launcher["database"]["username_file"] = str(username)
     (main.directory / "launcher.yaml").write_text(yaml.safe_dump(launcher))
     return main, persister
+
+
+def at_work(process: RuntimeProcess, *names: str) -> bool:
+    """Whether one of Synapse's background processes runs."""
+    counted = process.metrics().splitlines()
+    return any(
+        line.startswith(f'synapse_background_process_in_flight_count{{name="{name}"')
+        and float(line.rpartition(" ")[2]) > 0
+        for line in counted
+        for name in names
+    )
 
 
 def updates_left(site: Site) -> int:
@@ -144,6 +250,48 @@ async def test_pushes_and_background_updates_go_on(site: Site) -> None:
         way.open()
         await until(lambda: events == [first, second], "the second push")
         await until(lambda: updates_left(site) < left, "the next background update")
+
+
+async def test_a_look_that_began_before_the_end_and_fails_after_it_is_made_again(
+    site: Site,
+) -> None:
+    """Who was still looking for what is new when the rest was told to do so has not seen it."""
+    async with (
+        application_service(site) as (registration, events),
+        gate(site) as (way, port),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        ports = {"main": free_port(), "persister-0": free_port()}
+        main, persister = (
+            site.write(
+                name,
+                role="main" if name == "main" else "worker",
+                settings={"app_service_config_files": [str(registration)]}
+                | ({"database": {"args": {"port": port}}} if name == "main" else {}),
+                launcher={"fences": {"topology": 1}},
+                replication_ports=ports,
+            )
+            for name in ports
+        )
+        stack.enter_context(ending(main, persister))
+        for process in (main.start(), persister.start()):
+            await asyncio.to_thread(process.wait_ready)
+        talks = await register(main.client_port)
+        talker = await stack.enter_async_context(Client(persister.client_port, talks))
+        room = await talker.create_room()
+        first = await talker.send(room, "before")
+        await until(lambda: first in events, "the first event")
+
+        await until(lambda: not at_work(main, LOOK, "as-sender"), "main to have ended with that")
+        way.shut()
+        fences, *pooled = way.passing
+        cut(*pooled)
+        second = await talker.send(room, "meanwhile")
+        # The other looks that main begins now go the same way, in no order.
+        await until(lambda: len(way.held) >= 4 and at_work(main, LOOK), "a look")
+        way.open()
+        cut(fences)
+        await until(lambda: second in events, "the second event")
 
 
 async def test_events_of_others_wait_for_no_lock_that_nobody_holds(site: Site) -> None:
