@@ -17,7 +17,7 @@ from synapse.http.site import SynapseSite
 from synapse.logging.context import PreserveLoggingContext
 from twisted.internet import tcp
 
-from homeserver_runtime import inbound, pushing
+from homeserver_runtime import appservices, inbound, pushing
 from homeserver_runtime.connections import has_unread
 from homeserver_runtime.listeners import listeners, serves_peers
 from homeserver_runtime.sockets import BACKLOG
@@ -51,7 +51,8 @@ QUIET_SECONDS = 0.3
 for this process to go, it must not take longer; else it takes all of its time."""
 
 PUSHING_SECONDS = 3.0
-"""A push gateway that takes longer is not waited for; it may be pushed the same once more."""
+"""A push gateway or an application service that takes longer is not waited for; it may be sent the
+same once more."""
 
 _STEP_SECONDS = 0.02
 # How long a connection without a request is kept for one that may be under way already.
@@ -91,6 +92,7 @@ class Drain:
         none: they are refused."""
         self._replication: list[tuple[tcp.Port, SynapseSite]] = []
         self._replication_closed = False
+        self._leaves: Any = None
 
     def terminate(self) -> None:
         """What SIGTERM asks for: drains; asked again, stops at once."""
@@ -120,6 +122,7 @@ class Drain:
             self._sockets.close()
         _answer_polls_at_once(self._homeserver.get_notifier())
         pushing.begin_no_more(self._homeserver)
+        appservices.begin_no_more(self._homeserver)
         inbound.leave_staged(
             self._homeserver, when=lambda: self._idle or self._elapsed() > INBOUND_SECONDS
         )
@@ -165,6 +168,8 @@ class Drain:
             waits = f"{left} requests of other processes" if left else ""
         if not waits and elapsed < PUSHING_SECONDS and pushing.in_hand(self._homeserver):
             waits = "pushes under way"
+        if not waits and not self._application_services_rest(elapsed):
+            waits = "what application services are sent"
         if not waits:
             logger.info("Drained in %.2f s", elapsed)
             return True
@@ -172,6 +177,15 @@ class Drain:
             logger.warning("Stopping after %.0f s in spite of %s", elapsed, waits)
             return True
         return False
+
+    def _application_services_rest(self, elapsed: float) -> bool:
+        if not self._leaves and elapsed < PUSHING_SECONDS:
+            return not appservices.in_hand(self._homeserver)
+        if not self._leaves:
+            self._leaves = self._homeserver.run_as_background_process(
+                "drain_appservices", appservices.leave, self._homeserver
+            )
+        return bool(self._leaves.called)
 
     def _serves_late_comers(self, elapsed: float) -> bool:
         answer = self._answer(self._peers)

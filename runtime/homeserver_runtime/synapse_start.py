@@ -23,7 +23,7 @@ from synapse.config._base import ConfigError, format_config_error
 from synapse.config.homeserver import HomeServerConfig
 from synapse.logging.context import LoggingContext
 
-from homeserver_runtime import database, isolation
+from homeserver_runtime import appservices, database, isolation
 from homeserver_runtime.contract import ConfigurationRefusedError, Role
 from homeserver_runtime.failure import StartupFailedError
 
@@ -164,6 +164,7 @@ def run(
 
     async def start() -> None:
         try:
+            await appservices.take_over(prepared.homeserver)
             await application.start(prepared.homeserver)
         except ConfigError as error:
             on_failure(refusal(error))

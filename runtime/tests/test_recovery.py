@@ -8,19 +8,19 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 from aiohttp import web
-from tests.held import terminate
+from tests.bridge import bridge
 from tests.matrix import Client, register
 from tests.processes import ending
 from tests.remote import Remote
+from tests.served import served
 from tests.services import LOOPBACK, wait_until
+from tests.way import Way
 
 from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from tests.processes import RuntimeProcess, Site
 
@@ -44,65 +44,8 @@ async def push_gateway() -> AsyncIterator[tuple[str, list[str]]]:
 
     application = web.Application()
     application.router.add_post(GATEWAY, notify)
-    async with _served(application) as url:
+    async with served(application) as url:
         yield f"{url}{GATEWAY}", events
-
-
-@contextlib.asynccontextmanager
-async def _served(application: web.Application) -> AsyncIterator[str]:
-    """Its URL."""
-    runner = web.AppRunner(application)
-    await runner.setup()
-    port = free_port()
-    try:
-        await web.TCPSite(runner, LOOPBACK, port).start()
-        yield f"http://{LOOPBACK}:{port}"
-    finally:
-        await runner.cleanup()
-
-
-@contextlib.asynccontextmanager
-async def application_service(site: Site) -> AsyncIterator[tuple[Path, list[str]]]:
-    """The registration of one that wants all, and the events that it has been sent."""
-    events: list[str] = []
-
-    async def take(request: web.Request) -> web.Response:
-        events.extend(event["event_id"] for event in (await request.json())["events"])
-        return web.json_response({})
-
-    application = web.Application()
-    application.router.add_put("/_matrix/app/v1/transactions/{id}", take)
-    async with _served(application) as url:
-        registration = site.directory / "bridge.yaml"
-        everything = [{"exclusive": False, "regex": ".*"}]
-        document = {
-            "id": "bridge",
-            "url": url,
-            "as_token": "as-token",
-            "hs_token": "hs-token",
-            "sender_localpart": "bridge",
-            "namespaces": {"users": everything, "rooms": everything, "aliases": []},
-        }
-        registration.write_text(yaml.safe_dump(document))
-        yield registration, events
-
-
-class Way:
-    """Main's way to the database, which can be closed: it has a role of its own there."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self.role = f"main_{free_port()}"
-        site.postgres.execute(
-            f"CREATE ROLE {self.role} LOGIN SUPERUSER PASSWORD '{_quoted(site.postgres.password)}'"
-        )
-
-    def close(self) -> None:
-        self._site.postgres.execute(f"ALTER ROLE {self.role} NOLOGIN")
-        terminate(self._site.postgres, self._site.database, f"usename = '{self.role}'")
-
-    def open(self) -> None:
-        self._site.postgres.execute(f"ALTER ROLE {self.role} LOGIN")
 
 
 class Gate:
@@ -163,10 +106,6 @@ async def gate(site: Site) -> AsyncIterator[tuple[Gate, int]]:
         await server.wait_closed()
 
 
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
-
-
 def processes(site: Site, way: Way) -> tuple[RuntimeProcess, RuntimeProcess]:
     """Main, and a persister that serves clients."""
     ports = {"main": free_port(), "persister-0": free_port()}
@@ -181,11 +120,7 @@ def processes(site: Site, way: Way) -> tuple[RuntimeProcess, RuntimeProcess]:
         )
         for name in ports
     )
-    username = main.directory / "username"
-    username.write_text(f"{way.role}\n")
-    launcher = yaml.safe_load((main.directory / "launcher.yaml").read_text())
-    launcher["database"]["username_file"] = str(username)
-    (main.directory / "launcher.yaml").write_text(yaml.safe_dump(launcher))
+    way.lead(main)
     return main, persister
 
 
@@ -257,7 +192,7 @@ async def test_a_look_that_began_before_the_end_and_fails_after_it_is_made_again
 ) -> None:
     """Who was still looking for what is new when the rest was told to do so has not seen it."""
     async with (
-        application_service(site) as (registration, events),
+        bridge(site) as receiver,
         gate(site) as (way, port),
         contextlib.AsyncExitStack() as stack,
     ):
@@ -266,7 +201,7 @@ async def test_a_look_that_began_before_the_end_and_fails_after_it_is_made_again
             site.write(
                 name,
                 role="main" if name == "main" else "worker",
-                settings={"app_service_config_files": [str(registration)]}
+                settings={"app_service_config_files": [str(receiver.registration)]}
                 | ({"database": {"args": {"port": port}}} if name == "main" else {}),
                 launcher={"fences": {"topology": 1}},
                 replication_ports=ports,
@@ -280,7 +215,7 @@ async def test_a_look_that_began_before_the_end_and_fails_after_it_is_made_again
         talker = await stack.enter_async_context(Client(persister.client_port, talks))
         room = await talker.create_room()
         first = await talker.send(room, "before")
-        await until(lambda: first in events, "the first event")
+        await until(lambda: first in receiver.events, "the first event")
 
         await until(lambda: not at_work(main, LOOK, "as-sender"), "main to have ended with that")
         way.shut()
@@ -291,7 +226,7 @@ async def test_a_look_that_began_before_the_end_and_fails_after_it_is_made_again
         await until(lambda: len(way.held) >= 4 and at_work(main, LOOK), "a look")
         way.open()
         cut(fences)
-        await until(lambda: second in events, "the second event")
+        await until(lambda: second in receiver.events, "the second event")
 
 
 async def test_events_of_others_wait_for_no_lock_that_nobody_holds(site: Site) -> None:

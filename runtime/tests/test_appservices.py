@@ -1,0 +1,138 @@
+"""No event is lost on its way from real Synapse to an application service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.bridge import Bridge, bridge
+from tests.matrix import Client, register
+from tests.processes import ending
+from tests.services import LOOPBACK, wait_until
+from tests.way import Way
+
+from e2e.cluster.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tests.processes import RuntimeProcess, Site
+
+pytestmark = pytest.mark.synapse
+pytest_plugins = ["tests.fixtures"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Talk:
+    """Somebody talks at a persister, and main sends it on."""
+
+    main: RuntimeProcess
+    replication_port: int
+    way: Way
+    bridge: Bridge
+    talker: Client
+    room: str
+
+    async def say(self, *words: str) -> list[str]:
+        return [await self.talker.send(self.room, word) for word in words]
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    await asyncio.to_thread(wait_until, condition, what=what, seconds=60)
+
+
+@pytest.fixture
+async def talk(site: Site) -> AsyncIterator[Talk]:
+    way = Way(site)
+    ports = {"main": free_port(), "persister-0": free_port()}
+    async with bridge(site) as receiver, contextlib.AsyncExitStack() as stack:
+        main, persister = (
+            site.write(
+                name,
+                role="main" if name == "main" else "worker",
+                settings={"app_service_config_files": [str(receiver.registration)]},
+                launcher={"fences": {"topology": 1}},
+                replication_ports=ports,
+            )
+            for name in ports
+        )
+        way.lead(main)
+        stack.enter_context(ending(main, persister))
+        for process in (main.start(), persister.start()):
+            await asyncio.to_thread(process.wait_ready)
+        token = await register(main.client_port)
+        talker = await stack.enter_async_context(Client(persister.client_port, token))
+        talks = Talk(main, ports["main"], way, receiver, talker, await talker.create_room())
+        (first,) = await talks.say("first")
+        await until(lambda: first in receiver.events, "the first event")
+        yield talks
+        receiver.answers.set()
+
+
+async def _held(talk: Talk) -> list[str]:
+    """An event that the application service has not said to have, and some behind it."""
+    talk.bridge.answers.clear()
+    under_way = await talk.say("under way")
+    await until(lambda: under_way[0] in talk.bridge.events, "what is under way")
+    behind = await talk.say("behind it", "and behind that")
+    await until(lambda: _position(talk) >= 3 + len(talk.bridge.events), "the rest to be taken up")
+    return under_way + behind
+
+
+def _position(talk: Talk) -> float:
+    mark = 'synapse_event_processing_positions{name="appservice_sender"'
+    lines = talk.main.metrics().splitlines()
+    return next((float(line.split()[-1]) for line in lines if line.startswith(mark)), 0.0)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+async def _each_once(talk: Talk, events: list[str]) -> None:
+    await until(lambda: set(events) <= set(talk.bridge.events), "all of them")
+    assert [event for event in talk.bridge.events if event in events] == events
+
+
+async def test_what_waits_for_an_answer_outlives_an_outage_of_the_database(talk: Talk) -> None:
+    events = await _held(talk)
+    talk.way.close()
+    talk.bridge.answers.set()
+    await until(lambda: "does not hold its fences" in talk.main.log, "a write in vain")
+    talk.way.open()
+    await _each_once(talk, events)
+
+
+async def test_what_is_not_answered_in_time_is_left_to_the_next_process(talk: Talk) -> None:
+    events = await _held(talk)
+    talk.main.signal()
+    assert await asyncio.to_thread(talk.main.wait) == 0
+    talk.bridge.answers.set()
+    talk.main.start()
+    await _each_once(talk, events)
+
+
+async def test_who_ends_waits_for_an_answer(talk: Talk) -> None:
+    events = await _held(talk)
+    talk.main.signal()
+    # Nobody else is waited for then.
+    await until(lambda: not _listens(talk.replication_port), "the end of replication")
+    talk.bridge.answers.set()
+    assert await asyncio.to_thread(talk.main.wait) == 0
+    await _each_once(talk, events)
+
+
+async def test_what_was_written_before_a_sudden_end_is_sent_by_the_next_process(
+    talk: Talk,
+) -> None:
+    under_way, *_ = await _held(talk)
+    talk.main.kill()
+    talk.bridge.transactions.clear()
+    talk.bridge.answers.set()
+    talk.main.start()
+    await _each_once(talk, [under_way])
