@@ -47,11 +47,19 @@ def _disordered(heard: Iterable[Heard]) -> Iterator[str]:
 
 def wrongly_pushed(messages: Iterable[Message], listener: str, pushed: Sequence[str]) -> list[str]:
     """Events of others of which a user's phone was not told exactly once."""
-    times = Counter(pushed)
+    of_others = [message for message in messages if message.speaker != listener]
+    return _not_once(of_others, "pushed", pushed)
+
+
+def wrongly_bridged(messages: Iterable[Message], bridged: Sequence[str]) -> list[str]:
+    """Events that an application service did not get exactly once."""
+    return _not_once(messages, "bridged", bridged)
+
+
+def _not_once(messages: Iterable[Message], verb: str, events: Sequence[str]) -> list[str]:
+    times = Counter(events)
     return [
-        f"{message.text}: pushed {times[message.event]} times"
+        f"{message.text}: {verb} {times[message.event]} times"
         for message in messages
-        if message.acknowledged is not None
-        and message.speaker != listener
-        and times[message.event] != 1
+        if message.acknowledged is not None and times[message.event] != 1
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from e2e.product.objects import confined_pod
 from e2e.product.recorder import HTTP_PORT, SMTP_PORT
 
 NAME = "recorder"
+TRANSACTIONS = "/_matrix/app/v1/transactions/"
 PROGRAM = Path(__file__).with_name("recorder.py")
 
 
@@ -63,6 +65,22 @@ class Recording:
         service = f"/api/v1/namespaces/{self.kube.namespace}/services/{NAME}:{HTTP_PORT}"
         records = json.loads(self.kube.run("get", "--raw", f"{service}/proxy/"))
         return [Record(**record) for record in records if record["path"].startswith(path)]
+
+    def registration(self, **namespaces: list[Object]) -> Object:
+        """With a homeserver it is an application service by this, for what is in the namespaces."""
+        return {
+            "id": NAME,
+            "url": self.url,
+            "as_token": secrets.token_urlsafe(24),
+            "hs_token": secrets.token_urlsafe(24),
+            "sender_localpart": NAME,
+            "namespaces": namespaces,
+            "rate_limited": False,
+        }
+
+    def transactions(self) -> dict[str, Record]:
+        """What it has been sent as an application service; what came twice under one id, once."""
+        return {record.path: record for record in self.received(TRANSACTIONS)}
 
     def _pod(self) -> Object:
         container = {

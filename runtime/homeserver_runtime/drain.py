@@ -51,8 +51,11 @@ QUIET_SECONDS = 0.3
 for this process to go, it must not take longer; else it takes all of its time."""
 
 PUSHING_SECONDS = 3.0
-"""A push gateway or an application service that takes longer is not waited for; it may be sent the
-same once more."""
+"""A push gateway that takes longer is not waited for; it may be pushed the same once more."""
+
+BRIDGING_SECONDS = 1.5
+"""An application service that takes longer is not, either: what it was sent comes once more, under
+the id by which it is to know it, and what is left comes from the next process."""
 
 _STEP_SECONDS = 0.02
 # How long a connection without a request is kept for one that may be under way already.
@@ -179,7 +182,7 @@ class Drain:
         return False
 
     def _application_services_rest(self, elapsed: float) -> bool:
-        if not self._leaves and elapsed < PUSHING_SECONDS:
+        if not self._leaves and elapsed < BRIDGING_SECONDS:
             return not appservices.in_hand(self._homeserver)
         if not self._leaves:
             self._leaves = self._homeserver.run_as_background_process(

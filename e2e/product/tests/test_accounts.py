@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from e2e.product.accounts import misheard, unacknowledged, wrongly_pushed
+from e2e.product.accounts import misheard, unacknowledged, wrongly_bridged, wrongly_pushed
 from e2e.product.talk import Heard, Message
 
 ROOM, ALICE, BOB = "!room", "@alice", "@bob"
@@ -79,4 +79,12 @@ def test_pushes_are_of_others_words_and_once_each() -> None:
     assert wrongly_pushed(said, BOB, pushed) == [
         "1 of @alice: pushed 0 times",
         "2 of @alice: pushed 2 times",
+    ]
+
+
+def test_an_application_service_gets_everybodys_words_once_each() -> None:
+    said = [*_said(count=1), *_said(BOB, count=2)]
+    assert wrongly_bridged(said, ["$0@alice", "$1@bob", "$1@bob"]) == [
+        "0 of @bob: bridged 0 times",
+        "1 of @bob: bridged 2 times",
     ]

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from e2e.product.kube import eventually
-from e2e.product.recording import Record
+from e2e.product.recording import TRANSACTIONS, Record
 from e2e.tests.live.news import CLIENT
 from e2e.tests.live.topology import Live
 
@@ -31,7 +31,7 @@ async def test_an_application_service_receives_each_event_once(live: Live) -> No
         said = [await alice.send(room, text) for text in ("one", "two", "three", LAST)]
 
         def received() -> list[tuple[Record, str]]:
-            transactions = live.recording.received("/_matrix/app/v1/transactions/")
+            transactions = live.recording.received(TRANSACTIONS)
             return [
                 (record, event["event_id"])
                 for record in transactions

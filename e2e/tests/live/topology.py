@@ -89,7 +89,7 @@ def bring_up(installation: Installation, domain: str, directory: Path) -> Live:
     kube, recording = installation.kube, Recording(installation.kube)
     authority = Authority(directory)
     authority.create()
-    bridge = _registration(recording.url)
+    bridge = recording.registration(users=[{"exclusive": True, "regex": "@bridged-.*"}])
     kube.apply(
         config_map("authority", {"ca.crt": authority.certificate.read_text()}),
         secret("bridge", {"registration.yaml": yaml.safe_dump(bridge)}),
@@ -135,19 +135,6 @@ def take_away(live: Live) -> None:
     kube.run(
         "delete", "configmap/authority", "secret/bridge", "secret/full-tls", "secret/small-tls"
     )
-
-
-def _registration(url: str) -> Object:
-    """An application service for all whose names begin with `bridged-`."""
-    return {
-        "id": "recorder",
-        "url": url,
-        "as_token": secrets.token_urlsafe(24),
-        "hs_token": secrets.token_urlsafe(24),
-        "sender_localpart": "recorder",
-        "namespaces": {"users": [{"exclusive": True, "regex": "@bridged-.*"}]},
-        "rate_limited": False,
-    }
 
 
 def _hosts(server: RunningHomeServer) -> set[str]:

@@ -32,7 +32,9 @@ class Observation:
 
 
 @contextmanager
-def observed(pair: Pair, *, pushed_once: bool = True) -> Iterator[Observation]:
+def observed(
+    pair: Pair, *, pushed_once: bool = True, bridged_once: bool = True
+) -> Iterator[Observation]:
     """While people talk: who is at work in the database, and which pods come and go.
 
     In the end nothing acknowledged was lost or doubled, no two epochs and no two processes of one
@@ -58,5 +60,5 @@ def observed(pair: Pair, *, pushed_once: bool = True) -> Iterator[Observation]:
     assert out_of_order(seen.writes) == []
     assert out_of_order(sampled.deeds) == []
     assert together(sampled.spans) == []
-    wrongs = talk.wrongs(pair.recording, pushed_once=pushed_once)
+    wrongs = talk.wrongs(pair.recording, pushed_once=pushed_once, bridged_once=bridged_once)
     assert not wrongs, "\n".join(wrongs)

@@ -81,7 +81,8 @@ def test_a_switch_ends_as_if_nothing_had_happened(pair: Pair, fault: Fault, seed
     chance, hub = _seeded(seed), pair.hub
     moment = chance.randrange(1, LAST_EVENT)
     before, epochs = hub.pods(), hub.live()["status"]["epochs"]
-    with observed(pair, pushed_once=fault is _operator) as seen:
+    harmless = fault is _operator
+    with observed(pair, pushed_once=harmless, bridged_once=harmless) as seen:
         mark = seen.watch.events
         hub.apply(hub.edited(SWITCH.edit))
         _await(seen, mark + moment, pair)
@@ -116,7 +117,7 @@ def _uids(identities: frozenset[str]) -> set[str]:
 
 def test_postgres_restarts_and_no_process_does(pair: Pair) -> None:
     before = pair.hub.pods()
-    with observed(pair) as seen:
+    with observed(pair, bridged_once=False) as seen:
         _postgres(pair, _seeded(0))
         eventually(
             lambda: pair.hub.pods()["postgres"],

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import yaml
+
 from e2e.cluster.pki import Authority
-from e2e.product.accounts import misheard, unacknowledged, wrongly_pushed
+from e2e.product.accounts import misheard, unacknowledged, wrongly_bridged, wrongly_pushed
 from e2e.product.database import Database, managed
 from e2e.product.homeserver import RunningHomeServer
 from e2e.product.http import wait_answering
@@ -46,11 +48,14 @@ class Talk:
     abroad: dict[str, list[Heard]]
     guest: str
 
-    def wrongs(self, recording: Recording, *, pushed_once: bool = True) -> list[str]:
+    def wrongs(
+        self, recording: Recording, *, pushed_once: bool = True, bridged_once: bool = True
+    ) -> list[str]:
         """Everything that was lost, doubled or disordered, in words.
 
         Who dies in the middle of a push cannot know whether it arrived: then `pushed_once` asks for
-        too much, and nothing may be lost all the same.
+        too much, and nothing may be lost all the same. So does `bridged_once`, where Synapse has
+        handed on an event and then cannot write down that it has.
         """
         messages, wrongs = self.talkers.messages, []
         wrongs += [f"never acknowledged: {text}" for text in unacknowledged(messages)]
@@ -65,12 +70,22 @@ class Talk:
                 wrongs.append(f"heard by {user}: {listener.gaps} gaps")
         read = [heard for room in self.histories.values() for heard in room]
         wrongs += [f"in the room: {text}" for text in misheard(messages, read)]
-        wrongs += self._wrongly_pushed(recording, pushed_once=pushed_once)
+        wrongs += self._wrongly_pushed(recording, once=pushed_once)
+        wrongs += self._wrongly_bridged(recording, once=bridged_once)
         return wrongs
 
-    def _wrongly_pushed(self, recording: Recording, *, pushed_once: bool) -> list[str]:
-        told = self.talkers.messages
+    def _wrongly_bridged(self, recording: Recording, *, once: bool) -> list[str]:
+        def wrong() -> list[str]:
+            bridged = [
+                event["event_id"]
+                for record in recording.transactions().values()
+                for event in record.content["events"]
+            ]
+            return wrongly_bridged(self.talkers.messages, _counted(bridged, once=once))
 
+        return _in_the_end(wrong, what="everything at the application service")
+
+    def _wrongly_pushed(self, recording: Recording, *, once: bool) -> list[str]:
         def wrong() -> list[str]:
             pushed = [
                 record.content["notification"]["event_id"]
@@ -78,14 +93,21 @@ class Talk:
                 if record.content["notification"]["devices"][0]["pushkey"] == self.pushkey
                 and "event_id" in record.content["notification"]
             ]
-            # In any case at least once.
-            counted = pushed if pushed_once else list(dict.fromkeys(pushed))
-            return wrongly_pushed(told, self.listener, counted)
+            return wrongly_pushed(self.talkers.messages, self.listener, _counted(pushed, once=once))
 
-        try:
-            return eventually(wrong, lambda found: not found, what="all pushes", seconds=60)
-        except WaitError:
-            return wrong()
+        return _in_the_end(wrong, what="all pushes")
+
+
+def _counted(events: list[str], *, once: bool) -> list[str]:
+    """In any case at least once."""
+    return events if once else list(dict.fromkeys(events))
+
+
+def _in_the_end(wrong: Callable[[], list[str]], *, what: str) -> list[str]:
+    try:
+        return eventually(wrong, lambda found: not found, what=what, seconds=60)
+    except WaitError:
+        return wrong()
 
 
 @dataclass(frozen=True)
@@ -184,11 +206,13 @@ def bring_up(installation: Installation, directory: Path) -> Pair:
     """
     hub, peer = (RunningHomeServer(installation, resource) for resource in resources())
     kube, recording = installation.kube, Recording(installation.kube)
+    bridge = recording.registration(rooms=[{"exclusive": False, "regex": ".*"}])
     authority = Authority(directory)
     authority.create()
     password = secrets.token_urlsafe(16)
     kube.apply(
         config_map("authority", {"ca.crt": authority.certificate.read_text()}),
+        secret("bridge", {"registration.yaml": yaml.safe_dump(bridge)}),
         secret(PEER_DATABASE, {"username": "peer", "password": password}),
         *(tls_secret(authority, server.name, {server.host}) for server in (hub, peer)),
     )
@@ -218,6 +242,6 @@ def take_away(pair: Pair) -> None:
     kube.run("wait", "--for=delete", "pod", f"--selector={SELECTOR}", "--timeout=120s")
     kube.run("delete", "secret,pvc", f"--selector={SELECTOR}")
     kube.run(
-        *("delete", "configmap/authority", f"secret/{PEER_DATABASE}"),
+        *("delete", "configmap/authority", "secret/bridge", f"secret/{PEER_DATABASE}"),
         *("secret/hub-tls", "secret/peer-tls"),
     )
