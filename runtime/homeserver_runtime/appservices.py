@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any
 
 import psycopg2
 from synapse.appservice import ApplicationServiceState
@@ -18,12 +18,6 @@ from synapse.appservice.scheduler import MAX_PERSISTENT_EVENTS_PER_TRANSACTION
 from synapse.types import DeviceListUpdates
 from synapse.util.duration import Duration
 from twisted.enterprise.adbapi import ConnectionLost
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +41,11 @@ async def take_over(homeserver: Any) -> None:
         return
     for name in _PATIENT:
         setattr(store, name, _once_the_database_is_there(getattr(store, name), homeserver))
+    unsent = await store.db_pool.simple_select_onecol(
+        "application_services_txns", None, "DISTINCT as_id", desc="unsent_appservice_txns"
+    )
     for service in services:
-        if await store.get_oldest_unsent_txn(service):
+        if service.id in unsent:
             await store.set_appservice_state(service, ApplicationServiceState.DOWN)
     # Else it would try who is down only when there is something new for anybody.
     handler.started_scheduler = True
@@ -94,11 +91,9 @@ def _ignore(*_args: Any, **_kwargs: Any) -> None:
     pass
 
 
-def _once_the_database_is_there(
-    ask: Callable[_P, Awaitable[_T]], homeserver: Any
-) -> Callable[_P, Awaitable[_T]]:
+def _once_the_database_is_there(ask: Any, homeserver: Any) -> Any:
     @functools.wraps(ask)
-    async def ask_until_answered(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    async def ask_until_answered(*args: Any, **kwargs: Any) -> Any:
         while True:
             try:
                 return await ask(*args, **kwargs)

@@ -171,7 +171,7 @@ class Drain:
             waits = f"{left} requests of other processes" if left else ""
         if not waits and elapsed < PUSHING_SECONDS and pushing.in_hand(self._homeserver):
             waits = "pushes under way"
-        if not waits and not self._application_services_rest(elapsed):
+        if not waits and self._bridging(elapsed):
             waits = "what application services are sent"
         if not waits:
             logger.info("Drained in %.2f s", elapsed)
@@ -181,14 +181,15 @@ class Drain:
             return True
         return False
 
-    def _application_services_rest(self, elapsed: float) -> bool:
-        if not self._leaves and elapsed < BRIDGING_SECONDS:
-            return not appservices.in_hand(self._homeserver)
-        if not self._leaves:
+    def _bridging(self, elapsed: float) -> bool:
+        """Whether application services are being sent something, or it is being written down."""
+        if self._leaves is None:
+            if elapsed < BRIDGING_SECONDS:
+                return bool(appservices.in_hand(self._homeserver))
             self._leaves = self._homeserver.run_as_background_process(
                 "drain_appservices", appservices.leave, self._homeserver
             )
-        return bool(self._leaves.called)
+        return not self._leaves.called
 
     def _serves_late_comers(self, elapsed: float) -> bool:
         answer = self._answer(self._peers)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from tests.services import LOOPBACK, Postgres, Redis, wait_until
 
 from e2e.cluster.ports import free_port
@@ -84,6 +85,16 @@ class RuntimeProcess:
         url = f"http://{LOOPBACK}:{self.metrics_port}/metrics"
         with urllib.request.urlopen(url, timeout=5) as response:
             return str(response.read().decode())
+
+    def metric(self, series: str, name: str) -> float:
+        """The value of a series of Synapse's by its label `name`; 0 while there is none."""
+        values = (
+            sample.value
+            for family in text_string_to_metric_families(self.metrics())
+            for sample in family.samples
+            if sample.name == series and sample.labels.get("name") == name
+        )
+        return float(next(values, 0))
 
     def probe(self, path: str) -> tuple[int, dict[str, Any]]:
         """Status and body of a probe; (0, {}) if nobody answers."""

@@ -6,6 +6,7 @@ context that started them.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -40,6 +41,11 @@ def wait_until(
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds} s in vain for {what}")
         time.sleep(0.05)
+
+
+async def until(condition: Callable[[], object], what: str, *, seconds: float = 60) -> None:
+    """`wait_until`, while this process answers requests."""
+    await asyncio.to_thread(wait_until, condition, what=what, seconds=seconds)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,13 +12,13 @@ import pytest
 from tests.bridge import Bridge, bridge
 from tests.matrix import Client, register
 from tests.processes import ending
-from tests.services import LOOPBACK, wait_until
+from tests.services import LOOPBACK, until
 from tests.way import Way
 
 from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from tests.processes import RuntimeProcess, Site
 
@@ -39,10 +39,6 @@ class Talk:
 
     async def say(self, *words: str) -> list[str]:
         return [await self.talker.send(self.room, word) for word in words]
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    await asyncio.to_thread(wait_until, condition, what=what, seconds=60)
 
 
 @pytest.fixture
@@ -84,9 +80,7 @@ async def _held(talk: Talk) -> list[str]:
 
 
 def _position(talk: Talk) -> float:
-    mark = 'synapse_event_processing_positions{name="appservice_sender"'
-    lines = talk.main.metrics().splitlines()
-    return next((float(line.split()[-1]) for line in lines if line.startswith(mark)), 0.0)
+    return talk.main.metric("synapse_event_processing_positions", "appservice_sender")
 
 
 def _listens(port: int) -> bool:

@@ -14,13 +14,13 @@ from tests.matrix import Client, register
 from tests.processes import ending
 from tests.remote import Remote
 from tests.served import served
-from tests.services import LOOPBACK, wait_until
+from tests.services import LOOPBACK, until
 from tests.way import Way
 
 from e2e.cluster.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from tests.processes import RuntimeProcess, Site
 
@@ -126,12 +126,8 @@ def processes(site: Site, way: Way) -> tuple[RuntimeProcess, RuntimeProcess]:
 
 def at_work(process: RuntimeProcess, *names: str) -> bool:
     """Whether one of Synapse's background processes runs."""
-    counted = process.metrics().splitlines()
     return any(
-        line.startswith(f'synapse_background_process_in_flight_count{{name="{name}"')
-        and float(line.rpartition(" ")[2]) > 0
-        for line in counted
-        for name in names
+        process.metric("synapse_background_process_in_flight_count", name) > 0 for name in names
     )
 
 
@@ -149,11 +145,6 @@ def pusher(url: str) -> dict[str, Any]:
         "lang": "en",
         "data": {"url": url, "format": "event_id_only"},
     }
-
-
-async def until(condition: Callable[[], object], what: str, *, seconds: float = 60) -> None:
-    """While this process answers requests."""
-    await asyncio.to_thread(wait_until, condition, what=what, seconds=seconds)
 
 
 async def test_pushes_and_background_updates_go_on(site: Site) -> None:
