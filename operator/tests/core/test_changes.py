@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.core.case import as_stored
 from tests.core.scenario import Scenario
+from tests.core.worlds import BRIDGE_SECRET
 
 from e2e.tests.switch.changes import GROWS, SHRINKS, Change, resources
 from homeserver_operator.api.names import PROCESS_LABEL
@@ -16,6 +17,7 @@ from homeserver_operator.api.world import ObjectKey
 pytestmark = pytest.mark.long
 
 TABLE = [*GROWS, *SHRINKS]
+REFERENCES = {ObjectKey("ConfigMap", "authority"): {"ca.crt": b"ca"}, **BRIDGE_SECRET}
 
 
 @pytest.mark.parametrize("number", range(len(TABLE)), ids=[str(change) for change in TABLE])
@@ -46,7 +48,7 @@ def _outcomes() -> Sequence[dict[str, Any]]:
 
 def _go_through() -> Iterator[dict[str, Any]]:
     scenario = Scenario(body=as_stored(resources()[0]))
-    scenario.cluster.references[ObjectKey("ConfigMap", "authority")] = {"ca.crt": b"ca"}
+    scenario.cluster.references |= REFERENCES
     scenario.converge()
     for change in TABLE:
         before, epochs = _templates(scenario), scenario.body["status"]["epochs"]
