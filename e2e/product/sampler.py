@@ -24,7 +24,7 @@ SELECT extract(epoch FROM clock_timestamp())::float8, pid,
        extract(epoch FROM backend_start)::float8, application_name, query,
        extract(epoch FROM greatest(query_start, state_change))::float8
 FROM pg_stat_activity
-WHERE datname = current_database() AND application_name LIKE '% t%' AND query IS NOT NULL
+WHERE datname = current_database() AND application_name ~ ' t[0-9]+( |$)' AND query IS NOT NULL
 """
 # What a process looks at that only waits for entry, and no other query of Synapse's.
 _BEFORE_ENTRY = {"schema_version", "schema_compat_version", *OF_LAUNCHERS}
@@ -75,9 +75,12 @@ class Sampler:
         with connection.cursor() as cursor:
             cursor.execute(_LOOK)
             rows = cursor.fetchall()
-        for now, pid, began, application, query, active in rows:
+        # A connection may have been made before it got a name with epochs.
+        before = self._looks[-1] if self._looks else 0.0
+        for now, pid, made, application, query, active in rows:
+            began = max(made, before)
             seen = self._backends.setdefault(
-                (pid, began),
+                (pid, made),
                 {"application": application, "began": began, "works": False, "last": began},
             )
             seen["seen"] = now

@@ -76,7 +76,7 @@ def assemble(launch: Launch, paths: Paths) -> dict[str, Any]:
     # Keepalives are for who is idle: who has just asked a dead node something waits a quarter of an
     # hour for its kernel to give up, with a connection of the pool.
     arguments.setdefault("tcp_user_timeout", round(silent_seconds(arguments) * 1000))
-    arguments["application_name"] = label(launch.name, launch.fences, launch.pod_name)
+    arguments["application_name"] = label(launch.name, {}, launch.pod_name)
     if launch.username_file is not None:
         arguments["user"] = _credential(launch.username_file)
     if launch.password_file is not None:

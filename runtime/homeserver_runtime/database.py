@@ -8,6 +8,7 @@ never be used is refused before anything has to stop for this process.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from psycopg2.errors import LockNotAvailable, UniqueViolation
 from synapse.storage.database import make_conn
 from synapse.storage.engines import IncorrectDatabaseSetup, create_engine
 from synapse.storage.prepare_database import PrepareDatabaseException, prepare_database
-from synapse.storage.schema import SCHEMA_VERSION
+from synapse.storage.schema import SCHEMA_COMPAT_VERSION, SCHEMA_VERSION
 
 from homeserver_runtime.contract import ConfigurationRefusedError
 from homeserver_runtime.failure import StartupFailedError
@@ -31,8 +32,21 @@ _PATIENCE_SECONDS = 120.0
 _LOCK_TIMEOUT = "2s"
 
 
-def await_server(config: Any, waits_for: Callable[[str], None]) -> tuple[DatabaseFacts, bool]:
-    """Returns once PostgreSQL takes connections, and whether it was away; looks for two minutes.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Found:
+    """The database as a process found it before it entered.
+
+    `was_away`: it had to be waited for. `complete`: the schema is what this image brings it to, so
+    that nobody has to look again; it does not become older.
+    """
+
+    facts: DatabaseFacts
+    was_away: bool
+    complete: bool
+
+
+def await_server(config: Any, waits_for: Callable[[str], None]) -> Found:
+    """Returns once PostgreSQL takes connections; looks for two minutes.
 
     Processes and database often start together, and ending with an error would only add the
     back-off of whoever restarts this process.
@@ -55,7 +69,8 @@ def await_server(config: Any, waits_for: Callable[[str], None]) -> tuple[Databas
                 _refuse_locale(connection.conn, engine)
                 facts = _facts(connection.conn)
                 _refuse_too_new(facts)
-                return facts, was_away
+                complete = _is_complete(config, connection, engine, facts)
+                return Found(facts=facts, was_away=was_away, complete=complete)
         except StartupFailedError as error:
             if not _may_come(str(error)) or time.monotonic() > deadline:
                 raise
@@ -64,6 +79,16 @@ def await_server(config: Any, waits_for: Callable[[str], None]) -> tuple[Databas
         except LockNotAvailable:
             waits_for("whoever changes the database schema")
         time.sleep(_POLL_SECONDS)
+
+
+def _is_complete(config: Any, connection: Any, engine: Any, facts: DatabaseFacts) -> bool:
+    if config.worker.worker_app is None:
+        versions = (facts.schema_version, facts.compat_version)
+        return versions == (SCHEMA_VERSION, SCHEMA_COMPAT_VERSION)
+    # Modules of an old kind bring tables of their own, and every worker makes them.
+    return not (
+        config.authproviders.password_providers or _missing(config, connection, engine, facts)
+    )
 
 
 def _refuse_locale(connection: Any, engine: Any) -> None:

@@ -17,6 +17,8 @@ from homeserver_runtime.duties import duties
 from homeserver_runtime.fence import session
 from homeserver_runtime.fence.claim import Claim
 from homeserver_runtime.fence.fence import LOOK_AGAIN_SECONDS, Fence
+from homeserver_runtime.fence.reserve import Reserve
+from homeserver_runtime.label import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,17 +31,26 @@ _RETURN_SECONDS = 2.0
 later than others where the database is now."""
 
 
-def refuse_pooler(config: Any, launch: Launch) -> None:
-    """Returns if locks mean something where Synapse's parsed configuration finds its database.
+def prepare(config: Any, launch: Launch) -> Reserve:
+    """Returns what this process may use of the database once it has entered.
+
+    As many connections as Synapse's pool is to have at least, or none.
+
+    Args:
+        config: Synapse's parsed configuration.
+        launch: names the process.
 
     Raises:
-        ConfigurationRefusedError: if a pooler makes them meaningless.
+        ConfigurationRefusedError: if a pooler makes locks meaningless.
 
     """
     try:
         session.refuse_pooler(_connect(config))
     except session.PooledError as error:
         raise ConfigurationRefusedError(f"{launch.name}: {error}") from error
+    reserve = Reserve()
+    reserve.fill(_connect(config), int(_arguments(config).get("cp_min", 0)))
+    return reserve
 
 
 def enter(
@@ -48,6 +59,7 @@ def enter(
     state: State,
     *,
     ends: Callable[[str], None],
+    reserve: Reserve,
     database_was_away: bool = False,
 ) -> Fence:
     """Returns once this process holds its fences; from then on Synapse's connections do, too.
@@ -57,13 +69,15 @@ def enter(
         launch: names the process and its epochs.
         state: is told what is waited for, and what is held.
         ends: is told why the process must end, should it lose its fences for good.
+        reserve: what `prepare` made.
         database_was_away: whether this process had to wait for the database.
 
     Raises:
         SupersededError: if a later epoch has been entered, or this one with another content.
 
     """
-    arguments = config.database.databases[0].config["args"]
+    arguments = _arguments(config)
+    named = {"application_name": label(launch.name, launch.fences, launch.pod_name)}
     fence = Fence(
         Claim(
             name=launch.name,
@@ -73,17 +87,18 @@ def enter(
             duties=duties(config),
             address=launch.pod_address or "",
         ),
-        _connect(config),
+        functools.partial(_connect(config), **named),
         waits_for=lambda what: state.change(waiting_for=what),
         ends=ends,
         recorded=lambda epochs: state.change(recorded=epochs),
         holds=lambda held: _note(held, launch, state),
         yield_seconds=yield_seconds(arguments),
         first_yield_seconds=first_yield_seconds(arguments) if database_was_away else 0.0,
+        reserve=reserve,
     )
     fence.enter()
     for database in config.database.databases:
-        database.config["args"] |= {"connection_factory": fence.open}
+        database.config["args"] |= {"connection_factory": fence.open, **named}
     return fence
 
 
@@ -109,11 +124,15 @@ def _until_connected(arguments: Mapping[str, Any]) -> float:
     return float(arguments.get("connect_timeout", 0)) + _RETURN_SECONDS
 
 
-def _connect(config: Any) -> Callable[[], Any]:
-    arguments = config.database.databases[0].config["args"]
+def _arguments(config: Any) -> dict[str, Any]:
+    """Of Synapse's parsed configuration, those with which its pool is made."""
+    return dict(config.database.databases[0].config["args"])
+
+
+def _connect(config: Any) -> Callable[..., Any]:
     return functools.partial(
         psycopg2.connect,
-        **{name: value for name, value in arguments.items() if not name.startswith("cp_")},
+        **{name: value for name, value in _arguments(config).items() if not name.startswith("cp_")},
     )
 
 

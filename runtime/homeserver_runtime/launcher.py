@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from homeserver_runtime.fence.fence import Fence
+    from homeserver_runtime.fence.reserve import Reserve
 
 logger = logging.getLogger(__name__)
 
@@ -78,19 +79,19 @@ def _run(paths: Paths, signals: Signals, launch: Launch, *, revision: str | None
     metrics.Collector(state).register()
     # What can be refused is refused before this process counts as warm: then others stop for it.
     state.change(shard_maps=shard_maps.shard_maps(prepared.config))
-    database_was_away = synapse_start.await_database(prepared, state)
-    if launch.fences:
-        fencing.refuse_pooler(prepared.config, launch)
+    found = synapse_start.await_database(prepared, state)
+    reserve = fencing.prepare(prepared.config, launch) if launch.fences else None
     sockets = Sockets()
     sockets.bind(prepared.config)
     sockets.hand_over(prepared.homeserver.get_reactor())
-    synapse_start.warm_up()
+    synapse_start.warm_up(prepared)
     state.reach("warm", warm=True)
 
     with _fenced(
-        prepared.config, launch, state, paths, sockets, database_was_away=database_was_away
-    ) as fence:
-        synapse_start.enter(prepared, state, signals)
+        prepared.config, launch, state, paths, sockets,
+        reserve=reserve, database_was_away=found.was_away,
+    ) as fence:  # fmt: skip
+        synapse_start.enter(prepared, state, signals, found=found)
         if fence:
             _bound_stop(prepared.homeserver.get_reactor(), fence)
         peers = fence.peers if fence else None
@@ -132,10 +133,11 @@ def _fenced(
     paths: Paths,
     sockets: Sockets,
     *,
+    reserve: Reserve | None,
     database_was_away: bool,
 ) -> Iterator[Fence | None]:
     """Holds the fences that `launch` names, if any; in a process that came too late, for ever."""
-    if not launch.fences:
+    if reserve is None:
         state.reach("entered")
         yield None
         return
@@ -146,10 +148,13 @@ def _fenced(
         failure.end_process(failure.FAILED, lambda: failure.report(why, paths.termination_log))
 
     try:
-        fence = fencing.enter(config, launch, state, ends=end, database_was_away=database_was_away)
+        fence = fencing.enter(
+            config, launch, state, ends=end, reserve=reserve, database_was_away=database_was_away
+        )
     except SupersededError as error:
         # To end would only have the kubelet start it again; whoever made it takes it away.
         sockets.close()
+        reserve.close()
         state.change(phase="superseded", superseded_by=(error.fence, error.epoch), waiting_for=None)
         failure.report(f"superseded: {error}", paths.termination_log)
         threading.Event().wait()

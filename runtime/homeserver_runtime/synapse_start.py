@@ -21,6 +21,7 @@ from synapse.app import _base
 from synapse.app._base import ListenerException
 from synapse.config._base import ConfigError, format_config_error
 from synapse.config.homeserver import HomeServerConfig
+from synapse.crypto import context_factory
 from synapse.logging.context import LoggingContext
 
 from homeserver_runtime import appservices, database, isolation
@@ -83,20 +84,23 @@ def refusal(error: ConfigError) -> ConfigurationRefusedError:
     return ConfigurationRefusedError("".join(format_config_error(error)))
 
 
-def warm_up() -> None:
-    """Collects the garbage of all imports, and keeps the rest out of later collections.
+def warm_up(prepared: Prepared) -> None:
+    """Makes what needs no database, and keeps it, and all imports, out of later collections.
 
-    Synapse does it again in the reactor's thread once the port is open, while the first requests
-    wait; after this, that takes no time.
+    Synapse collects garbage again in the reactor's thread once the port is open, while the first
+    requests wait; after this, that takes no time.
     """
+    # Both read every certificate that the machine trusts. Synapse keeps the one for itself, and
+    # makes the other together with what needs its stores.
+    prepared.homeserver.get_http_client_context_factory()
+    policy = context_factory.FederationPolicyForHTTPS(prepared.config)
+    context_factory.FederationPolicyForHTTPS = lambda _config: policy
     gc.collect()
     gc.freeze()
 
 
-def await_database(prepared: Prepared, state: State) -> bool:
+def await_database(prepared: Prepared, state: State) -> database.Found:
     """Returns once PostgreSQL takes connections, and is one that this image can use.
-
-    Tells whether it had to wait for that.
 
     Raises:
         ConfigurationRefusedError: if it never can.
@@ -104,15 +108,19 @@ def await_database(prepared: Prepared, state: State) -> bool:
 
     """
     with LoggingContext(name="launcher", server_name=prepared.config.server.server_name):
-        facts, was_away = database.await_server(
-            prepared.config, lambda what: state.change(waiting_for=what)
-        )
-    state.change(database=facts, waiting_for=None)
-    return was_away
+        found = database.await_server(prepared.config, lambda what: state.change(waiting_for=what))
+    state.change(database=found.facts, waiting_for=None)
+    return found
 
 
-def enter(prepared: Prepared, state: State, signals: Signals) -> None:
+def enter(prepared: Prepared, state: State, signals: Signals, *, found: database.Found) -> None:
     """Connects to the database, migrates it as main or waits for main, and builds the stores.
+
+    Args:
+        prepared: the homeserver that enters.
+        state: is told what is being done.
+        signals: are deferred while a schema is made.
+        found: the database as it was before; a schema does not become older.
 
     Raises:
         ConfigurationRefusedError: where Synapse refuses its configuration only now.
@@ -125,23 +133,26 @@ def enter(prepared: Prepared, state: State, signals: Signals) -> None:
         contextlib.ExitStack() as stack,
     ):
         if prepared.role == "main":
-            facts = database.examine(config)
+            facts = found.facts if found.complete else database.examine(config)
             state.change(database=facts, phase="migrating", waiting_for=database.migration(facts))
             if facts.schema_version is None:
                 # Synapse makes a new schema in many transactions; cut short, it never starts
                 # again (matrix-org/synapse#8310). What it adds to one, PostgreSQL undoes.
                 stack.enter_context(signals.deferred())
-        else:
+        elif not found.complete:
             database.await_schema(
                 config, lambda what: state.change(phase="migrating", waiting_for=what)
             )
+        if prepared.role == "worker":
             state.change(phase="migrating", waiting_for=None)
         try:
             with isolation.reading_what_is_committed():
                 application.setup(prepared.homeserver)
         except ConfigError as error:
             raise refusal(error) from error
-        state.change(database=database.examine(config), waiting_for=None)
+        if not found.complete:
+            state.change(database=database.examine(config))
+        state.change(waiting_for=None)
     if not config.logging.no_redirect_stdio:
         _base.redirect_stdio_to_logs()
 

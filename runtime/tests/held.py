@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.services import Postgres
 
+    from homeserver_runtime.fence.reserve import Reserve
+
 RETAKE_SECONDS = 8
 YIELD_SECONDS = 6
 CONNECT_SECONDS = 4
@@ -38,6 +40,7 @@ class Held:
         duties: Sequence[str] = (),
         address: str = "",
         database_was_away: bool = False,
+        reserve: Reserve | None = None,
         **epochs: int,
     ) -> None:
         self.waited_for: list[str | None] = []
@@ -61,6 +64,7 @@ class Held:
             retake_seconds=RETAKE_SECONDS,
             yield_seconds=YIELD_SECONDS,
             first_yield_seconds=YIELD_SECONDS if database_was_away else 0.0,
+            reserve=reserve,
         )
         self.server_is_there = threading.Event()
         self.server_is_there.set()

@@ -104,10 +104,10 @@ def test_a_worker_gets_its_name_application_and_log_configuration(paths: Paths) 
     }
 
 
-def test_connections_are_labelled_with_name_epochs_and_pod(paths: Paths) -> None:
+def test_connections_before_entry_are_labelled_with_name_and_pod(paths: Paths) -> None:
     process = launch(fences={"push": 1, "topology": 3}, pod_name="hs-sync-0-7d9f4c-x2x4z")
     arguments = configuration.assemble(process, paths)["database"]["args"]
-    assert arguments["application_name"] == "sync-0 t3 p1 7d9f4c-x2x4z"
+    assert arguments["application_name"] == "sync-0 7d9f4c-x2x4z"
 
 
 def test_a_dead_server_is_given_up_as_soon_by_who_asks_as_by_who_is_idle(paths: Paths) -> None:

@@ -40,7 +40,7 @@ def live_epochs(site: Site) -> set[str]:
     """Who has connections, by the names under which PostgreSQL lists them."""
     names = site.query(
         "SELECT coalesce(string_agg(DISTINCT application_name, ','), '') FROM pg_stat_activity "
-        "WHERE datname = current_database() AND application_name LIKE 'main %'"
+        "WHERE datname = current_database() AND application_name LIKE 'main%'"
     )
     return {name for name in str(names[0]).split(",") if name}
 
@@ -61,6 +61,8 @@ def test_epochs_of_synapse_take_turns_and_never_go_back(site: Site) -> None:
         # Warm, so that Kubernetes keeps it; not ready, so that nobody is sent there.
         assert (new.probe("/started")[0], new.probe("/ready")[0]) == (200, 503)
         assert old.probe("/ready")[0] == 200
+        # Without epochs: what it has in reserve.
+        assert live_epochs(site) == {"main t1", "main t2", "main"}
         old.signal()
         assert old.wait() == 0
         new.wait_ready()
@@ -73,6 +75,7 @@ def test_epochs_of_synapse_take_turns_and_never_go_back(site: Site) -> None:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((LOOPBACK, late.client_port))
         assert late.probe("/state")[1]["recorded"] == {"topology": 2}
+        wait_until(lambda: live_epochs(site) == {"main t2"}, what="it to leave the database alone")
         late.signal()
         assert late.wait() == 0
         # What it says for people is not replaced by what it says in the end.

@@ -42,7 +42,7 @@ def test_a_database_that_accepts_and_says_nothing_is_given_up(
         paths.homeserver_yaml.write_text(yaml.safe_dump({"database": database}))
         content = configuration.assemble(LAUNCH, paths)
         config = parsed(database=content["database"])
-        asked = apart.submit(fencing.refuse_pooler, config, LAUNCH)
+        asked = apart.submit(fencing.prepare, config, LAUNCH)
         try:
             with pytest.raises(psycopg2.OperationalError, match="timeout expired"):
                 asked.result(timeout=20)

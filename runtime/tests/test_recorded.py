@@ -119,7 +119,10 @@ def process(
     state = State(Snapshot(name=name, role="main", revision=None, synapse="0"))
     launch = Launch(name=name, role="main", probe_port=1, fences=epochs)
     config = parsed(database={"name": "psycopg2", "args": arguments})
-    return state, lambda: fencing.enter(config, launch, state, ends=lambda _why: None)
+    reserve = fencing.prepare(config, launch)
+    return state, lambda: fencing.enter(
+        config, launch, state, ends=lambda _why: None, reserve=reserve
+    )
 
 
 def test_state_tells_loss_and_retaking(own_postgres: Postgres, database: str) -> None:

@@ -18,6 +18,7 @@ import psycopg2
 from psycopg2.errors import LockNotAvailable
 
 from homeserver_runtime.fence.peers import Peers
+from homeserver_runtime.fence.reserve import Reserve
 from homeserver_runtime.fence.session import Connection, cut, prepare
 from homeserver_runtime.fence.statements import ADMIT, AWAIT, ENTER, Answer, ask
 from homeserver_runtime.fence.waker import Waker
@@ -74,6 +75,7 @@ class Fence:
             database is back.
         first_yield_seconds: the same for one that comes to the fence for the first time, if it is
             to begin a switch; none where the database was never away.
+        reserve: connections that are used first, once they are admitted.
 
     All that is called is called in the fence's own thread.
 
@@ -91,6 +93,7 @@ class Fence:
         retake_seconds: float = RETAKE_SECONDS,
         yield_seconds: float,
         first_yield_seconds: float = 0.0,
+        reserve: Reserve | None = None,
     ) -> None:
         self._claim = claim
         self._connect = connect
@@ -101,6 +104,7 @@ class Fence:
         self._retake_seconds = retake_seconds
         self._yield_seconds = yield_seconds
         self._first_yield_seconds = first_yield_seconds
+        self._reserve = reserve or Reserve()
         self._lock = threading.Lock()
         self._holder: int | None = None
         self._session: Any = None
@@ -141,7 +145,7 @@ class Fence:
         holder = self._holder
         if holder is None:
             raise FenceLostError("this process does not hold its fences")
-        connection = Connection(dsn, **arguments)
+        connection = self._reserve.take(dsn) or Connection(dsn, **arguments)
         try:
             admitted = self._admit(connection, holder)
         except BaseException:
@@ -158,6 +162,7 @@ class Fence:
         For a process that has stopped, or does nothing else any more. Not in the fence's thread.
         """
         self._leaving = True
+        self._reserve.close()
         self._waker.wake()
         # It may sleep on the server.
         if self._session is not None:
