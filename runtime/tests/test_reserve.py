@@ -28,12 +28,12 @@ def fill(own_postgres: Postgres, database: str) -> Iterator[Fill]:
     """Makes a reserve of so many connections, and closes what is left of it."""
     with contextlib.ExitStack() as stack:
 
-        def make(number: int, *, port: int = own_postgres.port) -> Reserve:
+        def make(number: int, *, port: int = own_postgres.port, user: str = "postgres") -> Reserve:
             reserve = Reserve()
             stack.callback(reserve.close)
             connect = functools.partial(
                 psycopg2.connect,
-                host=LOOPBACK, port=port, user="postgres",
+                host=LOOPBACK, port=port, user=user,
                 password=own_postgres.password, dbname=database, application_name="in reserve",
             )  # fmt: skip
             reserve.fill(connect, number)
@@ -141,3 +141,18 @@ def test_a_table_that_somebody_has_locked_is_not_waited_for(
         cursor.execute("LOCK TABLE locked")
         fill(1)
     wait_until(lambda: not look(IN_RESERVE), seconds=20, what="none in reserve")
+
+
+def test_a_table_that_is_somebody_elses_is_left_alone(
+    fill: Fill, look: Look, own_postgres: Postgres, database: str
+) -> None:
+    password = own_postgres.password.replace("'", "''")
+    with contextlib.closing(own_postgres.connect(database)) as other:
+        other.cursor().execute(
+            f"CREATE TABLE elses (); CREATE ROLE synapse LOGIN PASSWORD '{password}'"
+        )
+    try:
+        fill(1, user="synapse")
+        assert len(look(IN_RESERVE)) == 1
+    finally:
+        own_postgres.execute("DROP ROLE synapse")

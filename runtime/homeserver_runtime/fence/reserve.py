@@ -41,6 +41,7 @@ DECLARE known regclass;
 BEGIN
   FOR known IN SELECT oid FROM pg_class
     WHERE relkind = 'r' AND relnamespace = ANY (current_schemas(false)::regnamespace[])
+      AND has_table_privilege(oid, 'SELECT')
   LOOP
     EXECUTE format('SELECT FROM %s LIMIT 0', known);
     -- Else it would have a lock on each table and index at once, and there are not many to have.
