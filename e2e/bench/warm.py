@@ -12,9 +12,14 @@ LONGEST = 1800.0
 
 
 def measure(runs: int) -> Iterator[Measurement]:
-    """Measure in a process of its own, which has the runtime's tests to start processes by."""
-    with step("Synapse, cold and behind a fence"):
-        told = ask_apart("e2e.bench.warming", str(runs), part="runtime", seconds=LONGEST)
+    """Measure in processes of their own, which have the runtime's tests to start Synapse by."""
+    told: dict[str, list[float]] = {}
+    for title, module in (
+        ("Synapse, cold and behind a fence", "e2e.bench.warming"),
+        ("requests that wait for it", "e2e.bench.queueing"),
+    ):
+        with step(title):
+            told |= ask_apart(module, str(runs), part="runtime", seconds=LONGEST)
     for what, seconds in told.items():
         if ", cold, " in what:
             yield Measurement(what, "s", seconds)
