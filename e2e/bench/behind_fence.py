@@ -18,7 +18,6 @@ import yaml
 from tests.processes import RuntimeProcess, Site, ending
 from tests.services import LOOPBACK, Postgres, Redis, wait_until
 
-from e2e.cluster.ports import free_port
 from homeserver_runtime.fence.claim import Claim
 from homeserver_runtime.fence.fence import Fence
 
@@ -38,18 +37,7 @@ def homeserver(
     server.create_database(database)
     with tempfile.TemporaryDirectory() as directory:
         site = Site(directory=Path(directory), postgres=server, redis=redis, database=database)
-        writers = [name for name in names if not name.startswith("worker")]
-        ports = {name: free_port() for name in writers}
-        processes = [
-            site.write(
-                name,
-                role="main" if name == MAIN else "worker",
-                settings=_POOL,
-                replication_ports=ports,
-                launcher={"fences": {"topology": 1}},
-            )
-            for name in names
-        ]
+        processes = site.write_epoch(*names, settings=_POOL)
         with ending(*processes):
             start(processes)
             yield site, processes

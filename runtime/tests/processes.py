@@ -53,6 +53,8 @@ class RuntimeProcess:
     probe_port: int
     client_port: int
     metrics_port: int
+    replication_port: int = 0
+    """0: it has no listener for other processes."""
     popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -166,14 +168,15 @@ class Site:
         """The files of one process as the operator would mount them."""
         directory = self.directory / name
         directory.mkdir()
+        ports = replication_ports or {}
         process = RuntimeProcess(
             name=name,
             directory=directory,
             probe_port=free_port(),
             client_port=free_port(),
             metrics_port=free_port(),
+            replication_port=ports.get(name, 0),
         )
-        ports = replication_ports or {}
         listeners = [
             http_listener(process.client_port, list(serves)),
             _metrics(process.metrics_port),
@@ -203,6 +206,27 @@ class Site:
             | dict(launcher or {}),
         )
         return process
+
+    def write_epoch(
+        self,
+        *names: str,
+        settings: Mapping[str, Any] | None = None,
+        main_settings: Mapping[str, Any] | None = None,
+        serves: Sequence[str] = ("client",),
+    ) -> list[RuntimeProcess]:
+        """The files of processes behind one fence; workers are called so, and others write."""
+        ports = {name: free_port() for name in names if not name.startswith("worker")}
+        return [
+            self.write(
+                name,
+                role="main" if name == "main" else "worker",
+                settings=merge(settings or {}, main_settings or {} if name == "main" else {}),
+                launcher={"fences": {"topology": 1}},
+                replication_ports=ports,
+                serves=serves,
+            )
+            for name in names
+        ]
 
     def _shared(self, directory: Path, ports: Mapping[str, int]) -> dict[str, Any]:
         return {

@@ -15,8 +15,6 @@ from tests.processes import ending
 from tests.services import LOOPBACK, until
 from tests.way import Way
 
-from e2e.cluster.ports import free_port
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -31,7 +29,6 @@ class Talk:
     """Somebody talks at a persister, and main sends it on."""
 
     main: RuntimeProcess
-    replication_port: int
     way: Way
     bridge: Bridge
     talker: Client
@@ -44,25 +41,16 @@ class Talk:
 @pytest.fixture
 async def talk(site: Site) -> AsyncIterator[Talk]:
     way = Way(site)
-    ports = {"main": free_port(), "persister-0": free_port()}
     async with bridge(site) as receiver, contextlib.AsyncExitStack() as stack:
-        main, persister = (
-            site.write(
-                name,
-                role="main" if name == "main" else "worker",
-                settings={"app_service_config_files": [str(receiver.registration)]},
-                launcher={"fences": {"topology": 1}},
-                replication_ports=ports,
-            )
-            for name in ports
-        )
+        settings = {"app_service_config_files": [str(receiver.registration)]}
+        main, persister = site.write_epoch("main", "persister-0", settings=settings)
         way.lead(main)
         stack.enter_context(ending(main, persister))
         for process in (main.start(), persister.start()):
             await asyncio.to_thread(process.wait_ready)
         token = await register(main.client_port)
         talker = await stack.enter_async_context(Client(persister.client_port, token))
-        talks = Talk(main, ports["main"], way, receiver, talker, await talker.create_room())
+        talks = Talk(main, way, receiver, talker, await talker.create_room())
         (first,) = await talks.say("first")
         await until(lambda: first in receiver.events, "the first event")
         yield talks
@@ -115,7 +103,7 @@ async def test_who_ends_waits_for_an_answer(talk: Talk) -> None:
     events = await _held(talk)
     talk.main.signal()
     # Nobody else is waited for then.
-    await until(lambda: not _listens(talk.replication_port), "the end of replication")
+    await until(lambda: not _listens(talk.main.replication_port), "the end of replication")
     talk.bridge.answers.set()
     assert await asyncio.to_thread(talk.main.wait) == 0
     await _each_once(talk, events)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.synapse
 pytest_plugins = ["tests.fixtures"]
 
+ANYWHERE: dict[str, Any] = {"ip_range_blacklist": []}
+"""Requests go to addresses of this machine, too."""
+
 LOOK = "notify_interested_services"
 """For what concerns application services."""
 
@@ -106,24 +109,6 @@ async def gate(site: Site) -> AsyncIterator[tuple[Gate, int]]:
         await server.wait_closed()
 
 
-def processes(site: Site, way: Way) -> tuple[RuntimeProcess, RuntimeProcess]:
-    """Main, and a persister that serves clients."""
-    ports = {"main": free_port(), "persister-0": free_port()}
-    main, persister = (
-        site.write(
-            name,
-            role="main" if name == "main" else "worker",
-            settings={"ip_range_blacklist": []},
-            launcher={"fences": {"topology": 1}},
-            replication_ports=ports,
-            serves=("client", "federation"),
-        )
-        for name in ports
-    )
-    way.lead(main)
-    return main, persister
-
-
 def at_work(process: RuntimeProcess, *names: str) -> bool:
     """Whether one of Synapse's background processes runs."""
     return any(
@@ -149,7 +134,8 @@ def pusher(url: str) -> dict[str, Any]:
 
 async def test_pushes_and_background_updates_go_on(site: Site) -> None:
     way = Way(site)
-    main, persister = processes(site, way)
+    main, persister = site.write_epoch("main", "persister-0", settings=ANYWHERE)
+    way.lead(main)
     async with push_gateway() as (url, events), contextlib.AsyncExitStack() as stack:
         stack.enter_context(ending(main, persister))
         for process in (main.start(), persister.start()):
@@ -187,18 +173,11 @@ async def test_a_look_that_began_before_the_end_and_fails_after_it_is_made_again
         gate(site) as (way, port),
         contextlib.AsyncExitStack() as stack,
     ):
-        ports = {"main": free_port(), "persister-0": free_port()}
-        main, persister = (
-            site.write(
-                name,
-                role="main" if name == "main" else "worker",
-                settings={"app_service_config_files": [str(receiver.registration)]}
-                | ({"database": {"args": {"port": port}}} if name == "main" else {}),
-                launcher={"fences": {"topology": 1}},
-                replication_ports=ports,
-            )
-            for name in ports
-        )
+        main, persister = site.write_epoch(
+            "main", "persister-0",
+            settings={"app_service_config_files": [str(receiver.registration)]},
+            main_settings={"database": {"args": {"port": port}}},
+        )  # fmt: skip
         stack.enter_context(ending(main, persister))
         for process in (main.start(), persister.start()):
             await asyncio.to_thread(process.wait_ready)
@@ -223,7 +202,9 @@ async def test_a_look_that_began_before_the_end_and_fails_after_it_is_made_again
 async def test_events_of_others_wait_for_no_lock_that_nobody_holds(site: Site) -> None:
     """A lock that could not be released counts as held, and for two minutes as valid."""
     way = Way(site)
-    main, persister = processes(site, way)
+    serves = ("client", "federation")
+    main, persister = site.write_epoch("main", "persister-0", settings=ANYWHERE, serves=serves)
+    way.lead(main)
     with ending(main, persister):
         for process in (main.start(), persister.start()):
             process.wait_ready()
