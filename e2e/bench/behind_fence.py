@@ -13,12 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import psycopg2
 import yaml
+from tests.held import Held
 from tests.processes import RuntimeProcess, Site, ending
-from tests.services import LOOPBACK, Postgres, Redis, wait_until
+from tests.services import Postgres, Redis, wait_until
 
-from homeserver_runtime.fence.claim import Claim
 from homeserver_runtime.fence.fence import Fence
 
 MAIN: Final = "main"
@@ -37,7 +36,7 @@ def homeserver(
     server.create_database(database)
     with tempfile.TemporaryDirectory() as directory:
         site = Site(directory=Path(directory), postgres=server, redis=redis, database=database)
-        processes = site.write_epoch(*names, settings=_POOL)
+        processes = site.write_fenced(*names, settings=_POOL)
         with ending(*processes):
             start(processes)
             yield site, processes
@@ -62,43 +61,22 @@ def stop(processes: Sequence[RuntimeProcess]) -> None:
 @contextmanager
 def warm(site: Site, processes: Sequence[RuntimeProcess], *, epoch: int) -> Iterator[Fence]:
     """All of them wait, warm, for whoever has this epoch to leave; they are of the next."""
-    with _fence(site, epoch=epoch) as fence:
+    held = Held(site.postgres, site.database, "bench", topology=epoch).enter()
+    try:
         for process in processes:
             _claim(process, epoch=epoch + 1)
             process.start()
         for process in processes:
             wait_until(partial(_waits, process), what=f"{process.name} to be warm")
-        yield fence
+        yield held.fence
+    finally:
+        held.fence.leave()
 
 
 def moment(process: RuntimeProcess, stage: str) -> float:
     """When a process reached a stage, in Unix time."""
     state = process.probe("/state")[1]
     return float(state["started"] + state["seconds"][stage])
-
-
-@contextmanager
-def _fence(site: Site, *, epoch: int) -> Iterator[Fence]:
-    server: Postgres = site.postgres
-    fence = Fence(
-        Claim(name="bench", epochs={"topology": epoch}),
-        lambda: psycopg2.connect(
-            host=LOOPBACK,
-            port=server.port,
-            user="postgres",
-            password=server.password,
-            dbname=site.database,
-            application_name="bench",
-        ),
-        waits_for=lambda _what: None,
-        ends=lambda _why: None,
-        yield_seconds=0,
-    )
-    fence.enter()
-    try:
-        yield fence
-    finally:
-        fence.leave()
 
 
 def _claim(process: RuntimeProcess, *, epoch: int) -> None:

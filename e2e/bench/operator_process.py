@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.bench import processor
 from e2e.bench.machine import REPOSITORY
 from e2e.cluster import cache
 from e2e.cluster.ports import free_port
@@ -41,8 +42,7 @@ class OperatorProcess:
 
     def processor_seconds(self) -> float:
         """Processor time that it has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor.seconds(self.process.pid)
 
     def sample(self, metric: str, *labels: str) -> float:
         """The sum of a metric's series, with one of the labels if any are named.

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from tests.matrix import Client, register
 from tests.processes import RuntimeProcess, Site
 from tests.services import postgres, redis_server
 
+from e2e.bench import processor
 from e2e.bench.behind_fence import EIGHT, MAIN, READERS, homeserver, stop, warm
 
 USERS: Final = 4
@@ -110,19 +109,9 @@ async def _answered(request: Awaitable[Any]) -> float:
 
 def _spent(site: Site, processes: Sequence[RuntimeProcess]) -> float:
     """CPU seconds of all processes and of PostgreSQL so far."""
-    (postmaster,) = site.query("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)")
-    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-    own = [str(process.popen.pid) for process in processes if process.popen]
-    return sum(map(_ticks, (*own, postmaster, *children))) / os.sysconf("SC_CLK_TCK")
-
-
-def _ticks(pid: str) -> int:
-    """Its own, and those of children that have ended; 0 if it has, too."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return 0
-    return sum(map(int, fields[11:15]))
+    (postmaster,) = site.query("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int")
+    own = [process.popen.pid for process in processes if process.popen]
+    return sum(map(processor.seconds, (*own, *processor.tree(postmaster))))
 
 
 if __name__ == "__main__":

@@ -139,11 +139,11 @@ def enter(prepared: Prepared, state: State, signals: Signals, *, found: database
                 # Synapse makes a new schema in many transactions; cut short, it never starts
                 # again (matrix-org/synapse#8310). What it adds to one, PostgreSQL undoes.
                 stack.enter_context(signals.deferred())
-        elif not found.complete:
-            database.await_schema(
-                config, lambda what: state.change(phase="migrating", waiting_for=what)
-            )
-        if prepared.role == "worker":
+        else:
+            if not found.complete:
+                database.await_schema(
+                    config, lambda what: state.change(phase="migrating", waiting_for=what)
+                )
             state.change(phase="migrating", waiting_for=None)
         try:
             with isolation.reading_what_is_committed():

@@ -207,7 +207,7 @@ class Site:
         )
         return process
 
-    def write_epoch(
+    def write_fenced(
         self,
         *names: str,
         settings: Mapping[str, Any] | None = None,

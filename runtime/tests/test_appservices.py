@@ -43,7 +43,7 @@ async def talk(site: Site) -> AsyncIterator[Talk]:
     way = Way(site)
     async with bridge(site) as receiver, contextlib.AsyncExitStack() as stack:
         settings = {"app_service_config_files": [str(receiver.registration)]}
-        main, persister = site.write_epoch("main", "persister-0", settings=settings)
+        main, persister = site.write_fenced("main", "persister-0", settings=settings)
         way.lead(main)
         stack.enter_context(ending(main, persister))
         for process in (main.start(), persister.start()):

@@ -134,7 +134,7 @@ def pusher(url: str) -> dict[str, Any]:
 
 async def test_pushes_and_background_updates_go_on(site: Site) -> None:
     way = Way(site)
-    main, persister = site.write_epoch("main", "persister-0", settings=ANYWHERE)
+    main, persister = site.write_fenced("main", "persister-0", settings=ANYWHERE)
     way.lead(main)
     async with push_gateway() as (url, events), contextlib.AsyncExitStack() as stack:
         stack.enter_context(ending(main, persister))
@@ -173,7 +173,7 @@ async def test_a_look_that_began_before_the_end_and_fails_after_it_is_made_again
         gate(site) as (way, port),
         contextlib.AsyncExitStack() as stack,
     ):
-        main, persister = site.write_epoch(
+        main, persister = site.write_fenced(
             "main", "persister-0",
             settings={"app_service_config_files": [str(receiver.registration)]},
             main_settings={"database": {"args": {"port": port}}},
@@ -203,7 +203,7 @@ async def test_events_of_others_wait_for_no_lock_that_nobody_holds(site: Site) -
     """A lock that could not be released counts as held, and for two minutes as valid."""
     way = Way(site)
     serves = ("client", "federation")
-    main, persister = site.write_epoch("main", "persister-0", settings=ANYWHERE, serves=serves)
+    main, persister = site.write_fenced("main", "persister-0", settings=ANYWHERE, serves=serves)
     way.lead(main)
     with ending(main, persister):
         for process in (main.start(), persister.start()):

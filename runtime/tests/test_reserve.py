@@ -43,7 +43,7 @@ def fill(own_postgres: Postgres, database: str) -> Iterator[Fill]:
 
 
 @pytest.fixture
-def look(own_postgres: Postgres, database: str) -> Iterator[Callable[[str], list[Any]]]:
+def look(own_postgres: Postgres, database: str) -> Iterator[Look]:
     """Asks the server something that is one column."""
     with contextlib.closing(own_postgres.connect(database)) as connection:
 

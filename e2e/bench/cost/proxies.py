@@ -13,6 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from e2e.bench.cost.configurations import HOST, LOOPBACK
+from e2e.bench.processor import tree
 from e2e.cluster.progress import RigError
 
 PATIENCE = 60.0
@@ -30,11 +31,11 @@ class Proxy:
 
     def processor(self) -> float:
         """Seconds for which it has had a processor, in user's and kernel's mode."""
-        return sum(map(_nanoseconds, _tree(self.process.pid))) / 1e9
+        return sum(map(_nanoseconds, tree(self.process.pid))) / 1e9
 
     def memory(self) -> float:
         """MiB that are resident, its processes together; what they share counts each time."""
-        return sum(map(_resident, _tree(self.process.pid))) / 1024
+        return sum(map(_resident, tree(self.process.pid))) / 1024
 
 
 def core(which: int) -> int:
@@ -107,14 +108,6 @@ def _until_answering(port: int, process: subprocess.Popen[bytes], errors: Path) 
                     return
         time.sleep(0.05)
     raise RigError(f"{process.args!r} does not answer:\n{errors.read_text()[-4000:]}")
-
-
-def _tree(pid: int) -> Iterator[int]:
-    """A process and its descendants."""
-    yield pid
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from _tree(int(child))
 
 
 def _nanoseconds(pid: int) -> int:

@@ -19,7 +19,7 @@ from psycopg2.errors import LockNotAvailable
 
 from homeserver_runtime.fence.peers import Peers
 from homeserver_runtime.fence.reserve import Reserve
-from homeserver_runtime.fence.session import Connection, cut, prepare
+from homeserver_runtime.fence.session import Connection, cut, make, prepare
 from homeserver_runtime.fence.statements import ADMIT, AWAIT, ENTER, Answer, ask
 from homeserver_runtime.fence.waker import Waker
 
@@ -145,7 +145,7 @@ class Fence:
         holder = self._holder
         if holder is None:
             raise FenceLostError("this process does not hold its fences")
-        connection = self._reserve.take(dsn) or Connection(dsn, **arguments)
+        connection = self._reserve.take(dsn) or make(dsn, **arguments)
         try:
             admitted = self._admit(connection, holder)
         except BaseException:
@@ -172,8 +172,6 @@ class Fence:
             self._thread.join(_LEAVE_SECONDS)
 
     def _admit(self, connection: Any, holder: int) -> bool:
-        connection.autocommit = True
-        prepare(connection)
         if ask(connection, ADMIT, self._claim, holder).outcome != "admitted":
             return False
         connection.autocommit = False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-from homeserver_runtime.fence.session import Connection, prepare
+from homeserver_runtime.fence.session import Connection, make
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +71,6 @@ class Reserve:
         try:
             while len(self._made) < number:
                 connection = connect(connection_factory=self._make)
-                connection.autocommit = True
-                prepare(connection)
                 if not _has_room(connection, number - len(self._made)):
                     logger.info("No connections in reserve: the server may need them for others")
                     self.close()
@@ -84,8 +82,7 @@ class Reserve:
 
     def take(self, dsn: str) -> Connection | None:
         """One that lives, made as `dsn` says and named so now; None if there is none."""
-        wanted = parse_dsn(dsn)
-        name = wanted.pop("application_name", "")
+        name, wanted = _named(dsn)
         while self._made:
             with contextlib.suppress(IndexError, psycopg2.Error):  # others take, too; it has died
                 arguments, connection = self._made.popleft()
@@ -103,11 +100,15 @@ class Reserve:
                 self._made.popleft()[1].close()
 
     def _make(self, dsn: str, **arguments: Any) -> Connection:
-        connection = Connection(dsn, **arguments)
-        told = parse_dsn(dsn)
-        told.pop("application_name", None)
-        self._made.append((told, connection))
+        connection = make(dsn, **arguments)
+        self._made.append((_named(dsn)[1], connection))
         return connection
+
+
+def _named(dsn: str) -> tuple[str, dict[str, str]]:
+    """The name in it, and all else."""
+    told: dict[str, str] = parse_dsn(dsn)
+    return told.pop("application_name", ""), told
 
 
 def _has_room(connection: Any, more: int) -> bool:

@@ -51,6 +51,18 @@ class PooledError(Exception):
     """The address leads to a pooler in transaction mode; the message says what to do."""
 
 
+def make(dsn: str, **arguments: Any) -> Connection:
+    """Opens a connection, set up and in autocommit mode; psycopg2's connection_factory."""
+    connection = Connection(dsn, **arguments)
+    try:
+        connection.autocommit = True
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def prepare(connection: Any) -> None:
     """Sets up one connection that is in autocommit mode."""
     statements = _MISSED_SOON
