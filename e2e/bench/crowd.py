@@ -13,6 +13,7 @@ import yaml
 
 from e2e.bench.machine import REPOSITORY
 from e2e.bench.operator_process import OperatorProcess
+from e2e.cluster import audit
 from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.progress import RigError, wait_until
 from e2e.product.installation import example
@@ -85,16 +86,14 @@ class Crowd:
 
     def writes(self) -> Iterator[tuple[str, str]]:
         """Verb and resource of the operator's writes so far, its Lease aside."""
-        with self.control_plane.audit_log.open("rb") as lines:
-            for line in lines:
-                entry = json.loads(line)
-                target = entry.get("objectRef", {})
-                if (
-                    entry["verb"] in WRITES
-                    and entry.get("userAgent", "").startswith("homeserver-operator")
-                    and target.get("resource") != "leases"
-                ):
-                    yield entry["verb"], target.get("resource", "")
+        for entry in audit.entries(self.control_plane.audit_log):
+            target = entry.get("objectRef", {})
+            if (
+                entry["verb"] in WRITES
+                and entry.get("userAgent", "").startswith("homeserver-operator")
+                and target.get("resource") != "leases"
+            ):
+                yield entry["verb"], target.get("resource", "")
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Run kubectl as an administrator; raises RigError with its words."""

@@ -98,12 +98,17 @@ def log_file(name: str) -> Path:
     return log
 
 
+def lock_file(name: str) -> Path:
+    """The file that runs lock against each other; its directory exists."""
+    locks = root() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return locks / f"{name}.lock"
+
+
 @contextmanager
 def locked(name: str) -> Iterator[None]:
     """Hold a lock between processes; the kernel releases it if this process dies."""
-    locks = root() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with (locks / f"{name}.lock").open("w") as lock:
+    with lock_file(name).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -72,7 +72,7 @@ class ControlPlane:
 
     @property
     def audit_log(self) -> Path:
-        """The audit log: one JSON object a line, level Metadata, written before the response."""
+        """The audit log, for `e2e.cluster.audit`; an entry is written before the response."""
         return self._running().audit_log
 
     @property

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.cluster import audit
 from e2e.product.installation import OPERATOR_NAMESPACE
 
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -35,14 +35,11 @@ class Audit:
         return [write for write in self._entries() if write.resource != "leases"]
 
     def _entries(self) -> Iterator[Write]:
-        with self._log.open("rb") as lines:
-            lines.seek(self._start)
-            for line in lines:
-                entry = json.loads(line)
-                if entry["verb"] in _WRITES and entry["user"]["username"].startswith(_OPERATOR):
-                    target = entry.get("objectRef", {})
-                    resource = "/".join(
-                        filter(None, (target.get("resource"), target.get("subresource")))
-                    )
-                    code = entry.get("responseStatus", {}).get("code", 0)
-                    yield Write(entry["verb"], resource, target.get("name", ""), code)
+        for entry in audit.entries(self._log, self._start):
+            if entry["verb"] in _WRITES and entry["user"]["username"].startswith(_OPERATOR):
+                target = entry.get("objectRef", {})
+                resource = "/".join(
+                    filter(None, (target.get("resource"), target.get("subresource")))
+                )
+                code = entry.get("responseStatus", {}).get("code", 0)
+                yield Write(entry["verb"], resource, target.get("name", ""), code)

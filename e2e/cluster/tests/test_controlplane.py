@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.cluster import audit
 from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.progress import wait_until
 
@@ -32,7 +32,7 @@ def _kubectl(server: ControlPlane, kubeconfig: Path, *arguments: str) -> str:
 
 def test_an_administrator_may_write_and_the_audit_log_says_who_did(server: ControlPlane) -> None:
     assert "created" in _kubectl(server, server.kubeconfig, "create", "namespace", "audited")
-    events = map(json.loads, server.audit_log.read_text().splitlines())
+    events = audit.entries(server.audit_log)
     created = [e for e in events if e["verb"] == "create" and e["user"]["username"] == "admin"]
     assert "audited" in [event["objectRef"].get("name") for event in created]
 

@@ -194,7 +194,8 @@ class Proxy:
         return self._logged()
 
     def _logged(self) -> list[str]:
-        return [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        lines = self.log.read_text().splitlines(keepends=True)
+        return [line for line in lines if line.startswith("{") and line.endswith("\n")]
 
 
 def filled(config: str, port: int, members: Callable[[str], int]) -> tuple[str, dict[str, str]]:

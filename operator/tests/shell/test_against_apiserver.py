@@ -12,6 +12,7 @@ from tests.shell.webhook import Patch, webhook
 
 from crds.tests.kubectl import Kubectl
 from crds.tests.schema import CRD_FILE, CRD_NAME
+from e2e.cluster import audit
 from e2e.cluster.controlplane import ControlPlane
 from homeserver_operator.api import names
 
@@ -88,10 +89,9 @@ def observed(kubectl: Kubectl, namespace: str, name: str = "alpha") -> bool:
 
 def writes(control_plane: ControlPlane, namespace: str) -> list[dict[str, Any]]:
     """Writes in the namespace so far, those of the Lease and of kubectl aside."""
-    events = map(json.loads, control_plane.audit_log.read_text().splitlines())
     return [
         event
-        for event in events
+        for event in audit.entries(control_plane.audit_log)
         if event["stage"] == "ResponseComplete"
         and event["verb"] in {"create", "update", "patch", "delete"}
         and event["objectRef"].get("namespace") == namespace
