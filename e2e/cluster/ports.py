@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import os
 import secrets
 import socket
 from contextlib import suppress
-from typing import IO
 
 from e2e.cluster import cache
 
@@ -40,6 +40,6 @@ def free_port() -> int:
 
 
 @functools.cache
-def _locks() -> IO[bytes]:
+def _locks() -> int:
     """The file of which each byte stands for a port; never closed, or its locks would be gone."""
-    return cache.lock_file("ports").open("wb")
+    return os.open(cache.lock_file("ports"), os.O_RDWR | os.O_CREAT, 0o666)
