@@ -15,6 +15,7 @@ from crds.tests.schema import CRD_FILE, CRD_NAME
 from e2e.cluster import audit
 from e2e.cluster.controlplane import ControlPlane
 from homeserver_operator.api import names
+from homeserver_operator.leader import Timing
 
 pytestmark = pytest.mark.apiserver
 
@@ -213,7 +214,7 @@ def test_sigterm_releases_the_lease_so_that_a_successor_leads_at_once(
         assert running.terminate() == 0
         until(lambda: second.says("leading as"))
 
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < Timing().duration
         create(kubectl, namespace)
         until(lambda: observed(kubectl, namespace))
 
