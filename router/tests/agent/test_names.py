@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent.rig import until
+from tests.agent.waiting import until
 
 from homeserver_router import names
 from homeserver_router.endpoints import Address, members
