@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from typing import Self
 
 from aiohttp import web
+from tests.agent.waiting import until
 
 from e2e.cluster.ports import free_port
 from homeserver_router.endpoints import Address
@@ -40,10 +42,18 @@ class Worker:
         return self
 
     async def stop(self) -> None:
-        """Finish what is in hand, then refuse."""
+        """Finish what is in hand and, as draining processes do, what is dialled; then refuse."""
         if self._runner:
+            # In vain where more and more comes, because HAProxy knows of nobody else.
+            with contextlib.suppress(TimeoutError):
+                await until(self._at_rest, seconds=1)
             await self._runner.cleanup()
         self._runner = self._socket = None
+
+    def _at_rest(self) -> bool:
+        assert self._runner
+        assert self._runner.server
+        return not self._runner.server.connections
 
     async def _handle(self, request: web.Request) -> web.Response:
         await request.read()

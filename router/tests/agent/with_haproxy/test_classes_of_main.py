@@ -105,7 +105,7 @@ async def test_a_class_that_comes_to_main_is_not_asked_of_the_main_before(
         await until(lambda: load.sent > begun + 50)
     assert load.lost == []
     assert (main.served, new.served > 0) == (0, True)
-    assert router.agent.running == "alpha-router-2"
+    await until(lambda: router.agent.running == "alpha-router-2")
 
 
 @STEERS_OLD_PROCESSES

@@ -79,8 +79,10 @@ async def test_nothing_fails_while_all_workers_are_exchanged_for_warm_ones_under
         new = [workers.new(f"sync-{number}") for number in (10, 11, 12)]
         for each in new:
             each.listen()
+        changes = router.changes
         await kube.endpoints("alpha-sync", addresses(*new), ready=[])
-        await until(lambda: set(kube.ledger("alpha-sync")) == {each.name for each in new})
+        await until(lambda: router.changes > changes)
+        assert set(kube.ledger("alpha-sync")) == {each.name for each in new}
         for each in old:
             await each.stop()
         for each in new:
