@@ -19,7 +19,7 @@ demo: .venv/ready ## A real cluster, the operator, the example, a conversation t
 	$(BIN)/python -m e2e.demo
 
 test: check ## Everything that CI runs (takes a while: real API server, real Synapse, real cluster).
-	$(PYTEST) -q -n 2 --dist worksteal -m "long and not soak"
+	$(PYTEST) -q -n auto --dist worksteal -m "long and not soak"
 	$(PYTEST) -n 3 --dist worksteal -m "(apiserver or synapse or haproxy) and not soak"
 	$(BIN)/python -m e2e.suite
 
@@ -28,7 +28,7 @@ check: .venv/ready ## The fast part: format, lint, types, layers, unit tests.
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy operator router runtime e2e
 	PYTHONPATH=operator:router:runtime $(BIN)/lint-imports --no-cache
-	$(PYTEST) -q -n 2 --dist worksteal -m "not apiserver and not synapse and not haproxy and not cluster and not long and not soak"
+	$(PYTEST) -q -n auto --dist worksteal -m "not apiserver and not synapse and not haproxy and not cluster and not long and not soak"
 
 soak: .venv/ready ## What takes hours; on the cluster ROUNDS times. Writes a dated report under docs/measurements/.
 	$(BIN)/python -m e2e.suite --soak --rounds $(ROUNDS)
