@@ -46,8 +46,7 @@ def test_the_rules_and_the_operator_know_the_same_single_roles_and_reserved_name
 
 
 def test_every_duty_that_a_group_can_run_is_known_by_name() -> None:
-    sharded = {roles.FEDERATION_SENDER, roles.PUSHER, roles.OUTBOUND_FEDERATION}
-    assert words("runs") == {*roles.SINGLE_RUNNER, roles.MEDIA_BACKGROUND_JOBS, *sharded}
+    assert words("runs") == roles.DUTIES
 
 
 def test_the_words_of_plans_and_windows_are_the_operators() -> None:

@@ -39,3 +39,8 @@ from others', or main would lose the rest."""
 
 SINGLE_RUNNER: Final = ("backgroundTasks", "userDirectory", "appservices")
 """Duties that exactly one process may have."""
+
+DUTIES: Final = frozenset(
+    {*SINGLE_RUNNER, MEDIA_BACKGROUND_JOBS, FEDERATION_SENDER, PUSHER, OUTBOUND_FEDERATION}
+)
+"""The words of `runs`."""

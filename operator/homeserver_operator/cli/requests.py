@@ -40,9 +40,13 @@ class Request:
 def parse_request(text: str) -> Request:
     """Read 'GET /path?query', with or without the server before the path; raises CliError."""
     method, _, url = text.strip().partition(" ")
-    parts = urlsplit(url.strip())
+    refusal = CliError(f"{text!r} is no request: write it as 'GET /_matrix/client/versions'")
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:  # brackets without an address in them
+        raise refusal from None
     if not method.isalpha() or not parts.path.startswith("/"):
-        raise CliError(f"{text!r} is no request: write it as 'GET /_matrix/client/versions'")
+        raise refusal
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
     return Request(method.upper(), parts.path, query)
 

@@ -258,7 +258,7 @@ def test_a_file_that_cannot_be_used(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["/_matrix/client/versions", "GET versions", ""])
+@pytest.mark.parametrize("text", ["/_matrix/client/versions", "GET versions", "GET //[::1/x", ""])
 def test_what_is_no_request(file: str, capsys: pytest.CaptureFixture[str], text: str) -> None:
     assert main(["routes", "-f", file, "--try", text or " "]) == 2
     assert "is no request" in capsys.readouterr().err
