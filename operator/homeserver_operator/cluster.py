@@ -38,6 +38,7 @@ METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s
 STRICT: Final = ("fieldValidation", "Strict")
 WRITER: Final = (("fieldManager", names.FIELD_MANAGER), STRICT)
 
+FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 
 WATCH_SECONDS: Final = 300

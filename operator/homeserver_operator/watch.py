@@ -14,13 +14,12 @@ from typing import Any, Final
 from homeserver_operator.api.kinds import ManagedKind
 from homeserver_operator.api.names import HOMESERVER_LABEL, MANAGED_BY, MANAGED_BY_LABEL
 from homeserver_operator.api.world import Key
-from homeserver_operator.cluster import NOT_FOUND, ApiError, Cluster
+from homeserver_operator.cluster import FORBIDDEN, NOT_FOUND, ApiError, Cluster
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.pauses import PATIENT, Pauses
 
 LABELS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY},{HOMESERVER_LABEL}"
 
-FORBIDDEN: Final = 403
 GONE: Final = 410
 ABSENT: Final = 60.0
 """Seconds until a kind that the cluster does not know is looked for again."""

@@ -28,6 +28,8 @@ CONNECT_SECONDS = 5
 """For each connection to the database, Synapse's own as well: a server that is gone says nothing,
 and libpq's own patience is the kernel's, or without end."""
 
+_ANY_IPV4 = "0.0.0.0"  # noqa: S104 - recognised here, chosen by the operator
+_LISTENERS = ("listeners", "worker_listeners")
 _WORKER_APP = "synapse.app.generic_worker"
 _WELL_KNOWN = "homeserver_runtime.well_known.WellKnownModule"
 
@@ -66,6 +68,9 @@ def assemble(launch: Launch, paths: Paths) -> dict[str, Any]:
         content.setdefault("worker_app", _WORKER_APP)
         content["worker_log_config"] = str(paths.log_yaml)
     content["log_config"] = str(paths.log_yaml)
+    if launch.pod_address and ":" in launch.pod_address:
+        # Only the pod knows that Services lead to it by IPv6.
+        content |= {key: list(map(_of_both_families, content.get(key) or ())) for key in _LISTENERS}
     if launch.well_known_server is not None:
         # After the Secrets, which may have modules of their own.
         ours = {"module": _WELL_KNOWN, "config": {"server": launch.well_known_server}}
@@ -82,6 +87,11 @@ def assemble(launch: Launch, paths: Paths) -> dict[str, Any]:
     if launch.password_file is not None:
         arguments["passfile"] = str(paths.pgpass)
     return content
+
+
+def _of_both_families(listener: Mapping[str, Any]) -> dict[str, Any]:
+    everywhere = listener.get("bind_addresses") == [_ANY_IPV4]
+    return {**listener, "bind_addresses": ["::"]} if everywhere else dict(listener)
 
 
 def silent_seconds(arguments: Mapping[str, Any]) -> float:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from homeserver_runtime import configuration
 from homeserver_runtime.contract import ConfigurationRefusedError, Launch, Paths
 
+ANY_IPV4 = "0.0.0.0"  # noqa: S104 - nothing is bound
+
 
 @pytest.mark.parametrize(
     ("base", "overlay", "merged"),
@@ -88,6 +90,29 @@ def secret(paths: Paths, text: str) -> Path:
     path = paths.config / "secret"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize(
+    ("address", "bound"),
+    [
+        pytest.param("10.1.2.3", [ANY_IPV4], id="as the operator says"),
+        pytest.param("fd00::12", ["::"], id="to both families, where Services lead to IPv6"),
+        pytest.param(None, [ANY_IPV4], id="as the operator says, where nobody tells"),
+    ],
+)
+@pytest.mark.parametrize("key", ["listeners", "worker_listeners"])
+def test_listeners_are_bound(paths: Paths, key: str, address: str | None, bound: list[str]) -> None:
+    listeners = [
+        {"port": 8008, "type": "http", "bind_addresses": [ANY_IPV4], "resources": []},
+        {"port": 9000, "type": "metrics", "bind_addresses": [ANY_IPV4]},
+        {"path": "/run/s", "type": "http"},
+        {"port": 8009, "type": "http", "bind_addresses": ["127.0.0.1"]},
+    ]
+    with paths.homeserver_yaml.open("a") as file:
+        yaml.safe_dump({key: listeners}, file)
+    found = configuration.assemble(launch(pod_address=address), paths)[key]
+    assert [each["bind_addresses"] for each in found[:2]] == [bound, bound]
+    assert found[2:] == listeners[2:]
 
 
 def test_a_worker_gets_its_name_application_and_log_configuration(paths: Paths) -> None:

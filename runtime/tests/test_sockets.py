@@ -86,6 +86,21 @@ async def test_what_arrives_before_entry_is_answered_after_it(
             assert listeners(host, port) == 1
 
 
+async def test_where_services_lead_to_ipv6_both_families_reach_every_listener(site: Site) -> None:
+    client, metrics = free_port(), free_port()
+    everywhere = {"bind_addresses": ["0.0.0.0"]}  # noqa: S104 - what the operator writes
+    settings = [
+        http_listener(client, ["client"]) | everywhere,
+        {"type": "metrics", "port": metrics} | everywhere,
+    ]
+    process = site.write("main", role="main", settings={"listeners": settings})
+    with ending(process.start(POD_IP="fd00::12")):
+        await asyncio.to_thread(process.wait_ready)
+        for port in (client, metrics):
+            for host in ("::1", LOOPBACK):
+                assert (await ask(host, port)).split()[1] == b"200"
+
+
 def listeners(host: str, port: int) -> int:
     """How many sockets listen there, as the kernel lists them."""
     family = "tcp6" if ":" in host else "tcp"

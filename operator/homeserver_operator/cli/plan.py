@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from homeserver_operator import observe, pipeline
+from homeserver_operator.api.kinds import ManagedKind
 from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION
 from homeserver_operator.api.world import Defaults, Object, World
 from homeserver_operator.build.rendering import RENDERING, rendering_of
@@ -18,12 +19,30 @@ from homeserver_operator.cli.access import connect
 from homeserver_operator.cli.output import CliError, document, say
 from homeserver_operator.cli.source import from_file, parsed
 from homeserver_operator.cli.waves import as_document, lines
-from homeserver_operator.cluster import ApiError, Cluster
+from homeserver_operator.cluster import FORBIDDEN, ApiError, Cluster
 from homeserver_operator.validate import Rejected, reference_keys, validate
 
 _UNKNOWN: Final = "the operator's default"
 """What runs was made with defaults that it remembers; the operator's own are needed only for what
 does not run yet, which does not restart, and for an upgrade, of which the status tells."""
+
+
+class _Readable(Cluster):
+    """Leaves out the ways in of kinds that are not Kubernetes' own, where they may not be listed.
+
+    They restart nobody, and Kubernetes' roles for people name no such kinds, which a cluster that
+    lacks them forbids, too.
+    """
+
+    async def list(
+        self, kind: ManagedKind, namespace: str, *, labels: str, limit: int = 500
+    ) -> tuple[Object, ...]:
+        try:
+            return await super().list(kind, namespace, labels=labels, limit=limit)
+        except ApiError as error:
+            if error.status != FORBIDDEN or not kind.comes_with:
+                raise
+            return ()
 
 
 def run(options: argparse.Namespace) -> int:
@@ -82,7 +101,7 @@ async def _read(options: argparse.Namespace) -> tuple[Object, World]:
                 f"{options.filename} is of namespace {namespace}, not {options.namespace}: leave "
                 "out --namespace, or correct the file"
             )
-        cluster = Cluster(access.transport)
+        cluster = _Readable(access.transport)
         try:
             live = await observe.homeserver(cluster, parsed(wanted).key)
             if live is None:
@@ -105,7 +124,7 @@ async def _read_upgrade(options: argparse.Namespace) -> tuple[Object, World]:
     """The HomeServer as if what waits for an approval had it."""
     async with connect(options) as access:
         live = await access.homeserver(options.name)
-        return approved(live), await _world(Cluster(access.transport), live)
+        return approved(live), await _world(_Readable(access.transport), live)
 
 
 async def _world(cluster: Cluster, body: Object) -> World:

@@ -92,7 +92,8 @@ def _phase(pod: Object) -> str:
 
 def _page(found: Document) -> Iterator[str]:
     yield f"{found['name']} ({found['serverName']})"
-    yield f"Synapse {found['version'] or 'of a version that is not known yet'}, {found['image']}"
+    version = found["version"] or "of a version that is not known yet"
+    yield f"Synapse {version}, {found['image'] or 'from an image that is not chosen yet'}"
     if not found["current"]:
         yield "The operator has not looked at the latest change of the spec yet."
     yield ""

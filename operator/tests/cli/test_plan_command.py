@@ -177,6 +177,22 @@ async def test_secrets_that_may_not_be_read(
     assert "the content of its Secrets too" in told
 
 
+async def test_ways_in_that_kubernetes_roles_do_not_name_need_not_be_listed(
+    api: FakeApi,
+    live: Scenario,
+    kubeconfig: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A cluster forbids them, too, where it lacks them."""
+    for kind in ("/ingressroutes", "/httproutes"):
+        api.fail("GET", kind, 403, body={"reason": "Forbidden", "message": "not for you"})
+    file = written(tmp_path, workers=with_replicas(SYNC, 3))
+    assert await plan(kubeconfig, file) == 0
+    assert capsys.readouterr().out == "nothing restarts\n"
+    assert [fault.times for fault in api.faults] == [0, 0]
+
+
 async def test_a_file_of_another_namespace(
     kubeconfig: Path, asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
