@@ -21,6 +21,7 @@ from twisted.enterprise.adbapi import ConnectionLost
 
 logger = logging.getLogger(__name__)
 
+_NOTHING_MORE = -1
 _AGAIN = Duration(seconds=1)
 _AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError, ConnectionLost)
 _PATIENT = (
@@ -50,14 +51,19 @@ async def take_over(homeserver: Any) -> None:
     # Else it would try who is down only when there is something new for anybody.
     handler.started_scheduler = True
     await handler.scheduler.start()
+    # And look for what came while an earlier process ended only when more comes.
+    handler.notify_interested_services(store.get_room_max_token())
 
 
 def begin_no_more(homeserver: Any) -> None:
     """Leaves what is new from now on to the next process."""
-    handler = _handler(homeserver)
+    handler, store = _handler(homeserver), homeserver.get_datastores().main
     handler.notify_interested_services = _ignore
     handler.notify_interested_services_ephemeral = _ignore
-    handler.current_max = -1
+    # Ends Synapse's loop. Who is in the middle of a look takes up nothing more, but would note down
+    # this very number as the place up to which all has been sent.
+    handler.current_max = _NOTHING_MORE
+    store.set_appservice_last_pos = _unless_nothing_was_read(store.set_appservice_last_pos)
 
 
 def in_hand(homeserver: Any) -> int:
@@ -89,6 +95,15 @@ def _handler(homeserver: Any) -> Any:
 
 def _ignore(*_args: Any, **_kwargs: Any) -> None:
     pass
+
+
+def _unless_nothing_was_read(note: Any) -> Any:
+    @functools.wraps(note)
+    async def note_what_was_read(position: int) -> None:
+        if position > _NOTHING_MORE:
+            await note(position)
+
+    return note_what_was_read
 
 
 def _once_the_database_is_there(ask: Any, homeserver: Any) -> Any:

@@ -24,6 +24,12 @@ pytestmark = pytest.mark.synapse
 pytest_plugins = ["tests.fixtures"]
 
 
+_LOOKS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND query LIKE '%FROM appservice_stream_position%'
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Talk:
     """Somebody talks at a persister, and main sends it on."""
@@ -71,6 +77,11 @@ def _position(talk: Talk) -> float:
     return talk.main.metric("synapse_event_processing_positions", "appservice_sender")
 
 
+def _noted(site: Site) -> int:
+    (position,) = site.query("SELECT stream_ordering FROM appservice_stream_position")
+    return int(position)
+
+
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((LOOPBACK, port)) == 0
@@ -107,6 +118,23 @@ async def test_who_ends_waits_for_an_answer(talk: Talk) -> None:
     talk.bridge.answers.set()
     assert await asyncio.to_thread(talk.main.wait) == 0
     await _each_once(talk, events)
+
+
+async def test_who_ends_in_the_middle_of_a_look_sends_nothing_twice(talk: Talk, site: Site) -> None:
+    await until(lambda: _noted(site) >= _position(talk) > 0, "the place to be noted")
+    before = _noted(site)
+    with contextlib.closing(site.postgres.connect(site.database)) as lock:
+        lock.cursor().execute("BEGIN; LOCK TABLE appservice_stream_position")
+        events = await talk.say("while it looks")
+        await until(lambda: site.query(_LOOKS) == (1,), "a look at the place")
+        talk.main.signal()
+        await until(lambda: not _listens(talk.main.client_port), "the end of what is new")
+    assert await asyncio.to_thread(talk.main.wait) == 0
+    assert _noted(site) >= before
+    sent = list(talk.bridge.events)
+    talk.main.start()
+    await _each_once(talk, events)
+    assert all(talk.bridge.events.count(event) == 1 for event in sent)
 
 
 async def test_what_was_written_before_a_sudden_end_is_sent_by_the_next_process(
