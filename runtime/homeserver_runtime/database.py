@@ -167,6 +167,9 @@ def _missing(config: Any, connection: Any, engine: Any, facts: DatabaseFacts) ->
         return "main to make the database schema"
     if facts.schema_version < SCHEMA_VERSION:
         return f"main to migrate the schema from {facts.schema_version} to {SCHEMA_VERSION}"
+    if facts.compat_version is None or facts.compat_version < SCHEMA_COMPAT_VERSION:
+        # Asked now, Synapse would write it on any worker, before the old processes have gone.
+        return "main to say which images can still use the schema"
     try:
         # On a worker this only compares, and raises for what has not been applied.
         prepare_database(

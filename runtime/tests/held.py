@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from homeserver_runtime.fence.claim import HOLDER, Claim
 from homeserver_runtime.fence.fence import Fence, SupersededError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tests.services import Postgres
 
@@ -68,6 +69,9 @@ class Held:
         )
         self.server_is_there = threading.Event()
         self.server_is_there.set()
+        self._connects = threading.Event()
+        self._may_connect = threading.Event()
+        self._may_connect.set()
         self._thread = threading.Thread(target=self._enter, daemon=True)
         self.refused: SupersededError | None = None
         self.entered = False
@@ -85,7 +89,19 @@ class Held:
         if not self.server_is_there.is_set():
             time.sleep(CONNECT_SECONDS)
             raise psycopg2.OperationalError("timeout expired")
+        self._connects.set()
+        self._may_connect.wait()
         return psycopg2.connect(**self._arguments)
+
+    @contextlib.contextmanager
+    def connecting_waits(self) -> Iterator[threading.Event]:
+        """An attempt to connect succeeds no sooner than the block ends; it sets the event."""
+        self._connects.clear()
+        self._may_connect.clear()
+        try:
+            yield self._connects
+        finally:
+            self._may_connect.set()
 
     def start(self) -> Held:
         self._thread.start()

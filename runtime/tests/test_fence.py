@@ -194,6 +194,23 @@ def test_a_start_that_begins_no_switch_lets_nobody_go_first(claim: Callable[...,
         wait_until(lambda new=new: new.entered, what="entry", seconds=2)  # type: ignore[misc]
 
 
+def test_who_connects_again_while_it_leaves_only_ends(
+    claim: Callable[..., Held], own_postgres: Postgres, database: str
+) -> None:
+    """A process that has drained must not be told that somebody else came."""
+    old, new = claim("a", topology=1).enter(), claim("b", topology=2)
+    with old.connecting_waits() as connects:
+        terminate(own_postgres, database, LOCK_SESSIONS)
+        assert connects.wait(20)
+        new.enter()
+        leaving = threading.Thread(target=old.fence.leave)
+        leaving.start()
+        wait_until(lambda: old.fence._leaving, what="it to leave")
+    leaving.join()
+    assert old.ends == []
+    assert not old.fence.held
+
+
 def test_who_finds_a_namesake_in_its_place_ends_within_the_bound(
     claim: Callable[..., Held], own_postgres: Postgres, database: str
 ) -> None:

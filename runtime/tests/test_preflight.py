@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.epochs import main_of_epoch
+from tests.epochs import main_of_epoch, wait_waiting, write_epoch
 from tests.processes import ending
 from tests.services import wait_until
 
@@ -40,6 +40,21 @@ def test_an_image_that_is_too_old_is_refused_before_anything_stops_for_it(site: 
         state = serves.probe("/state")[1]
         assert (state["phase"], state["fences"]) == ("serving", {"topology": 1})
         assert serves.probe("/ready")[0] == 200
+
+
+def test_who_waits_leaves_to_main_which_images_can_use_the_schema(site: Site) -> None:
+    """Else a switch that is given up would keep the image from its database that still serves."""
+    serves, new = main_of_epoch(site, "serves", 1), write_epoch(site, 2)
+    with ending(serves, *new):
+        serves.start().wait_ready()
+        (wanted,) = site.query("SELECT compat_version FROM schema_compat_version")
+        site.execute("UPDATE schema_compat_version SET compat_version = compat_version - 1")
+        new.start()
+        wait_waiting(new.worker)
+        assert site.query("SELECT compat_version FROM schema_compat_version") == (wanted - 1,)
+        serves.signal()
+        new.wait_ready()
+        assert site.query("SELECT compat_version FROM schema_compat_version") == (wanted,)
 
 
 @pytest.mark.parametrize(

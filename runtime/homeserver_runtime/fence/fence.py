@@ -196,6 +196,8 @@ class Fence:
         while not self._leaving:
             try:
                 with contextlib.closing(self._connected()) as session:
+                    if self._leaving:
+                        return
                     if not self._settled.is_set():
                         self._yield(session, lost=lost)
                     self._take(session, deadline)
@@ -301,7 +303,7 @@ class Fence:
             self._holds(False)
 
     def _refuse(self, error: SupersededError) -> None:
-        if self._settled.is_set():
+        if self._settled.is_set() and not self._leaving:
             self._ends(f"superseded: {error}")
         self._refusal = error
         self._settled.set()
