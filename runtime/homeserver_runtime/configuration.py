@@ -19,6 +19,7 @@ from homeserver_runtime.contract import (
     read_text,
 )
 from homeserver_runtime.label import label
+from homeserver_runtime.listeners import ANY_IPV4
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,6 @@ CONNECT_SECONDS = 5
 """For each connection to the database, Synapse's own as well: a server that is gone says nothing,
 and libpq's own patience is the kernel's, or without end."""
 
-_ANY_IPV4 = "0.0.0.0"  # noqa: S104 - recognised here, chosen by the operator
 _LISTENERS = ("listeners", "worker_listeners")
 _WORKER_APP = "synapse.app.generic_worker"
 _WELL_KNOWN = "homeserver_runtime.well_known.WellKnownModule"
@@ -90,7 +90,7 @@ def assemble(launch: Launch, paths: Paths) -> dict[str, Any]:
 
 
 def _of_both_families(listener: Mapping[str, Any]) -> dict[str, Any]:
-    everywhere = listener.get("bind_addresses") == [_ANY_IPV4]
+    everywhere = listener.get("bind_addresses") == [ANY_IPV4]
     return {**listener, "bind_addresses": ["::"]} if everywhere else dict(listener)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ANY_IPV4 = "0.0.0.0"  # noqa: S104 - recognised here, chosen by the configuration
 _INTERNAL = frozenset({"replication", "metrics", "health"})
 
 

@@ -12,15 +12,13 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from homeserver_runtime.failure import StartupFailedError
-from homeserver_runtime.listeners import listeners, serves_peers
+from homeserver_runtime.listeners import ANY_IPV4, listeners, serves_peers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BACKLOG = 4096
 """Connections that wait to be accepted; Linux takes no more by default (net.core.somaxconn)."""
-
-_ANY_IPV4 = "0.0.0.0"  # noqa: S104 - recognised here, chosen by the configuration
 
 
 class Sockets:
@@ -87,7 +85,7 @@ def _wanted(config: Any) -> Iterator[tuple[Any, str]]:
 def _listen(addresses: list[str], address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if _is_ipv6(address) else socket.AF_INET
     # Both wildcards of one listener share its port only if each keeps to its own family.
-    both = family == socket.AF_INET6 and _ANY_IPV4 not in addresses
+    both = family == socket.AF_INET6 and ANY_IPV4 not in addresses
     try:
         held = socket.create_server(
             (address, port),

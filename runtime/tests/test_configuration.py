@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from homeserver_runtime import configuration
 from homeserver_runtime.contract import ConfigurationRefusedError, Launch, Paths
-
-ANY_IPV4 = "0.0.0.0"  # noqa: S104 - nothing is bound
+from homeserver_runtime.listeners import ANY_IPV4
 
 
 @pytest.mark.parametrize(

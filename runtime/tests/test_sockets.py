@@ -16,6 +16,7 @@ from tests.processes import ending, http_listener
 from tests.services import LOOPBACK, wait_until
 
 from e2e.cluster.ports import free_port
+from homeserver_runtime.listeners import ANY_IPV4
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +89,7 @@ async def test_what_arrives_before_entry_is_answered_after_it(
 
 async def test_where_services_lead_to_ipv6_both_families_reach_every_listener(site: Site) -> None:
     client, metrics = free_port(), free_port()
-    everywhere = {"bind_addresses": ["0.0.0.0"]}  # noqa: S104 - what the operator writes
+    everywhere = {"bind_addresses": [ANY_IPV4]}
     settings = [
         http_listener(client, ["client"]) | everywhere,
         {"type": "metrics", "port": metrics} | everywhere,

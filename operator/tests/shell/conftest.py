@@ -11,6 +11,17 @@ from homeserver_operator.cluster import Cluster
 from homeserver_operator.metrics import Metrics
 from homeserver_operator.transport import Transport
 
+
+class Clock:
+    """One that a test drives, so that it matters not how slow a machine is."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
@@ -18,6 +29,11 @@ Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 async def api() -> AsyncIterator[FakeApi]:
     async with FakeApi() as server:
         yield server
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

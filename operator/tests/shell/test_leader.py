@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.shell.conftest import Eventually
+from tests.shell.conftest import Clock, Eventually
 from tests.shell.fake_api import FakeApi
 from tests.shell.objects import NAMESPACE, child
 
@@ -26,21 +26,6 @@ PATIENCE = 30
 LOOK = ("GET", f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/operator")
 
 Make = Callable[..., Leader]
-
-
-class Clock:
-    """The leaders' clock where a test drives it, so that it matters not how slow a machine is."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -107,10 +92,10 @@ async def renewed_for(seconds: float, api: FakeApi, clock: Clock, eventually: Ev
         clock.now += step
 
 
-async def looks(number: int, api: FakeApi, eventually: Eventually) -> None:
-    """Wait until somebody has read the Lease so often from now on, and has seen what it got."""
+async def looked(api: FakeApi, eventually: Eventually) -> None:
+    """Wait until somebody has read the Lease from now on, and has seen what it got."""
     # What follows upon the answer to one look is done before the next look.
-    until = api.requests.count(LOOK) + number + 1
+    until = api.requests.count(LOOK) + 2
     await eventually(lambda: api.requests.count(LOOK) >= until)
 
 
@@ -121,7 +106,7 @@ async def test_a_second_waits_as_long_as_the_first_renews(
     await first.acquire()
     async with running(first.hold()), running(second.acquire()) as waiting:
         await renewed_for(2 * QUICK.duration, api, clock, eventually)
-        await looks(1, api, eventually)
+        await looked(api, eventually)
 
         assert not waiting.done()
         assert writable(first)
@@ -134,7 +119,7 @@ async def test_a_released_lease_is_taken_before_it_has_run_out(
     first, second = make("a", clock), make("b", clock)
     await first.acquire()
     async with running(second.acquire()) as waiting:
-        await looks(1, api, eventually)
+        await looked(api, eventually)
         await first.release()
         assert not writable(first)
         await asyncio.wait_for(waiting, PATIENCE)
@@ -148,9 +133,9 @@ async def test_a_dead_holder_is_replaced_after_its_lease_and_could_not_write_by_
     first, second = make("a", clock), make("b", clock)
     await first.acquire()
     async with running(second.acquire()) as waiting:
-        await looks(1, api, eventually)
+        await looked(api, eventually)
         clock.now += QUICK.duration
-        await looks(1, api, eventually)
+        await looked(api, eventually)
         assert not waiting.done()
         assert not writable(first)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.shell.conftest import Clock
 
 from homeserver_operator.api.actions import Apply
 from homeserver_operator.api.names import SCALE_MANAGER
@@ -20,15 +21,9 @@ MANIFEST: dict[str, Any] = {
 OTHER = {**MANIFEST, "spec": {"type": "NodePort"}}
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_it_is_due_again_after_a_while_and_forgotten_when_it_comes_out_as_applied() -> None:
-    clock = Clock()
+def test_it_is_due_again_after_a_while_and_forgotten_when_it_comes_out_as_applied(
+    clock: Clock,
+) -> None:
     rewrites = Rewrites(clock)
     rewrites.note(SERVER, Apply(MANIFEST, "uid", "x"), OTHER)
     found = rewrites.known(SERVER)[KEY]

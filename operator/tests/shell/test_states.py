@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tests.shell.conftest import Clock
 from tests.shell.objects import pod
 
 from homeserver_operator import states as states_module
@@ -54,18 +55,6 @@ async def launcher() -> AsyncIterator[Launcher]:
     found.port = runner.addresses[0][1]
     yield found
     await runner.cleanup()
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
+from tests.agent.waiting import becomes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -107,3 +108,12 @@ async def shares(url: str, keys: int = 60) -> dict[str, str]:
     users = [f"user-{number}" for number in range(keys)]
     answers = await asyncio.gather(*(ask(url, user) for user in users))
     return {user: said.get("worker", "") for user, (_, said) in zip(users, answers, strict=True)}
+
+
+async def reached(url: str, worker: str) -> None:
+    """Wait until some user is sent to this worker."""
+
+    async def is_asked() -> bool:
+        return worker in (await shares(url)).values()
+
+    await becomes(is_asked)

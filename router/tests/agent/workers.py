@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 from tests.agent.waiting import until
 
 from e2e.cluster.ports import free_port
 from homeserver_router.endpoints import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Worker:
@@ -83,8 +86,23 @@ class Workers:
         self.all.append(worker)
         return worker
 
+    def warm(self, *names: str) -> list[Worker]:
+        """Ones that only listen."""
+        several = [self.new(name) for name in names]
+        for each in several:
+            each.listen()
+        return several
+
     async def started(self, *names: str) -> list[Worker]:
         return [await self.new(name).start() for name in names]
+
+
+async def exchange(old: Iterable[Worker], new: Iterable[Worker]) -> None:
+    """The old ones end, then the new ones serve."""
+    for each in old:
+        await each.stop()
+    for each in new:
+        await each.start()
 
 
 def addresses(*workers: Worker) -> dict[str, Address]:

@@ -8,7 +8,7 @@ import pytest
 from tests.agent.load import Load, ask
 from tests.agent.rig import Router, files
 from tests.agent.waiting import until
-from tests.agent.workers import Workers, addresses
+from tests.agent.workers import Workers, addresses, exchange
 
 from homeserver_router import meeting
 
@@ -42,16 +42,11 @@ async def test_a_reload_in_the_middle_of_an_exchange_of_all_workers_fails_no_req
     """The process that reads the old configuration must know the new addresses before it ends."""
     async with Load([router.url]).running() as load:
         await until(lambda: load.sent > 50)
-        new = [workers.new(f"sync-{number}") for number in (10, 11, 12)]
-        for each in new:
-            each.listen()
+        old, new = workers.all[1:], workers.warm("sync-10", "sync-11", "sync-12")
         await kube.configuration("alpha-router-2", files(router.port, version="2"))
         await kube.endpoints("alpha-sync", addresses(*new), ready=[])
         await until(lambda: router.agent.running == "alpha-router-2")
-        for each in workers.all[1:4]:
-            await each.stop()
-        for each in new:
-            await each.start()
+        await exchange(old, new)
         await kube.endpoints("alpha-sync", addresses(*new))
         sent = load.sent
         await until(lambda: load.sent > sent + 50)

@@ -7,10 +7,10 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent.load import Load, ask, shares
+from tests.agent.load import Load, ask, reached, shares
 from tests.agent.rig import Router, files
 from tests.agent.waiting import becomes, until
-from tests.agent.workers import Workers, addresses
+from tests.agent.workers import Workers, addresses, exchange
 
 from homeserver_router import names, plan
 
@@ -40,10 +40,7 @@ async def test_a_new_worker_is_followed_and_moves_a_share_only(
     (new,) = await workers.started("sync-3")
     await kube.endpoints("alpha-sync", addresses(*everyone, new))
 
-    async def reached() -> bool:
-        return "sync-3" in (await shares(router.url)).values()
-
-    await becomes(reached)
+    await reached(router.url, "sync-3")
     after = await shares(router.url)
     moved = {user for user, worker in after.items() if worker != before[user]}
     assert {after[user] for user in moved} == {"sync-3"}
@@ -61,10 +58,7 @@ async def test_a_replaced_pod_keeps_its_share_though_both_are_there_for_a_while(
     await kube.endpoints("alpha-sync", pods)
     await kube.endpoints("alpha-sync", pods, terminating=["sync-0"])
 
-    async def reached() -> bool:
-        return "sync-9" in (await shares(router.url)).values()
-
-    await becomes(reached)
+    await reached(router.url, "sync-9")
     given = {user: worker.replace("sync-9", "sync-0") for user, worker in before.items()}
     after = await shares(router.url)
     assert {user: worker.replace("sync-9", "sync-0") for user, worker in after.items()} == given
@@ -76,17 +70,12 @@ async def test_nothing_fails_while_all_workers_are_exchanged_for_warm_ones_under
     async with Load([router.url]).running() as load:
         await until(lambda: load.sent > 50)
         old = workers.all[1:]
-        new = [workers.new(f"sync-{number}") for number in (10, 11, 12)]
-        for each in new:
-            each.listen()
+        new = workers.warm("sync-10", "sync-11", "sync-12")
         changes = router.changes
         await kube.endpoints("alpha-sync", addresses(*new), ready=[])
         await until(lambda: router.changes > changes)
         assert set(kube.ledger("alpha-sync")) == {each.name for each in new}
-        for each in old:
-            await each.stop()
-        for each in new:
-            await each.start()
+        await exchange(old, new)
         await kube.endpoints("alpha-sync", addresses(*new))
         sent = load.sent
         await until(lambda: load.sent > sent + 50)
@@ -99,9 +88,7 @@ async def test_who_is_ready_first_gets_nobody_elses_requests(
 ) -> None:
     before = await shares(router.url)
     old = workers.all[1:]
-    new = [workers.new(each.name) for each in old]
-    for each in new:
-        each.listen()
+    new = workers.warm(*(each.name for each in old))
     for ready in ([], [new[0].name]):
         changes = router.changes
         await kube.endpoints("alpha-sync", addresses(*new), ready=ready)

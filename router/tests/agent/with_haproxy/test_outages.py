@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent.load import Load, ask, shares
+from tests.agent.load import Load, ask, reached, shares
 from tests.agent.rig import Router, files
 from tests.agent.waiting import becomes, until
 from tests.agent.workers import Workers, addresses
@@ -62,11 +62,8 @@ async def test_who_comes_is_followed_though_the_api_server_leaves_writes_unanswe
     (new,) = await workers.started("sync-3")
     await kube.endpoints("alpha-sync", addresses(*workers.all[1:4], new))
 
-    async def reached() -> bool:
-        return "sync-3" in (await shares(router.url)).values()
-
     # Long before the request itself is given up.
-    await becomes(reached)
+    await reached(router.url, "sync-3")
     assert router.agent.ready
     assert not router.agent.state()["agrees"]
 
@@ -111,10 +108,7 @@ async def test_endpoints_that_change_during_an_outage_are_followed_after_it(
     kube.compact()
     kube.down = False
 
-    async def reached() -> bool:
-        return "sync-3" in (await shares(router.url)).values()
-
-    await becomes(reached)
+    await reached(router.url, "sync-3")
 
 
 async def test_a_router_that_ends_under_load_fails_no_request(
