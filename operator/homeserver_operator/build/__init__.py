@@ -100,10 +100,10 @@ def build(server: ValidHomeServer, topology: Topology, images: Images, fences: F
     copies = build_copies(server)
     addresses = Addresses(
         replication={
-            p.name: replication_service_name(spec, p, epoch) for p in topology.replicating
+            p.name: replication_service_name(spec, p.name, epoch) for p in topology.replicating
         },
-        postgres=f"{spec.key.name}-{stores.POSTGRES}",
-        redis=f"{spec.key.name}-{stores.REDIS}",
+        postgres=stores.store_name(spec, stores.POSTGRES),
+        redis=stores.store_name(spec, stores.REDIS),
     )
     files = render(server, topology, addresses, fences)
     config_maps = {

@@ -5,6 +5,7 @@ on addresses or namespaces that the operator does not know.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from homeserver_operator.api.names import (
 from homeserver_operator.api.roles import OUTBOUND_FEDERATION
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
+from homeserver_operator.api.world import Object
 from homeserver_operator.build.meta import object_meta
 from homeserver_operator.build.stores import POSTGRES, REDIS
 from homeserver_operator.topology import Topology
@@ -34,6 +36,19 @@ Rule = dict[str, Any]
 
 _COMPONENT: Final = "network-policy"
 _SYNAPSE: Final = {"key": ROLE_LABEL, "operator": "In", "values": ["main", "worker"]}
+
+
+@dataclass(frozen=True)
+class Outward:
+    """Ways out of the homeserver's own pods.
+
+    `groups` reach other servers, for all of them. `stores` are hosts and ports outside.
+    `anywhere`: everybody has to reach other servers.
+    """
+
+    groups: frozenset[str]
+    stores: tuple[tuple[str, int], ...]
+    anywhere: bool = False
 
 
 def build_network_policies(server: HomeServer, topology: Topology) -> Iterator[dict[str, Any]]:
@@ -60,7 +75,19 @@ def build_network_policies(server: HomeServer, topology: Topology) -> Iterator[d
         inside = _from([{"podSelector": synapse}], port)
         yield _ingress(server, store, _pods(server, role=store), [inside])
     if topology.runners.get(OUTBOUND_FEDERATION):
-        yield _egress(server, topology)
+        yield build_egress(server, outward(server, topology))
+
+
+def outward(server: HomeServer, topology: Topology) -> Outward:
+    """The ways out that are wanted."""
+    return Outward(
+        frozenset(p.group for p in topology.processes if OUTBOUND_FEDERATION in p.runs),
+        tuple(
+            (store.host, store.port)
+            for store in (server.postgres.server, server.redis)
+            if isinstance(store, ExternalPostgres | ExternalRedis)
+        ),
+    )
 
 
 def _managed_stores(server: HomeServer) -> dict[str, int]:
@@ -85,13 +112,13 @@ def _router(server: HomeServer) -> Iterator[dict[str, Any]]:
     yield _ingress(server, "router-monitoring", pods, monitoring, component=ROUTER)
 
 
-def _egress(server: HomeServer, topology: Topology) -> dict[str, Any]:
+def build_egress(server: HomeServer, ways: Outward) -> dict[str, Any]:
     """Where processes may connect to that do not reach other servers themselves."""
-    members = sorted({p.group for p in topology.processes if OUTBOUND_FEDERATION in p.runs})
-    others = {"key": WORKER_GROUP_LABEL, "operator": "NotIn", "values": members}
+    others = {"key": WORKER_GROUP_LABEL, "operator": "NotIn", "values": sorted(ways.groups)}
     dns = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
     own = {"to": [{"podSelector": _pods(server)}]}
-    rules = [dns, own, *_external_stores(server), *server.network.egress]
+    stores = ({"ports": [_tcp(port)], **_address(host)} for host, port in ways.stores)
+    rules = [dns, own, *stores, *server.network.egress, *([{}] if ways.anywhere else [])]
     return _policy(
         server,
         "egress",
@@ -100,10 +127,9 @@ def _egress(server: HomeServer, topology: Topology) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _external_stores(server: HomeServer) -> Iterator[Rule]:
-    for store in (server.postgres.server, server.redis):
-        if isinstance(store, ExternalPostgres | ExternalRedis):
-            yield {"ports": [_tcp(store.port)], **_address(store.host)}
+def is_egress(policy: Object) -> bool:
+    """Whether an object is the policy that limits where processes connect to."""
+    return policy["kind"] == "NetworkPolicy" and "Egress" in policy["spec"]["policyTypes"]
 
 
 def _address(host: str) -> Rule:

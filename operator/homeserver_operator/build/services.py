@@ -21,6 +21,7 @@ from homeserver_operator.api.names import (
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.meta import object_meta
+from homeserver_operator.build.stores import store_name
 from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.routes import MAIN_TARGET, Target
 from homeserver_operator.routes.dialects import INGRESS
@@ -65,7 +66,8 @@ def build_services(
             service = build_group_service(server, target, epoch)
         objects.append(service)
     for process in topology.replicating:
-        service = build_replication_service(server, process, epoch, _revision(synapse, process))
+        revision = _revision(synapse, process)
+        service = build_replication_service(server, process.name, epoch, revision)
         follows[service["metadata"]["name"]] = process.name
         objects.append(service)
     return Services(tuple(objects), follows)
@@ -76,9 +78,9 @@ def _revision(synapse: Mapping[str, Object], process: Process) -> str:
     return str(labels[REVISION_LABEL])
 
 
-def replication_service_name(server: HomeServer, process: Process, epoch: int) -> str:
+def replication_service_name(server: HomeServer, process: str, epoch: int) -> str:
     """<homeserver>-<process>-e<epoch>: callers of one epoch never reach servers of another."""
-    return f"{server.key.name}-{process.name}-e{epoch}"
+    return f"{server.key.name}-{process}-e{epoch}"
 
 
 def build_group_service(server: HomeServer, target: Target, epoch: int) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def at_its_address(server: HomeServer) -> Mapping[str, str]:
 
 
 def build_replication_service(
-    server: HomeServer, process: Process, epoch: int, revision: str
+    server: HomeServer, process: str, epoch: int, revision: str
 ) -> dict[str, Any]:
     """How the others call one process.
 
@@ -128,7 +130,7 @@ def build_replication_service(
     """
     name = replication_service_name(server, process, epoch)
     labels = {EPOCH_LABEL: str(epoch)}
-    selector = _one(process.name, revision)
+    selector = _one(process, revision)
     service = _service(server, name, "replication", selector, REPLICATION_PORT)
     service["metadata"]["labels"] |= labels
     service["spec"]["publishNotReadyAddresses"] = True
@@ -141,8 +143,7 @@ def _one(process: str, revision: str) -> dict[str, str]:
 
 def build_store_service(server: HomeServer, store: str, port: int) -> dict[str, Any]:
     """The Service of the managed PostgreSQL or Redis."""
-    name = f"{server.key.name}-{store}"
-    return _service(server, name, store, {PROCESS_LABEL: store}, port)
+    return _service(server, store_name(server, store), store, {PROCESS_LABEL: store}, port)
 
 
 def _service(

@@ -82,6 +82,11 @@ def managed(server: HomeServer) -> dict[str, Mapping[str, Any]]:
     return found
 
 
+def store_name(server: HomeServer, store: str) -> str:
+    """The name of a managed store's Deployment, Service and NetworkPolicy; the host of it, too."""
+    return f"{server.key.name}-{store}"
+
+
 def store_files(store: str) -> dict[str, str]:
     """What a store's pod mounts at /process."""
     if store == POSTGRES:
@@ -138,7 +143,7 @@ def build_store(
         "kind": "Deployment",
         "metadata": object_meta(
             server,
-            f"{server.key.name}-{store}",
+            store_name(server, store),
             component=store,
             labels={PROCESS_LABEL: store, ROLE_LABEL: store},
         ),

@@ -18,6 +18,11 @@ from homeserver_operator.plan.entry import find_entry, still_needed
 from homeserver_operator.plan.former import has_class, still_led_to
 from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.leading import leading_now, services_now
+from homeserver_operator.plan.reached import (
+    find_reached,
+    policies_now,
+    stores_in_use,
+)
 from homeserver_operator.plan.records import disowned
 from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import inherited, reowned
@@ -60,10 +65,13 @@ def make_plan(
     network = tuple((services | staying).values())
     leading = leading_now(manifests, restarts, entry, network, world)
     routes = tuple(told_of_main(server, leading, world))
-    found = tuple(_applies(server, manifests, restarts, routes, world))
+    reached = find_reached(server, manifests, restarts.rollouts, world)
+    policies = tuple(policies_now(server, topology, manifests, reached))
+    found = tuple(_applies(server, manifests, restarts, (policies, routes), world))
     applies = tuple(each for each in found if isinstance(each, Apply))
     edge_settled = not any(BY_KIND[each.key.kind].entrance and not each.again for each in applies)
     used = {key_of(manifest) for manifest in entry.usual}
+    used |= set(stores_in_use(server, reached, world))
     used |= set(still_needed(server, world, edge_settled=edge_settled))
     used |= {
         key_of(each.live)
@@ -106,14 +114,18 @@ def _applies(
     server: HomeServer,
     manifests: Manifests,
     restarts: Restarts,
-    routes: Iterable[Object],
+    around: tuple[Iterable[Object], Iterable[Object]],
     world: World,
 ) -> Iterator[Apply | Rewritten]:
-    """In an order in which nothing starts before what it needs, and routes come last."""
+    """In an order in which nothing starts before what it needs, and routes come last.
+
+    `around` are policies and routes as they should be now.
+    """
+    policies, routes = around
     yield from writes_of(access_now(server, manifests, world), world)
     yield from writes_of((*manifests.content, *manifests.volumes), world)
     stores = (each for each in manifests.stores if restarts.go or not _replaces_pods(each, world))
-    yield from writes_of((*manifests.policies, *stores, *manifests.routing), world)
+    yield from writes_of((*policies, *stores, *manifests.routing), world)
     services = tuple(manifest for manifest in routes if manifest["kind"] == "Service")
     yield from writes_of(services, world)
     for process, manifest in manifests.synapse.items():

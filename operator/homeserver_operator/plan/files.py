@@ -26,9 +26,23 @@ def config_map_of(template: Object) -> str | None:
 
 def database_of(files: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
     """Where the database is that a process uses; None if that is not known."""
-    settings = (files or {}).get("homeserver.yaml") or {}
-    arguments = (settings.get("database") or {}).get("args")
+    arguments = (_settings(files).get("database") or {}).get("args")
     return tuple(map(arguments.get, ("host", "port", "dbname"))) if arguments else None
+
+
+def redis_of(files: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    """Where the Redis is that a process uses; None if that is not known."""
+    redis = _settings(files).get("redis")
+    return tuple(map(redis.get, ("host", "port"))) if redis else None
+
+
+def senders_of(files: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The instances that make a process's requests to other servers; none if it does itself."""
+    return tuple(_settings(files).get("outbound_federation_restricted_to") or ())
+
+
+def _settings(files: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return (files or {}).get("homeserver.yaml") or {}
 
 
 def _documents(config_map: Object) -> dict[str, Any]:

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 
 from homeserver_operator.api.actions import Scale
 from homeserver_operator.api.names import MAIN, PROCESS_LABEL
-from homeserver_operator.api.observed import is_synapse
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.plan.files import config_map_of, database_of, files_of
 from homeserver_operator.plan.handover import scale
-from homeserver_operator.plan.rollouts import Rollout
+from homeserver_operator.plan.rollouts import Rollout, synapse_pods
 from homeserver_operator.plan.scaling import was_stopped
 
-_ENDED = frozenset({"Succeeded", "Failed"})
 _REASON = "it uses another database than the one that is wanted"
 
 
@@ -55,9 +53,7 @@ def find_relocation(
     ]
     left = {process for process, workload in of_others if workload["spec"].get("replicas", 1)}
     left |= {
-        pod["metadata"]["labels"][PROCESS_LABEL]
-        for pod in world.of_kind("Pod").values()
-        if is_synapse(pod) and pod.get("status", {}).get("phase") not in _ENDED and elsewhere(pod)
+        pod["metadata"]["labels"][PROCESS_LABEL] for pod in synapse_pods(world) if elsewhere(pod)
     }
     if not left:
         return Relocation()

@@ -3,7 +3,7 @@
 Facts only; what follows from them is decided elsewhere.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -90,6 +90,18 @@ class Rollout:
         """Whether a pod of any revision is ready, so that there is something to lose."""
         return self.live is not None and has_ready(self.live)
 
+    @property
+    def established(self) -> bool:
+        """Whether it serves, or did and is to: what is down for a moment comes back as it was."""
+        return self.alive or self.down
+
+    @property
+    def down(self) -> bool:
+        """Whether it has come up and is to serve, and no pod is ready."""
+        if self.live is None or self.alive:
+            return False
+        return bool(self.live["spec"].get("replicas", 1)) and _came_up(self.live)
+
     @cached_property
     def ready(self) -> int:
         """How many current pods are ready."""
@@ -113,12 +125,10 @@ class Rollout:
         """Whether a hand-over that has begun is over; what fails later does not undo that."""
         if not self.applied or self.live is None:
             return False
-        status = self.live.get("status", {})
-        if status.get("observedGeneration") != self.live["metadata"].get("generation"):
+        observed = self.live.get("status", {}).get("observedGeneration")
+        if observed != self.live["metadata"].get("generation"):
             return False
-        progress = {item["type"]: item for item in status.get("conditions", ())}.get("Progressing")
-        finished = progress and progress.get("reason") == "NewReplicaSetAvailable"
-        return not self.old and bool(finished or self.ready >= self.replicas)
+        return not self.old and (_came_up(self.live) or self.ready >= self.replicas)
 
 
 def live_deployments(server: HomeServer, world: World) -> dict[str, Object]:
@@ -181,6 +191,16 @@ def _rollout(
     return Rollout(process, wanted, live, current, old, pods, leaving)
 
 
+def synapse_pods(world: World) -> Iterator[Object]:
+    """Pods of Synapse processes that have not ended, also those that are just ending."""
+    for pod in world.of_kind("Pod").values():
+        if is_synapse(pod) and pod.get("status", {}).get("phase") not in _ENDED:
+            yield pod
+
+
+_ENDED = frozenset({"Succeeded", "Failed"})
+
+
 def revision_of(workload: Object) -> str | None:
     """The revision of a Deployment's or ReplicaSet's pods."""
     labels: Mapping[str, str] = workload["spec"]["template"]["metadata"].get("labels", {})
@@ -191,6 +211,12 @@ def is_warm(pod: Object) -> bool:
     """Whether its container has passed the startup probe."""
     containers = pod.get("status", {}).get("containerStatuses", ())
     return bool(containers) and all(container.get("started") for container in containers)
+
+
+def _came_up(deployment: Object) -> bool:
+    """Whether all pods of its revision were available once; what fails later does not undo that."""
+    conditions = {item["type"]: item for item in deployment.get("status", {}).get("conditions", ())}
+    return bool(conditions.get("Progressing", {}).get("reason") == "NewReplicaSetAvailable")
 
 
 def _template(workload: Object) -> Object:

@@ -194,6 +194,31 @@ def test_an_autoscaler_that_is_no_longer_wanted_goes() -> None:
     assert AUTOSCALER not in scenario.cluster.live
 
 
+WAITS = {"approval": "Manual"}
+PERSISTER_BESIDE = {"name": "persister", "replicas": 1, "writes": ["events"]}
+
+
+@pytest.mark.parametrize("policy", [WAITS, {}], ids=["held", "under way"])
+def test_a_number_instead_of_an_autoscaler_holds_during_a_switch(policy: dict[str, Any]) -> None:
+    """The two would write in turns."""
+    scenario = scaled(AUTOSCALED)
+    scenario.cluster.scale(NAME, 5, manager="kube-controller-manager")
+    scenario.edit(workers=[MEASURED, PERSISTER_BESIDE], restartPolicy=policy)
+    scenario.step()
+    outlook = scenario.decide().findings.outlook
+    assert outlook
+    assert outlook.restarts.switch
+    assert AUTOSCALER not in scenario.cluster.live
+    assert replicas(scenario) == 3
+
+
+def test_a_group_that_goes_is_scaled_until_a_switch_comes() -> None:
+    scenario = scaled(AUTOSCALED)
+    scenario.edit(workers=[PERSISTER_BESIDE], restartPolicy=WAITS)
+    scenario.converge()
+    assert AUTOSCALER in scenario.cluster.live
+
+
 def test_a_number_that_somebody_else_changed_is_still_ours() -> None:
     scenario = scaled(OURS)
     scenario.cluster.scale(NAME, 7)
