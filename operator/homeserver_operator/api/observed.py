@@ -35,6 +35,15 @@ def is_selected(pod: Object, selector: Mapping[str, str]) -> bool:
     return selector.items() <= labels.items()
 
 
+def listens(pod: Object, port: str) -> bool:
+    """Whether a Service finds a port in a pod or a template; it gets one by a restart only."""
+    return any(
+        each.get("name") == port
+        for container in pod["spec"]["containers"]
+        for each in container.get("ports", ())
+    )
+
+
 def is_anothers(child: Object, uid: str) -> bool:
     """Whether another HomeServer than that of the uid controls it, with which it goes.
 

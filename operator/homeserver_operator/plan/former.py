@@ -18,7 +18,7 @@ from homeserver_operator.api.names import (
     REVISION_LABEL,
     TEMPLATE_HASH_LABEL,
 )
-from homeserver_operator.api.observed import is_ready, is_selected
+from homeserver_operator.api.observed import is_ready, is_selected, listens
 from homeserver_operator.api.roles import MEDIA
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
@@ -244,13 +244,4 @@ def _pods(selector: Selector, world: World) -> Iterator[Object]:
 
 
 def _answers(template: Object, selector: Selector) -> bool:
-    return is_selected(template, selector) and _listens(template)
-
-
-def _listens(pod: Object) -> bool:
-    """Whether a Service finds the port in it: who serves nobody gets one by a restart only."""
-    return any(
-        port.get("name") == "http"
-        for container in pod["spec"]["containers"]
-        for port in container.get("ports", ())
-    )
+    return is_selected(template, selector) and listens(template, "http")

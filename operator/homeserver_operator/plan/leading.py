@@ -99,6 +99,19 @@ def _services(
             yield told_now(server, service, manifests, world)
         else:
             yield service
+    yield from _lost(server, manifests, restarts, world)
+
+
+def _lost(
+    server: HomeServer, manifests: Manifests, restarts: Restarts, world: World
+) -> Iterator[Object]:
+    """Services by which those of an epoch that goes call each other, where one was deleted."""
+    there = {key_of(each) for each in manifests.network} | world.children.keys()
+    for process, rollout in restarts.rollouts.items():
+        for replica_set in filter(None, (rollout.current, *rollout.old)):
+            service = selection.replicating(server, process, replica_set)
+            if service and key_of(service) not in there and replica_set["spec"].get("replicas"):
+                yield service
 
 
 def _is_repair(manifest: Object, world: World) -> bool:

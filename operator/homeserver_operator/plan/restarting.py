@@ -90,7 +90,9 @@ class Restarts:
             # New processes that would only wait for a held switch need not be there yet.
             waits = self.switch is not None and process in self.switch.members
             return self.go or rollout.live is not None or not waits
-        return (self.go or not rollout.alive) and waves.may_start(rollout, self.order, self.switch)
+        return (self.go or not rollout.established) and waves.may_start(
+            rollout, self.order, self.switch
+        )
 
     def _takes_over(self, rollout: Rollout) -> bool:
         """Whether its pods listen for those who end, and are about to serve.
@@ -130,7 +132,7 @@ def find_restarts(
         switch, rollouts, manifests.fences, main_service, world
     )
     restarting = any(
-        rollouts[process].alive and (rollouts[process].changed or rollouts[process].old)
+        rollouts[process].established and (rollouts[process].changed or rollouts[process].old)
         for wave in order
         for process in wave
     )

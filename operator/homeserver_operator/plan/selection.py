@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from homeserver_operator.api.names import EPOCH_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL
-from homeserver_operator.api.observed import has_ready, is_ready, is_selected
+from homeserver_operator.api.observed import has_ready, is_ready, is_selected, listens
+from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
+from homeserver_operator.build.services import build_replication_service
 from homeserver_operator.fences import TOPOLOGY, marks_of
 from homeserver_operator.plan.rollouts import Rollout, revision_of
 
@@ -30,6 +32,17 @@ def following(service: Object, rollout: Rollout, *, handed_over: bool, world: Wo
         # The same template will be called the same again.
         return _leading_to(service, _marks(present))
     return service
+
+
+def replicating(server: HomeServer, process: str, replica_set: Object) -> Object | None:
+    """The Service by which others of its epoch call a process; None for whom nobody calls."""
+    template = replica_set["spec"]["template"]
+    labels = template["metadata"]["labels"]
+    if EPOCH_LABEL not in labels or not listens(template, "replication"):
+        return None
+    epoch, revision = int(labels[EPOCH_LABEL]), labels[REVISION_LABEL]
+    service = build_replication_service(server, process, epoch, revision)
+    return _leading_to(service, _labels(replica_set))
 
 
 def _leading_to(service: Object, marks: Mapping[str, str]) -> Object:

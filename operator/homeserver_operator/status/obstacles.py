@@ -8,9 +8,9 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.plan import Outlook
-from homeserver_operator.plan.consent import Consent
 from homeserver_operator.plan.release import Release
-from homeserver_operator.status.workloads import Progress, troubles
+from homeserver_operator.plan.restarting import Restarts
+from homeserver_operator.status.workloads import Progress, troubles, troubles_of
 from homeserver_operator.topology import Topology
 from homeserver_operator.validate import Rejected
 
@@ -82,7 +82,7 @@ def _rollout_obstacle(
 ) -> Obstacle | None:
     outlook = findings.outlook
     if outlook and outlook.restarts.phase is Phase.HELD:
-        return _held(outlook.restarts.consent)
+        return _held(outlook.restarts, world)
     if outlook and (count := outlook.plan.awaited):
         # Said before it is done, so that whoever waits for Ready never sees yesterday's.
         return Obstacle("Applying", f"writing {count} objects", people=False)
@@ -107,9 +107,16 @@ def _meanwhile(outlook: Outlook) -> str:
     return (past if outlook.bypasses_router else "") + (led if outlook.staying else "")
 
 
-def _held(word: Consent) -> Obstacle:
-    """Of what restarts something, no more than this is done."""
+def _held(restarts: Restarts, world: World) -> Obstacle:
+    """Of what restarts something, no more than this is done, whoever is down meanwhile."""
+    word = restarts.consent
     text = f"what the spec asks for restarts processes: {word.because}"
+    if down := [name for name, each in restarts.rollouts.items() if each.down and each.changed]:
+        found = next(troubles_of(down, world), None)
+        reason = f" ({found.message})" if found else ""
+        text = f"{text}. Down until then: {', '.join(down)}{reason}"
     if word.retry_at:
+        hint = "; if that cannot wait, take spec.restartPolicy.maintenanceWindows out"
+        text += hint if down else ""
         return Obstacle("OutsideMaintenanceWindow", text, people=False)
     return Obstacle("ApprovalNeeded", text, people=True)

@@ -1,6 +1,6 @@
 """How far the workloads are: counts by group, and what keeps the rest from being ready."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, WORKER_GROUP_LABEL
@@ -79,6 +79,13 @@ def troubles(missing: Iterable[Progress], world: World) -> Iterator[Trouble]:
         and (problem := trouble_with_pods(replica_set))
     ]
     yield from sorted(found, key=lambda problem: not problem.needs_people)
+
+
+def troubles_of(processes: Collection[str], world: World) -> Iterator[Trouble]:
+    """What is wrong with pods of these processes, of whichever revision."""
+    for _name, pod in sorted(world.of_kind("Pod").items()):
+        if _process_and_revision(pod)[0] in processes and (problem := trouble(pod)):
+            yield problem
 
 
 def _process_and_revision(labelled: Object) -> tuple[str | None, str | None]:

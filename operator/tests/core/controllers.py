@@ -27,6 +27,7 @@ class Controllers:
     def __init__(self) -> None:
         self.replica_sets: dict[str, dict[str, Any]] = {}
         self.recorded: dict[str, Mark] = {}
+        self._complete: dict[str, str] = {}
         self._made = itertools.count(1)
 
     def settle(self, live: Live) -> None:
@@ -179,7 +180,21 @@ class Controllers:
             "observedGeneration": deployment["metadata"]["generation"],
             "replicas": len(every), "updatedReplicas": len(current),
             "readyReplicas": sum(is_ready(pod) for pod in every),
+            "conditions": [self._progress(deployment, current, every)],
         }  # fmt: skip
+
+    def _progress(
+        self, deployment: Object, current: list[dict[str, Any]], every: list[dict[str, Any]]
+    ) -> dict[str, str]:
+        """What was complete once stays so, whoever fails later, until there is another template."""
+        uid, made = deployment["metadata"]["uid"], self._current(deployment)["metadata"]["uid"]
+        ready = sum(map(is_ready, current))
+        if len(every) == len(current) and ready >= deployment["spec"]["replicas"]:
+            self._complete[uid] = made
+        elif self._complete.get(uid) != made:
+            self._complete.pop(uid, None)
+        reason = "NewReplicaSetAvailable" if uid in self._complete else "ReplicaSetUpdated"
+        return {"type": "Progressing", "status": "True", "reason": reason}
 
 
 def _pods(replica_set: Object, live: Live) -> list[dict[str, Any]]:

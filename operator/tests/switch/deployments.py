@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from tests.switch.objects import Change, Objects, controlled_by
@@ -19,6 +20,7 @@ HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MOST = "deployment.kubernetes.io/max-replicas"
+COMPLETE = "NewReplicaSetAvailable"
 
 
 class DeploymentController(Queue):
@@ -54,6 +56,7 @@ class _Rollout:
         self.sets = objects.controlled("ReplicaSet", deployment)
         matching = [item for item in self.sets if _same_template(item, deployment)]
         self.new: Object | None = matching[0] if matching else None
+        self.made = False
         limits = self.spec.get("strategy", {}).get("rollingUpdate") or {}
         self.rolling = self.spec.get("strategy", {}).get("type", "RollingUpdate") == "RollingUpdate"
         surge = resolved(limits.get("maxSurge", "25%"), self.replicas, up=True)
@@ -199,6 +202,7 @@ class _Rollout:
 
     def _ensure_new(self) -> None:
         if self.new is None:
+            self.made = True
             made = _replica_set(self.deployment, self._size_of_new())
             notes = self._notes() | {REVISION: str(self._next_revision())}
             self._put_new({**made, "metadata": {**made["metadata"], "annotations": notes}})
@@ -277,6 +281,15 @@ class _Rollout:
             "availableReplicas": sum(map(_available, self.sets)),
         }
 
+    def _progress(self, counts: Mapping[str, int]) -> str:
+        """What is complete stays so until another ReplicaSet is made, whoever fails meanwhile."""
+        conditions = self.deployment.get("status", {}).get("conditions", ())
+        told = {item["type"]: item for item in conditions}.get("Progressing", {}).get("reason")
+        before = None if self.made else told
+        if before == COMPLETE and counts["replicas"] == counts["updatedReplicas"]:
+            return COMPLETE
+        return COMPLETE if self._complete() else "ReplicaSetUpdated"
+
     def _status(self) -> None:
         self._refresh()
         counts = self._counts()
@@ -285,7 +298,10 @@ class _Rollout:
             **{name: count for name, count in counts.items() if count},
             "unavailableReplicas": max(self.replicas - counts["availableReplicas"], 0),
             "observedGeneration": self.deployment["metadata"]["generation"],
-            "conditions": [{"type": "Available", "status": str(available)}],
+            "conditions": [
+                {"type": "Available", "status": str(available)},
+                {"type": "Progressing", "status": "True", "reason": self._progress(counts)},
+            ],
         }
         key = ObjectKey("Deployment", self.deployment["metadata"]["name"])
         self.objects.put({**self.objects.live[key], "status": status})
