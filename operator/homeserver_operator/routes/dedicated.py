@@ -17,7 +17,10 @@ from homeserver_operator.validate.appservices import Registration
 
 
 def dedicated_class(group: str, serves: frozenset[str]) -> RouteClass:
-    """The class of all that the group serves; it hashes as its classes do, where these agree."""
+    """The class of all that the group serves; it hashes as its classes do, where these agree.
+
+    What of it may end a process is told by the rows that everybody has.
+    """
     like = [each for each in CLASSES if each.serves in serves]
     keys = {each.hash_by for each in like}
     return RouteClass(

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 from tests.core.requests import Request
 
 _RULE = re.compile(
-    r"  http-request set-var\(txn\.row\) path,"
+    r"  http-request set-var\(txn\.(?P<variable>row|own)\) path,"
     r"map_(?P<by>reg|str)\((?P<map>[^,)]+)(?:,(?P<otherwise>[^)]+))?\)(?P<conditions>.*)"
 )
 _METHODS = re.compile(r"\{ method ([A-Z ]+) \}")
@@ -28,23 +28,30 @@ class Evaluator:
     whoami: str | None = None
 
     def facts(self, request: Request) -> str:
-        """What is known of a request: class, what may be sent again, what it hashes by."""
+        """Where a request goes: class, what may be sent again, what it hashes by."""
+        found = self._found("own", request) or self._found("row", request)
+        assert found, "no rule has the rest"
+        return found
+
+    def _found(self, variable: str, request: Request) -> str | None:
         for line in self.files["haproxy.cfg"].splitlines():
             rule = _RULE.fullmatch(line)
-            if rule and self._holds(rule["conditions"], request):
+            if not rule or rule["variable"] != variable:
+                continue
+            if self._holds(rule["conditions"], request):
                 for entry, found in self._map(rule["map"]):
                     if _matches(rule["by"], entry, request.path):
                         return found
                 if rule["otherwise"]:
                     return rule["otherwise"]
-        raise AssertionError("no rule has the rest")
+        return None
 
     def _map(self, name: str) -> list[tuple[str, str]]:
         lines = self.files[name].splitlines()
         return [(line.split()[0], line.split()[1]) for line in lines if not line.startswith("#")]
 
     def _holds(self, conditions: str, request: Request) -> bool:
-        known = conditions.replace(" if !{ var(txn.row) -m found }", "")
+        known = re.sub(r" if !\{ var\(txn\.(row|own)\) -m found \}", "", conditions)
         known = known.replace(" unless { var(txn.row) -m found }", "")
         holds = True
         for found in _METHODS.finditer(conditions):

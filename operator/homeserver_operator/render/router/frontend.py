@@ -1,6 +1,9 @@
 """The rules of the router's one way in: what is let in, which row a request falls to.
 
 A later rule never looks at the path or the query again: they go by the variables that rows set.
+What a request is, `txn.row` says, the row that it has for everybody. A row of a group for some
+application services alone, `txn.own`, only leads it elsewhere: it goes by what anybody may write
+into a query, and nobody is to choose what is counted or sent again.
 """
 
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from homeserver_operator.render.router.limits import limit_rules
 from homeserver_operator.render.router.log import LOG_FORMAT, log_rules
 from homeserver_operator.render.router.maps import BY_DEVICE, Stage
 from homeserver_operator.render.router.whoami import user_rules
+from homeserver_operator.routes.classes import CLASSES
 from homeserver_operator.routes.exposure import open_prefixes
 
 _FACTOR: Final = {"k": 2**10, "m": 2**20, "g": 2**30}
@@ -37,6 +41,8 @@ def frontend_rules(server: HomeServer, router: Router, stages: tuple[Stage, ...]
         yield _stage(stage, whoami=router.whoami is not None)
     yield from _again()
     yield from limit_rules(router.limits)
+    if any(stage.by_user for stage in stages):
+        yield "http-request set-var(txn.row) var(txn.own) if { var(txn.own) -m found }"
     yield "use_backend %[var(txn.row),field(1,:)]"
 
 
@@ -85,9 +91,10 @@ def _stage(stage: Stage, *, whoami: bool) -> str:
         lookup = f"map_str({stage.file})" if stage.plain else f"map_reg({stage.file},{MAIN}::)"
         return f"http-request set-var(txn.row) path,{lookup} unless {{ var(txn.row) -m found }}"
     conditions = " ".join(filter(None, (_fixed(stage), _value(stage, whoami=whoami))))
+    variable = "txn.own" if stage.by_user else "txn.row"
     return (
-        f"http-request set-var(txn.row) path,map_reg({stage.file}) "
-        f"if !{{ var(txn.row) -m found }} {conditions}"
+        f"http-request set-var({variable}) path,map_reg({stage.file}) "
+        f"if !{{ var({variable}) -m found }} {conditions}"
     )
 
 
@@ -114,6 +121,8 @@ def _again() -> Iterator[str]:
 
     What reached no process is always tried again.
     """
+    deadly = " ".join(each.name for each in CLASSES if each.may_kill)
+    yield f"http-request disable-l7-retry if {{ var(txn.row),field(1,:) -m str {deadly} }}"
     methods = " or ".join(
         f"METH_{method} {{ var(txn.row),field(2,:) -m sub {method} }}"
         for method in ("PUT", "POST", "DELETE")

@@ -135,8 +135,6 @@ def _backend(backend: Backend, *, whoami: bool) -> Iterator[str]:
     yield f"http-request set-var(txn.groups) str({groups})"
     yield f"http-response set-var(txn.pod) bc_dst,map_ip({PODS})"
     yield f"timeout server {target.route_class.read_timeout}s"
-    if target.route_class.may_kill:
-        yield "http-request disable-l7-retry"
     if target.route_class.hash_by and not backend.single:
         yield from key_rules(target.route_class.hash_by, whoami=whoami)
         yield "balance hash var(txn.key)"

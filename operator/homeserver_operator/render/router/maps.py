@@ -110,9 +110,13 @@ BY_DEVICE: Final = "device"
 
 
 def facts(target: Target, row: Route) -> str:
-    """What is known of a request by its row: class, what may be sent again, what it hashes by."""
+    """What is known of a request by its row: class, what may be sent again, what it hashes by.
+
+    Rows for application services alone do not say what may be sent again: everybody's do.
+    """
     hash_by = "" if target.single else target.route_class.hash_by or "nothing"
-    again = "+".join([*sorted(row.replay), *([BY_DEVICE] if row.by_device else [])])
+    words = [*sorted(row.replay), *([BY_DEVICE] if row.by_device else [])]
+    again = "" if target.appservices else "+".join(words)
     return f"{target.route_class.name}:{again}:{hash_by}"
 
 
