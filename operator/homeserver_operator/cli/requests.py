@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -16,11 +16,15 @@ _SECRETS: Final = frozenset({"access_token", "loginToken", "token", "client_secr
 
 @dataclass(frozen=True)
 class Request:
-    """Method, path as it is sent (percent-encoded), and the decoded query."""
+    """Method, path as it is sent (percent-encoded), and the decoded query.
+
+    `written` is the query as it stood where somebody wrote it.
+    """
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
+    written: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.method} {self.target}"
@@ -28,13 +32,18 @@ class Request:
     @property
     def shown(self) -> str:
         """The same for people's terminals: without the values that let their holder in."""
-        query = tuple((name, "..." if name in _SECRETS else value) for name, value in self.query)
+        query = tuple((name, "..." if _is_secret(name) else value) for name, value in self.query)
         return str(replace(self, query=query))
 
     @property
     def target(self) -> str:
         """Path and query as they are sent."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+def _is_secret(name: str) -> bool:
+    # Some read a further mark as the beginning of a name.
+    return name.rpartition("?")[2] in _SECRETS
 
 
 def parse_request(text: str) -> Request:
@@ -47,8 +56,9 @@ def parse_request(text: str) -> Request:
         raise refusal from None
     if not method.isalpha() or not parts.path.startswith("/"):
         raise refusal
-    query = tuple(parse_qsl(parts.query, keep_blank_values=True))
-    return Request(method.upper(), parts.path, query)
+    # Synapse parts them at both.
+    query = tuple(parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True))
+    return Request(method.upper(), parts.path, query, parts.query)
 
 
 def find(targets: Iterable[Target], request: Request) -> tuple[Target, Route] | None:

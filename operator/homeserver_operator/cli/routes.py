@@ -11,6 +11,7 @@ from homeserver_operator.cli.edge import Edge, make_edge
 from homeserver_operator.cli.keys import again, key_of
 from homeserver_operator.cli.output import document, say, table
 from homeserver_operator.cli.requests import Request, describe, find, parse_request
+from homeserver_operator.render.router import queries
 from homeserver_operator.routes import Target
 from homeserver_operator.topology import Process
 
@@ -49,16 +50,17 @@ def routes(edge: Edge) -> list[dict[str, Any]]:
 def trace(edge: Edge, request: Request) -> dict[str, Any]:
     """Where one request goes, by which row, and why."""
     if not edge.lets_in(request.path):
-        return {
-            "request": request.shown,
-            "row": None,
-            "class": None,
-            "groups": [],
-            "service": None,
-            "why": "it is not open to the world, so it is answered with 404",
-        }
+        return _refused(request.shown, "it is not open to the world, so it is answered with 404")
     wanted, told = find(edge.wanted, request), find(edge.told, request)
     target = told[0] if told else None
+    if (
+        edge.server.router
+        and target
+        and target.route_class.name in queries.CLASSES
+        and queries.is_ambiguous(request.written)
+    ):
+        whole = f"{request.method} {request.path}?..."
+        return _refused(whole, f"it is answered with 400. {queries.WHY}")
     entry: dict[str, Any] = {
         "request": request.shown,
         "row": describe(told[1]) if told else None,
@@ -77,6 +79,17 @@ def trace(edge: Edge, request: Request) -> dict[str, Any]:
             f"{', '.join(wanted[0].groups)}"
         )
     return entry
+
+
+def _refused(request: str, why: str) -> dict[str, Any]:
+    return {
+        "request": request,
+        "row": None,
+        "class": None,
+        "groups": [],
+        "service": None,
+        "why": why,
+    }
 
 
 def _entry(edge: Edge, target: Target) -> dict[str, Any]:

@@ -202,6 +202,43 @@ def test_a_router_that_asks_whose_tokens_are_says_so(
     assert "secret" not in text
 
 
+@pytest.mark.parametrize(
+    ("request_", "refused"),
+    [
+        ("GET /_matrix/client/v3/sync?a?access_token=secret&since=s1", True),
+        ("GET /_matrix/client/v3/sync?%61ccess_token=secret", True),
+        ("GET /_matrix/client/v3/sync?since=&since=s1", True),
+        ("GET /_matrix/client/v3/sync?filter=%7B%22%3F%22%7D;since=s1", False),
+        ("GET /_matrix/client/v3/joined_rooms?a?access_token=secret", False),
+    ],
+    ids=["a token in a name", "an encoded name", "twice", "a usual one", "where none decides"],
+)
+@pytest.mark.parametrize("spec", [{}, {"router": {}}], ids=["Ingress", "router"])
+def test_the_router_refuses_a_sync_that_can_be_read_in_two_ways(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    spec: dict[str, Any],
+    request_: str,
+    refused: bool,
+) -> None:
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(yaml.safe_dump(homeserver(**spec)))
+    assert main(["routes", "-f", str(path), "--try", request_, "-o", "json"]) == 0
+    text = capsys.readouterr().out
+    assert "secret" not in text
+    found = json.loads(text)
+    assert (found["class"] is None) is (refused and bool(spec))
+    assert ("400" in found["why"]) is (refused and bool(spec))
+
+
+def test_a_semicolon_parts_a_query_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(yaml.safe_dump(homeserver(router={})))
+    request = "GET /_matrix/client/v3/sync?timeout=0;since=s1"
+    main(["routes", "-f", str(path), "--try", request, "-o", "json"])
+    assert json.loads(capsys.readouterr().out)["class"] == "sync"
+
+
 def test_the_router_says_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "homeserver.yaml"
     path.write_text(yaml.safe_dump(homeserver(router={})))

@@ -12,7 +12,7 @@ from typing import Final
 from homeserver_operator.api.names import MAIN, ROUTER_PORT
 from homeserver_operator.api.router import Router
 from homeserver_operator.api.spec import HomeServer
-from homeserver_operator.render.router import too_large
+from homeserver_operator.render.router import queries, too_large
 from homeserver_operator.render.router.answers import answer
 from homeserver_operator.render.router.keys import OF_DEVICES
 from homeserver_operator.render.router.limits import limit_rules
@@ -39,6 +39,7 @@ def frontend_rules(server: HomeServer, router: Router, stages: tuple[Stage, ...]
         yield from user_rules(asked)
     for stage in stages:
         yield _stage(stage, whoami=router.whoami is not None)
+    yield _unclear()
     yield from _again()
     yield from limit_rules(router.limits)
     if any(stage.by_user for stage in stages):
@@ -114,6 +115,15 @@ def _value(stage: Stage, *, whoami: bool) -> str | None:
     # Whom the request names, or else whose its token is.
     what = "var(txn.user)" if whoami and stage.by_user else f"urlp({stage.query[0]}),url_dec(1)"
     return f"{{ {what} -m reg -f {stage.values} }}"
+
+
+def _unclear() -> str:
+    """Refuse a query that decides something, and that Synapse may read in another way."""
+    patterns = " ".join(f"'{pattern}'" for pattern in queries.AMBIGUOUS)
+    return answer(400, "M_INVALID_PARAM", queries.WHY) + (
+        f" if {{ var(txn.row),field(1,:) -m str {' '.join(queries.CLASSES)} }}"
+        f" {{ query -m reg {patterns} }}"
+    )
 
 
 def _again() -> Iterator[str]:
