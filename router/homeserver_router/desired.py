@@ -52,18 +52,26 @@ class Desired:
         self._empty_since: dict[str, float] = {}
         self._unserved_since: dict[str, float] = {}
         self._ready_since: dict[str, float] = {}
+        self._recalled: dict[str, Address] = {}
         self.standing: dict[str, Standing] = {}
 
     def recall(self, configuration: Configuration, observed: Servers) -> None:
         """Learn what HAProxy had before this agent."""
         for name, backend in configuration.backends.items():
             found = {
-                int(server[1:]): state.address
+                server: state.address
                 for server, state in observed.get(name, {}).items()
-                if server[1:].isdigit() and state.enabled and state.address not in {None, NOBODY}
+                if state.enabled and state.address and state.address != NOBODY
             }
-            addresses = {slot: address for slot, address in found.items() if address}
-            self._last.setdefault(backend.service, addresses)
+            slots = {
+                int(server[1:]): address
+                for server, address in found.items()
+                if server[1:].isdigit()
+            }
+            self._last.setdefault(backend.service, slots)
+            if backend.fallback and (others := found.get(backend.fallback.server)):
+                self._recalled[name] = others
+                self._unserved_since[backend.service] = self._clock() - backend.fallback.after
 
     def servers(
         self,
@@ -73,7 +81,10 @@ class Desired:
         *,
         told: bool = True,
     ) -> Servers:
-        """All servers of all backends. Before anybody has `told` of pods, none of them has gone."""
+        """All servers of all backends.
+
+        Before anybody has `told` of pods, none of them has gone, and who stands in goes on.
+        """
         self._note_times(configuration, endpoints, told=told)
         before = {each.service: frozenset(each.pods.values()) for each in self.standing.values()}
         self.standing = {}
@@ -90,7 +101,7 @@ class Desired:
             last = self._last.get(backend.service, {})
             filled = plan.fill(placed, slots=backend.slots, last=last)
             wanted[name] = plan.servers(filled, backend.slots)
-            fallback = self._fallback(backend, endpoints)
+            fallback = self._fallback(backend, endpoints) if told else self._recalled.get(name)
             if fallback and backend.fallback:
                 wanted[name] = plan.servers({}, backend.slots)
                 wanted[name][backend.fallback.server] = Server(fallback, enabled=True)
@@ -120,13 +131,16 @@ class Desired:
                 if holds(found)
             }
 
-        self._empty_since = since(self._empty_since, lambda found: told and not members(found))
-        self._unserved_since = since(
-            self._unserved_since, lambda found: told and not serving(found)
-        )
         self._ready_since = since(
             self._ready_since, lambda found: any(each.ready for each in found)
         )
+        if not told:
+            return
+        self._unserved_since = since(self._unserved_since, lambda found: not serving(found))
+        # A name that is not resolved says nothing of who is there.
+        for service in configuration.named():
+            del services[service]
+        self._empty_since = since(self._empty_since, lambda found: not members(found))
 
     def _lasts(self, since: Mapping[str, float], service: str, seconds: float) -> bool:
         """Whether something holds for so long."""

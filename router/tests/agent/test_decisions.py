@@ -413,6 +413,46 @@ def test_main_answers_after_a_while_without_anyone_until_somebody_is_there() -> 
     assert (back["main"], back["s1"]) == (Server(None, OFF), Server(A, ON))
 
 
+@pytest.mark.parametrize("away", [1, 3600], ids=["for a moment", "for long"])
+def test_where_main_answered_it_goes_on_after_an_agents_restart_without_api_server(
+    away: int,
+) -> None:
+    world = World(fallback=FALLBACK)
+    world.ledger = Ledger({"a": 1})
+    before = {"s1": Server(NOBODY, OFF), "main": Server(B, ON)}
+    world.desired.recall(world.configuration, {"sync": before})
+    world.told = False
+    start = world.now
+    for now in (start, start + away):
+        untold = world.at(now)
+        assert (untold["main"], untold["s1"]) == (Server(B, ON), Server(None, OFF))
+        assert world.desired.standing["sync"].fallback
+    world.told = True
+    told = start + away + 1
+    assert world.at(told, main={"m": C})["main"] == Server(C, ON)
+    back = world.at(told + 1, sync={"a": A}, main={"m": C})
+    assert (back["main"], back["s1"]) == (Server(None, OFF), Server(A, ON))
+    # From then on it is as ever.
+    assert world.at(told + 2, main={"m": C})["main"] == Server(None, OFF)
+    assert world.at(told + 17, main={"m": C})["main"] == Server(C, ON)
+
+
+@pytest.mark.parametrize(
+    "main",
+    [Server(B, OFF), Server(NOBODY, ON), Server(None, OFF)],
+    ids=["that did not answer", "that was nowhere", "that never was anywhere"],
+)
+def test_a_new_agent_does_not_bring_in_main(main: Server) -> None:
+    world = World(fallback=FALLBACK)
+    world.desired.recall(world.configuration, {"sync": {"main": main, "s1": Server(A, ON)}})
+    world.told = False
+    for now in (1000, 4600):
+        assert world.at(now)["main"] == Server(None, OFF)
+    world.told = True
+    assert world.at(4601, main={"m": C})["main"] == Server(None, OFF)
+    assert world.at(4616, main={"m": C})["main"] == Server(C, ON)
+
+
 @pytest.mark.parametrize("state", ["warming", "failing"])
 def test_main_answers_for_pods_that_do_not_serve(state: str) -> None:
     """One that ends again and again, or whose node is gone, stays an endpoint for minutes."""
@@ -475,6 +515,20 @@ def test_a_service_by_its_name_needs_no_slot_that_is_agreed_on() -> None:
     for endpoints in (there, {}):
         servers = desired.servers(configuration, endpoints, lambda _: Ledger())
         assert servers["auth"] == {"s1": Server(A, ON)}
+
+
+def test_a_service_by_its_name_is_not_forgotten_while_nobody_tells_where_it_is() -> None:
+    now = 0.0
+    configuration = Configuration.parse("c", files(auth=AUTH))
+    desired = Desired(lambda: now)
+    desired.recall(configuration, {"auth": {"s1": Server(A, ON)}})
+    for seconds in (0.0, FORGET_SECONDS, 3600.0):
+        now = seconds
+        servers = desired.servers(configuration, {}, lambda _: Ledger())
+        assert servers["auth"] == {"s1": Server(A, ON)}
+    there = {"auth": (Endpoint("auth", B, ready=True, terminating=False),)}
+    servers = desired.servers(configuration, there, lambda _: Ledger())
+    assert servers["auth"] == {"s1": Server(B, ON)}
 
 
 def test_a_configuration_is_loaded_once() -> None:

@@ -12,7 +12,7 @@ from tests.agent.rig import Router, files
 from tests.agent.waiting import becomes, until
 from tests.agent.workers import Workers, addresses, exchange
 
-from homeserver_router import names, plan
+from homeserver_router import desired, names, plan
 
 if TYPE_CHECKING:
     from tests.agent.kube import Kube
@@ -144,6 +144,7 @@ async def test_a_service_of_others_is_followed_by_its_name_and_stays_while_nobod
     known[:] = [second.address]
     await becomes(moved)
     known.clear()
+    monkeypatch.setattr(desired, "FORGET_SECONDS", 0.0)
     await router.stop_agent()
     router.kill_haproxy()
     router.start_haproxy()
