@@ -24,7 +24,7 @@ from synapse.config.homeserver import HomeServerConfig
 from synapse.crypto import context_factory
 from synapse.logging.context import LoggingContext
 
-from homeserver_runtime import appservices, database, isolation
+from homeserver_runtime import appservices, database, isolation, refusals
 from homeserver_runtime.contract import ConfigurationRefusedError, Role
 from homeserver_runtime.failure import StartupFailedError
 
@@ -64,6 +64,7 @@ def prepare(role: Role, configuration: Path) -> Prepared:
         # Not load_or_generate_config, which main uses: it makes signing keys that are missing.
         config = HomeServerConfig.load_config("Synapse", ["-c", str(configuration)])
         homeserver = _APPLICATIONS[role].create_homeserver(config)
+        refusals.refuse_early(config)
     except ConfigError as error:
         raise refusal(error) from error
     except AssertionError as error:

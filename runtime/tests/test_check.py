@@ -20,7 +20,20 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "main": {"role": "main"},
     "a-worker": {},
     "a-worker-by-pod-name": {"launcher": {"name": None}},
+    "a-registration-and-an-address": {
+        "registration": {"protocols": ["irc"]},
+        "settings": {
+            "registrations_require_3pid": ["email"],
+            "email": {"smtp_host": "mail", "notif_from": "us <us@example.com>"},
+            "public_baseurl": "https://example.com/",
+        },
+    },
 }
+
+REGISTRATION: dict[str, Any] = {
+    "id": "irc", "url": None, "as_token": "word-as", "hs_token": "word-hs",
+    "sender_localpart": "irc", "namespaces": {},
+}  # fmt: skip
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an-unknown-writer": (
@@ -48,6 +61,26 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"settings": {"modules": [{"module": "nonexistent.Module"}]}},
         "No module named 'nonexistent'",
     ),
+    "a-registration-with-a-word-for-a-list": (
+        {"registration": {"protocols": "irc"}},
+        "Optional 'protocols' must be a list if present.",
+    ),
+    "a-registration-with-a-network-that-is-none": (
+        {"registration": {"ip_range_whitelist": ["nowhere"]}},
+        "nowhere",
+    ),
+    "an-address-that-cannot-be-verified": (
+        {"settings": {"registrations_require_3pid": ["email"]}},
+        "registrations_require_3pid names email, but email validation is not configured",
+    ),
+    "a-number-that-cannot-be-verified": (
+        {"settings": {"registrations_require_3pid": ["msisdn"]}},
+        "registrations_require_3pid names msisdn, but account_threepid_delegates does not",
+    ),
+    "consent-that-nobody-can-be-asked-for": (
+        {"role": "main", "consent": {"server_notice_content": {"body": "x"}}},
+        "it requires server_notices, which are not configured",
+    ),
     "another-format": ({"launcher": {"version": 2}}, "version is 2"),
     "a-log-handler-that-does-not-exist": ({"log": {"root": {"handlers": ["none"]}}}, "log.yaml"),
 }
@@ -69,9 +102,26 @@ class Checks:
         postgres, redis = Postgres(port=5432, password="unused"), Redis(directory)
         self._site = Site(directory=directory, postgres=postgres, redis=redis, database="none")
 
-    def write(self, name: str, *, log: dict[str, Any] | None = None, **options: Any) -> Path:
+    def write(
+        self,
+        name: str,
+        *,
+        log: dict[str, Any] | None = None,
+        registration: dict[str, Any] | None = None,
+        consent: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Path:
         ports = {"main": 9093, "persister-0": 9094}
-        process = self._site.write(name, replication_ports=ports, **options)
+        settings = dict(settings or {})
+        if registration is not None:
+            file = self._directory / f"{name}.registration.yaml"
+            file.write_text(yaml.safe_dump(REGISTRATION | registration))
+            settings["app_service_config_files"] = [str(file)]
+        if consent is not None:
+            where = {"template_dir": str(self._directory), "version": "1"}
+            settings["user_consent"] = where | consent
+        process = self._site.write(name, replication_ports=ports, settings=settings, **options)
         if log is not None:
             (process.directory / "log.yaml").write_text(yaml.safe_dump({"version": 1} | log))
         return process.directory
@@ -114,6 +164,7 @@ def outcome(checks: Checks, accepted: list[Path]) -> Outcome:
     return checks.run(*refused, *accepted)
 
 
+@pytest.mark.long
 def test_processes_that_synapse_accepts_end_with_0_no_word_and_no_trace(
     checks: Checks, accepted: list[Path]
 ) -> None:
@@ -123,6 +174,7 @@ def test_processes_that_synapse_accepts_end_with_0_no_word_and_no_trace(
     assert not list(checks.scratch.iterdir())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", REFUSED)
 def test_every_refusal_is_told_with_its_process(outcome: Outcome, name: str) -> None:
     refusals = outcome.termination_message.split(f"{name}: ", 1)
