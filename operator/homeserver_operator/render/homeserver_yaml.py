@@ -5,7 +5,7 @@ One file, because Synapse merges several by their top-level keys only, so that a
 taken from Synapse 1.163.2's source (synapse/config/).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from homeserver_operator.api.names import (
@@ -73,7 +73,8 @@ def render_homeserver(
     settings |= _authentication(server) | _appservices(server)
     settings |= _duties(topology, process)
     settings |= media_settings(spec, topology, process)
-    settings |= _main(settings) | _well_known(spec) if process.is_main else _worker(process)
+    options = server.secret_options | settings.keys()
+    settings |= _main(options) | _well_known(spec) if process.is_main else _worker(process)
     return settings
 
 
@@ -187,9 +188,9 @@ def _duties(topology: Topology, process: Process) -> dict[str, Any]:
     return settings
 
 
-def _main(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _main(options: Collection[str]) -> dict[str, Any]:
     # One entry with all names: a later entry for the same path would replace an earlier one.
-    names = ["client", "federation"] + (["consent"] if "user_consent" in settings else [])
+    names = ["client", "federation"] + (["consent"] if "user_consent" in options else [])
     return {
         "registration_shared_secret_path": paths.secret(sources.REGISTRATION, sources.TOKEN_FILE),
         "log_config": f"{paths.CONFIG}/log.yaml",

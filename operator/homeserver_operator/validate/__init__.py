@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import ObjectKey, World
 from homeserver_operator.validate import (
@@ -22,7 +20,8 @@ from homeserver_operator.validate import (
     stores,
 )
 from homeserver_operator.validate.appservices import Registration
-from homeserver_operator.validate.sources import REPLICATION, S3, Source, sources_of
+from homeserver_operator.validate.documents import UnreadableError, read_yaml
+from homeserver_operator.validate.sources import REDIS, REPLICATION, S3, Source, sources_of
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,14 @@ class ValidHomeServer:
     """A HomeServer whose spec holds together and whose Secrets are all there.
 
     `material` is what the processes mount, by purpose: file name to content. `registrations` are
-    those of the application services, by their names in the spec.
+    those of the application services, by their names in the spec, `secret_options` the keys of
+    homeserver.yaml that Secrets set.
     """
 
     spec: HomeServer
     material: Mapping[str, Mapping[str, bytes]]
     registrations: Mapping[str, Registration] = field(default_factory=dict)
+    secret_options: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,11 @@ def validate(server: HomeServer, world: World) -> ValidHomeServer | Rejected:
         return Rejected(SECRET_MISSING, "; ".join(found), RECHECK)
     material = {source.purpose: _material(source, world) for source in wanted}
     registrations, unregistered = appservices.read_registrations(server, material)
-    found = [*_config_from_problems(wanted, material, overlay.owned_by(server)), *unregistered]
-    if found:
+    documents, unfit = _read_config_from(wanted, material, overlay.owned_by(server))
+    if found := [*unfit, *unregistered]:
         return Rejected(INVALID_SPEC, "; ".join(found), RECHECK)
-    return ValidHomeServer(server, material, registrations)
+    secret_options = frozenset(key for document in documents for key in document)
+    return ValidHomeServer(server, material, registrations, secret_options)
 
 
 def _spec_problems(server: HomeServer) -> Iterator[str]:
@@ -97,7 +99,7 @@ def _source_problems(source: Source, world: World) -> Iterator[str]:
     if data is None:
         yield f"{source.path}: {kind} {name} does not exist: create it in the same namespace"
         return
-    for _file, key in source.keys:
+    for file, key in source.keys:
         if key not in data:
             there = ", ".join(sorted(data)) or "none"
             yield f"{source.path}: {kind} {name} has no key {key}; its keys: {there}"
@@ -112,6 +114,16 @@ def _source_problems(source: Source, world: World) -> Iterator[str]:
                 f"{source.path}: key {key} of {kind} {name} begins or ends with white space: "
                 "make one without, for example by printf instead of echo"
             )
+        elif source.purpose == REDIS and file == "username" and not _is_text(data[key]):
+            yield f"{source.path}: key {key} of {kind} {name} is no text in UTF-8"
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _material(source: Source, world: World) -> Mapping[str, bytes]:
@@ -119,27 +131,29 @@ def _material(source: Source, world: World) -> Mapping[str, bytes]:
     return {file: data[key] for file, key in source.keys} if source.keys else dict(data)
 
 
-def _config_from_problems(
+def _read_config_from(
     wanted: tuple[Source, ...],
     material: Mapping[str, Mapping[str, bytes]],
     owned: Mapping[str, str],
-) -> Iterator[str]:
+) -> tuple[tuple[Mapping[str, Any], ...], list[str]]:
+    """The documents of configFrom, and what is wrong with them."""
+    documents: list[Mapping[str, Any]] = []
+    problems: list[str] = []
     for source in wanted:
         if not source.path.startswith("spec.configFrom"):
             continue
         where = f"{source.path}: key {source.keys[0][1]} of Secret {source.object.name}"
         try:
-            document: Any = yaml.safe_load(material[source.purpose]["homeserver.yaml"])
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f" at line {mark.line + 1}" if mark else ""
-            # Never the parser's own text: it quotes the Secret's content.
-            yield f"{where} is not YAML{line}"
+            document = read_yaml(material[source.purpose]["homeserver.yaml"])
+        except UnreadableError as error:
+            problems.append(f"{where} {error}")
             continue
-        if not isinstance(document, Mapping):
-            yield f"{where} must hold a YAML mapping, as homeserver.yaml does"
+        if isinstance(document, Mapping):
+            documents.append(document)
+            problems += overlay.owned_problems(document, where, owned)
         else:
-            yield from overlay.owned_problems(document, where, owned)
+            problems.append(f"{where} must hold a YAML mapping, as homeserver.yaml does")
+    return tuple(documents), problems
 
 
 def _lost(lost: list[Source], world: World) -> str:

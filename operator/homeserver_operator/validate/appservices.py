@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import yaml
-
 from homeserver_operator.api.roles import SHARED_BY_ALL
 from homeserver_operator.api.spec import AppserviceRef, HomeServer
+from homeserver_operator.validate.documents import UnreadableError, read_yaml
 
 FILE: Final = "registration.yaml"
 
 _TEXTS: Final = ("id", "as_token", "hs_token", "sender_localpart")
+_UNQUOTED: Final = re.compile(r"[A-Za-z0-9_.~/-]*")
 _LIKE_AN_EPOCH: Final = re.compile(r"-e[0-9]+$")
 
 
@@ -84,11 +84,9 @@ def _read(service: AppserviceRef, text: bytes, server_name: str) -> Registration
     ref = service.registration
     where = f"spec.appservices[{service.name}]: key {ref.key} of Secret {ref.secret_name}"
     try:
-        document: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        # Never the parser's own text: it quotes the Secret's content.
-        return [f"{where} is not YAML{f' at line {mark.line + 1}' if mark else ''}"]
+        document = read_yaml(text)
+    except UnreadableError as error:
+        return [f"{where} {error}"]
     if not isinstance(document, Mapping):
         return [f"{where} must hold a YAML mapping, the application service's registration"]
     problems = [
@@ -106,10 +104,26 @@ def _read(service: AppserviceRef, text: bytes, server_name: str) -> Registration
             f"{where} has no namespaces, or not as lists of regex and exclusive: copy the "
             "registration that the application service generated"
         )
+    problems += (f"{where}: {problem}" for problem in _late_problems(document))
     if problems or users is None:
         return problems
     sender = f"@{document['sender_localpart']}:{server_name}"
     return Registration(document["id"], sender, users, document["as_token"])
+
+
+def _late_problems(document: Mapping[Any, Any]) -> Iterator[str]:
+    """What Synapse refuses as well, but not before it is connected (config/appservice.py)."""
+    sender, identifier = document.get("sender_localpart"), document.get("id")
+    if isinstance(sender, str) and not _UNQUOTED.fullmatch(sender):
+        yield "sender_localpart is to be a user's name alone, without @ and server: shorten it"
+    if isinstance(identifier, str) and "|" in identifier:
+        yield "id holds '|', which Synapse keeps for itself: give it another"
+    protocols = document.get("protocols") or []
+    if not isinstance(protocols, list) or not all(isinstance(each, str) for each in protocols):
+        yield "protocols must be a list of texts: write it as one"
+    for switch in ("org.matrix.msc3202", "io.element.msc4190"):
+        if not isinstance(document.get(switch, False), bool):
+            yield f"{switch} must be true or false, without quotes: write it so"
 
 
 def _patterns(namespaces: Any) -> tuple[str, ...] | None:

@@ -5,6 +5,7 @@ disagree), and secrets (an overlay lies in a ConfigMap for everybody to read). E
 Synapse's to judge.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -40,6 +41,8 @@ OWNED: Final[Mapping[str, str]] = {
     "enable_media_repo": "set workers[].serves: [media]",
     "media_instance_running_background_jobs": "set workers[].runs: [mediaBackgroundJobs]",
     "media_store_path": "set spec.mediaStore",
+    "metrics_port": "metrics are always on, on port 9000 of each pod",
+    "metrics_bind_host": "metrics are always on, on port 9000 of each pod",
     "enable_metrics": "metrics are always on, on port 9000 of each pod",
     "log_config": "set spec.logLevel or workers[].logLevel",
     "worker_log_config": "set workers[].logLevel",
@@ -75,6 +78,7 @@ SECRETS: Final[Mapping[str, str]] = {
     ),
 }
 
+_OPEN = "would lie in a ConfigMap for everybody to read"
 _ELSEWHERE = "put it into a Secret and name that in spec.configFrom"
 
 NESTED_SECRETS: Final = (
@@ -127,12 +131,14 @@ def problems(
         if remedy := owned.get(key):
             yield f"{path}.{key} is the operator's: {remedy}"
         elif remedy := SECRETS.get(key):
-            yield f"{path}.{key} would lie in a ConfigMap for everybody to read: {remedy}"
+            yield f"{path}.{key} {_OPEN}: {remedy}"
     yield from _nested_owned(overlay, f"{path}.")
+    for option, inner in _of_modules(overlay):
+        yield f"{path}.{option}.config.{inner} {_OPEN}: {_ELSEWHERE}"
     for secret in NESTED_SECRETS:
         if _holds(overlay, secret):
             dotted = ".".join(secret)
-            yield f"{path}.{dotted} would lie in a ConfigMap for everybody to read: {_ELSEWHERE}"
+            yield f"{path}.{dotted} {_OPEN}: {_ELSEWHERE}"
 
 
 def owned_problems(
@@ -149,6 +155,22 @@ def _nested_owned(overlay: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for option, remedy in NESTED_OWNED.items():
         if _holds(overlay, option):
             yield f"{prefix}{'.'.join(option)} is the operator's: {remedy}"
+
+
+_SECRET: Final = re.compile(
+    r"(pass(word|wd)|secret|token|(api|secret|private)_?key)$", re.IGNORECASE
+)
+
+
+def _of_modules(overlay: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Options of modules, of which nothing is known but their names, that look like secrets."""
+    for option in ("modules", "password_providers"):
+        entries = overlay.get(option)
+        for entry in entries if isinstance(entries, list) else ():
+            config = entry.get("config") if isinstance(entry, Mapping) else None
+            for name, value in config.items() if isinstance(config, Mapping) else ():
+                if isinstance(value, str) and value and _SECRET.search(str(name)):
+                    yield option, str(name)
 
 
 def _holds(node: Any, path: tuple[str, ...]) -> bool:

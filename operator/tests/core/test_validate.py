@@ -248,6 +248,9 @@ SECRETS_IN_OVERLAYS = [
     "manhole_settings: {password: hush}",
     "oidc_providers: [{client_secret_jwt_key: {key: hush}}]",
     "media_storage_providers: [{module: m, config: {secret_access_key: hush}}]",
+    "modules: [{module: ldap.Provider, config: {uri: u, bind_password: hush}}]",
+    "modules: [{module: m}, {module: n, config: {apiKey: hush}}]",
+    "password_providers: [{module: m, config: {shared_secret: hush}}]",
 ]
 
 
@@ -295,6 +298,9 @@ VALID: dict[str, dict[str, Any]] = {
     "a media group that sleeps": {"workers": [group("a", replicas=0, serves=["media"])]},
     "a media group that sleeps with its jobs": {
         "workers": [group("a", replicas=0, serves=["media"], runs=["mediaBackgroundJobs"])]},
+    "options of modules that are no secrets": {"config": {"modules": [
+        {"module": "m", "config": {"token_lifetime": "5m", "bind_password_file": "/run/word",
+                                   "require_token": True, "secret": ""}}]}},
     "an overlay of Synapse's own options": {"config": {"enable_search": False,
                                                         "email": {"smtp_host": "mail"}}},
     "a store of media of the user's own": {
@@ -381,6 +387,10 @@ def test_what_is_missing_is_named_and_looked_for_again(title: str) -> None:
             ["sets experimental_features.msc3861", "spec.matrixAuthenticationService"],
             id="what came before the authentication service",
         ),
+        pytest.param(b"a: 2024-02-30 # word", ["is not YAML", "like a date"], id="no date"),
+        pytest.param(b"a: !!int word", ["is not YAML"], id="no number"),
+        pytest.param(b"a: &x [*x] # word", ["a part of itself"], id="a list that holds itself"),
+        pytest.param(b"metrics_port: 9000 # word", ["metrics are always on"], id="a second port"),
     ],
 )
 def test_a_secret_of_config_from_is_refused_without_being_quoted(
@@ -393,6 +403,14 @@ def test_a_secret_of_config_from_is_refused_without_being_quoted(
     assert "word" not in found.message
     for text in words:
         assert text in found.message
+
+
+def test_a_part_that_stands_at_two_places_is_no_part_of_itself() -> None:
+    content = b"email: &x {smtp_host: mail}\nother: [*x, *x, [*x]]"
+    references: case.References = {ObjectKey("Secret", "mail"): {"homeserver.yaml": content}}
+    found = outcome(body(configFrom=[{"secretName": "mail"}]), references)
+    assert isinstance(found, ValidHomeServer)
+    assert found.secret_options == {"email", "other"}
 
 
 def registered(**registrations: bytes) -> ValidHomeServer | Rejected:
@@ -433,6 +451,26 @@ def registration(**changed: str) -> bytes:
                      id="a namespace that does not say whether it is exclusive"),
         pytest.param(registration(namespaces="{users: [{regex: '(word', exclusive: true}]}"),
                      ["has no namespaces"], id="a namespace that is no regular expression"),
+        pytest.param(registration(protocols="irc"), ["protocols", "list of texts"],
+                     id="protocols that are no list"),
+        pytest.param(registration(protocols="[7]"), ["protocols", "list of texts"],
+                     id="a protocol that is a number"),
+        pytest.param(registration(sender_localpart="'@irc:rosebud.example'"),
+                     ["sender_localpart", "name alone"], id="a sender with its server"),
+        pytest.param(registration(id="irc|1"), ["id holds '|'"], id="an id with a bar"),
+        *(
+            pytest.param(registration(**{key: "'true'"}), [f"{key} must be true or false"],
+                         id=f"{key} as text")
+            for key in ("org.matrix.msc3202", "io.element.msc4190")
+        ),
+        pytest.param(registration(rate_limited="2024-02-30"), ["is not YAML", "like a date"],
+                     id="a date that no year has"),
+        pytest.param(registration(rate_limited="!!int word"), ["is not YAML"],
+                     id="a number that is none"),
+        pytest.param(registration(rate_limited="!!int ''"), ["is not YAML"], id="an empty number"),
+        pytest.param(registration(rate_limited="&a [*a]"), ["a part of itself"],
+                     id="a list that holds itself"),
+        pytest.param(b"[" * 5000, ["is not YAML"], id="deeper than can be read"),
     ],
 )  # fmt: skip
 def test_a_registration_is_refused_without_being_quoted(text: bytes, words: list[str]) -> None:
