@@ -62,7 +62,11 @@ class HostClaims:
         world = World()
         if body.get("status") and not was_accepted(body, lately=True):
             # It may have hosts of an older spec.
-            world = await observe.entrances(cluster, body)
+            try:
+                world = await observe.entrances(cluster, body)
+            except ApiError as error:
+                # The others are to be learned of all the same.
+                log.warning("which hosts %s had before is not known: %s", _named(body), error)
         # What no CRD of ours lets through is told by its own reconcile.
         with suppress(AttributeError, LookupError, TypeError, ValueError):
             self._put(claim_of(body, world, accepted=was_accepted(body)))
@@ -84,3 +88,7 @@ class HostClaims:
     def _tell(self, key: Key, hosts: Iterable[str]) -> None:
         for other in self.of_others(key, hosts):
             self._wake(other.key)
+
+
+def _named(body: Object) -> str:
+    return "{namespace}/{name}".format(**body["metadata"])

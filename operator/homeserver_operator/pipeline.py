@@ -15,7 +15,7 @@ from homeserver_operator.api.world import Defaults, HostClaim, Object, ObjectKey
 from homeserver_operator.build import Manifests, build
 from homeserver_operator.build.images import Images, settle_images, with_newest
 from homeserver_operator.build.meta import object_meta
-from homeserver_operator.fences import make_claims, marks_of, settle
+from homeserver_operator.fences import holds_fences, make_claims, settle
 from homeserver_operator.hosts import claim_of, find_contest, granted, refusal, was_accepted
 from homeserver_operator.plan import Outlook, make_plan
 from homeserver_operator.plan.held import hold
@@ -31,7 +31,14 @@ from homeserver_operator.status import (
 )
 from homeserver_operator.status.conditions import READY
 from homeserver_operator.topology import Topology, make_topology
-from homeserver_operator.validate import Rejected, ValidHomeServer, reference_keys, validate
+from homeserver_operator.validate import (
+    GENERATED_SECRET_LOST,
+    SECRET_MISSING,
+    Rejected,
+    ValidHomeServer,
+    reference_keys,
+    validate,
+)
 from homeserver_operator.validate.sources import Source, sources_of
 
 
@@ -67,8 +74,10 @@ def generate(body: Object, world: World) -> tuple[Generate, ...]:
     One that was made before and is gone is never made anew: it would not fit the data.
     """
     server = parse(body)
-    if server.paused:
-        return ()
+    return () if server.paused else _unmade(body, server, world)
+
+
+def _unmade(body: Object, server: HomeServer, world: World) -> tuple[Generate, ...]:
     made_before = set(body.get("status", {}).get("generatedSecrets", ()))
     return tuple(
         _generate(server, source)
@@ -86,6 +95,8 @@ def decide(body: Object, world: World, defaults: Defaults, now: str) -> Decision
     claim = claim_of(body, world, accepted=was_accepted(body, lately=True))
     contest = find_contest(server, claim, world.rivals)
     valid = validate(server, world)
+    if isinstance(valid, Rejected) and server.paused:
+        valid = _because_paused(valid, _unmade(body, server, world))
     if contest.taken and not isinstance(valid, Rejected):
         valid = refusal(contest)
     if isinstance(valid, Rejected):
@@ -105,6 +116,15 @@ def decide(body: Object, world: World, defaults: Defaults, now: str) -> Decision
     )
     recheck = _recheck(server, outlook, world, moment)
     return Decision(plan, recheck, granted(claim, server), findings)
+
+
+def _because_paused(rejected: Rejected, unmade: tuple[Generate, ...]) -> Rejected:
+    """A Secret that has yet to be made is not lost."""
+    if rejected.reason != GENERATED_SECRET_LOST or not unmade:
+        return rejected
+    names = ", ".join(order.manifest["metadata"]["name"] for order in unmade)
+    message = f"Secrets that are made once spec.paused is false: {names}"
+    return Rejected(SECRET_MISSING, message)
 
 
 def _released(
@@ -152,21 +172,26 @@ _PATIENCE = 0.2
 def _recheck(server: HomeServer, outlook: Outlook, world: World, now: datetime) -> float | None:
     if outlook.strangers:
         return _NAMESAKE_RECHECK
+    if server.paused:
+        return None
     retry_at = outlook.restarts.consent.retry_at
-    if retry_at and not server.paused:
-        return max((retry_at - now).total_seconds(), 1.0)
+    opening = max((retry_at - now).total_seconds(), 1.0) if retry_at else None
+    waits = [wait for wait in (opening, _asked_again(outlook, world, now)) if wait is not None]
+    return min(waits, default=None)
+
+
+def _asked_again(outlook: Outlook, world: World, now: datetime) -> float | None:
+    """When processes are asked again for what shows in their state alone."""
+    least, most = _RESTART_RECHECK
+    if any(_without_its_fences(pod, world) for pod in world.of_kind("Pod").values()):
+        # It takes them again or ends, and only the latter shows in an object.
+        return least
     made = [
         pod["metadata"].get("creationTimestamp")
         for rollout in outlook.restarts.rollouts.values()
         if rollout.applied and not rollout.settled
         for pod in rollout.pods
     ]
-    if server.paused:
-        return None
-    least, most = _RESTART_RECHECK
-    if any(_without_its_fences(pod, world) for pod in world.of_kind("Pod").values()):
-        # It takes them again or ends, and only the latter shows in an object.
-        return least
     if not made:
         return None
     ages = [(now - datetime.fromisoformat(time)).total_seconds() for time in made if time]
@@ -178,7 +203,7 @@ def _without_its_fences(pod: Object, world: World) -> bool:
     state = world.states.get(pod["metadata"]["name"])
     if state is None or not is_ready(pod):
         return False
-    return bool(state.get("fences") != {f: mark.epoch for f, mark in marks_of(pod).items()})
+    return not holds_fences(state, pod)
 
 
 def report(

@@ -13,6 +13,7 @@ import aiohttp
 
 from homeserver_operator.api.names import PROBE_PORT, ROLE_LABEL
 from homeserver_operator.api.world import Object
+from homeserver_operator.fences import holds_fences
 
 State = Mapping[str, Any]
 
@@ -24,8 +25,8 @@ ROLES: Final = frozenset({"main", "worker"})
 FRESH_FOR: Final = 300.0
 """How long the answer of a serving pod is believed while the pod's object does not change.
 
-Only phase `serving` is remembered: in every other phase the launcher gets on without its pod's
-object changing.
+Only phase `serving` with all fences is remembered: in every other the launcher gets on without its
+pod's object changing.
 """
 
 
@@ -83,7 +84,7 @@ class States:
         async with self._slots:
             state = await self._ask(pod["status"]["podIP"])
         self._remembered.pop(uid, None)
-        if state is not None and state.get("phase") == "serving":
+        if state is not None and state.get("phase") == "serving" and holds_fences(state, pod):
             self._remembered[uid] = _Remembered(version, self._clock() + FRESH_FOR, state)
         self._forget_old()
         return state

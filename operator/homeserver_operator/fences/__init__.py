@@ -12,7 +12,7 @@ from homeserver_operator.fences.claims import (
     make_claims,
 )
 from homeserver_operator.fences.epochs import settle
-from homeserver_operator.fences.marks import Fences, Mark, marks_of
+from homeserver_operator.fences.marks import Fences, Mark, holds_fences, marks_of
 
 __all__ = [
     "FEDERATION",
@@ -21,6 +21,7 @@ __all__ = [
     "Claims",
     "Fences",
     "Mark",
+    "holds_fences",
     "make_claims",
     "marks_of",
     "settle",

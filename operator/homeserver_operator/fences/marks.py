@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from homeserver_operator.api.canonical import canonical
 from homeserver_operator.api.names import FENCES_ANNOTATION
@@ -39,6 +40,12 @@ def marks_of(template: Object) -> dict[str, Mark]:
     """The marks of a pod or a pod template; none of one that is not ours or was tampered with."""
     text = (template.get("metadata") or {}).get("annotations", {}).get(FENCES_ANNOTATION, "{}")
     return dict(_parsed(text))
+
+
+def holds_fences(state: Mapping[str, Any], pod: Object) -> bool:
+    """Whether a process says in its state that it holds all fences of its pod, at their epochs."""
+    wanted = {name: mark.epoch for name, mark in marks_of(pod).items()}
+    return bool((state.get("fences") or {}) == wanted)
 
 
 def _parsed(text: str) -> Iterator[tuple[str, Mark]]:

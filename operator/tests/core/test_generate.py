@@ -83,6 +83,14 @@ def test_nothing_is_made_while_paused() -> None:
     scenario = Scenario("minimal")
     scenario.edit(paused=True)
     assert orders(scenario) == {}
+    scenario.step()
+    ready = scenario.condition("Ready")
+    assert ready["reason"] == "SecretMissing"
+    assert ready["message"].startswith("Secrets that are made once spec.paused is false: ")
+    assert "rosebud-signing-key" in ready["message"]
+    scenario.edit(paused=False)
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
 
 
 @pytest.mark.parametrize(("first", "then"), [("Retain", "Delete"), ("Delete", "Retain")])

@@ -152,6 +152,22 @@ def test_pods_that_do_not_serve_are_asked_less_and_less_often(made: str, seconds
     assert scenario.decide().requeue_after == seconds
 
 
+def test_a_window_that_closes_does_not_end_the_asking() -> None:
+    scenario = running(body=usual())
+    window = {"start": "04:00", "duration": "1h"}
+    scenario.edit(workers=PERSISTERS, restartPolicy={"maintenanceWindows": [window]})
+    scenario.step()
+    scenario.cluster.settle()
+    for key, item in scenario.cluster.live.items():
+        if key.kind == "Pod":
+            item["metadata"]["creationTimestamp"] = "2026-02-03T04:05:05Z"
+    scenario.now = "2026-02-03T05:00:01Z"
+    decision = scenario.decide()
+    assert decision.findings.outlook
+    assert decision.findings.outlook.restarts.consent.retry_at
+    assert decision.requeue_after == 60
+
+
 def test_nobody_is_asked_while_a_restart_is_held() -> None:
     scenario = running(body=usual())
     scenario.edit(workers=PERSISTERS, restartPolicy={"approval": "Manual"})

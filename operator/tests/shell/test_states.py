@@ -11,6 +11,8 @@ from tests.shell.conftest import Clock
 from tests.shell.objects import pod
 
 from homeserver_operator import states as states_module
+from homeserver_operator.fences import Mark
+from homeserver_operator.fences.marks import annotation
 from homeserver_operator.states import FRESH_FOR, LARGEST, States
 
 
@@ -163,6 +165,21 @@ async def test_a_pod_that_is_not_serving_yet_is_asked_every_time(
     launcher.answer = {"phase": "serving"}
 
     assert await states.of([a_pod()]) == {"main": {"phase": "serving"}}
+
+
+async def test_a_pod_that_serves_without_its_fences_is_asked_every_time(
+    states: States, launcher: Launcher
+) -> None:
+    """It takes them again, and its object does not change."""
+    pod = a_pod()
+    pod["metadata"]["annotations"] = annotation({"topology": Mark(2, "content")})
+    launcher.answer = {"phase": "serving", "fences": {}}
+    await states.of([pod])
+    launcher.answer = {"phase": "serving", "fences": {"topology": 2}}
+    assert await states.of([pod]) == {"main": launcher.answer}
+    await states.of([pod])
+
+    assert launcher.asked == 2
 
 
 async def test_answers_of_pods_that_are_gone_are_forgotten(states: States, clock: Clock) -> None:
