@@ -29,6 +29,7 @@ def test_who_lets_others_go_first_does_so_for_as_long_as_they_may_take_to_come_b
     assert fencing.first_yield_seconds(arguments) == 20 + 5 + 2
 
 
+@pytest.mark.long
 def test_a_database_that_accepts_and_says_nothing_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ from tests.services import LOOPBACK
 
 from homeserver_runtime import relay
 
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 

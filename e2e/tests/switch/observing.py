@@ -14,7 +14,7 @@ from e2e.product.talk import Talkers
 from e2e.tests.switch.making import longest
 from e2e.tests.switch.topology import Pair
 
-LOOKS_A_SECOND = 20.0
+LOOKS_A_SECOND = 10.0
 
 
 @dataclass

@@ -76,6 +76,7 @@ async def plan(kubeconfig: Path, file: str, *more: str) -> int:
     return await asyncio.to_thread(main, arguments)
 
 
+@pytest.mark.long
 async def test_the_core_decides_over_the_new_spec_and_what_is_there(
     api: FakeApi, live: Scenario, kubeconfig: Path, asked: Asked, tmp_path: Path
 ) -> None:

@@ -136,6 +136,7 @@ async def put_restarting(api: FakeApi) -> None:
     await put(api, scenario)
 
 
+@pytest.mark.long
 async def test_restarts_that_are_due_and_those_that_were(
     api: FakeApi, kubeconfig: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,8 @@ from homeserver_operator.cli.__main__ import main
 from homeserver_operator.cli.edge import make_edge
 from homeserver_operator.cli.requests import Request
 
+pytestmark = pytest.mark.long
+
 Document = dict[str, Any]
 
 

@@ -15,6 +15,7 @@ from homeserver_operator.status.bounds import within_bounds
 WRITERS = 70
 
 
+@pytest.mark.long
 def test_more_waves_than_are_shown_are_counted() -> None:
     """Each event persister restarts in a wave of its own."""
     group = {"name": "persister", "replicas": WRITERS, "writes": ["events"]}
@@ -99,6 +100,7 @@ def test_whatever_a_pod_says_of_itself_the_status_is_one_that_the_crd_takes() ->
     assert process["shardMaps"] == {"topology": "t" * 63 + "…"}
 
 
+@pytest.mark.long
 def test_what_fits_is_not_touched() -> None:
     status = running("example-large").body["status"]
     assert within_bounds(status) == status

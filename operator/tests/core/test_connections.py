@@ -86,6 +86,7 @@ def test_it_says_what_to_do_about_an_external_database() -> None:
     assert "or lower the number of processes" in warning["message"]
 
 
+@pytest.mark.long
 def test_it_says_what_to_do_about_the_managed_database() -> None:
     group = {"name": "bee", "writes": ["events"], "replicas": 40}
     warning = told(homeserver([group]), {"main": 300})
@@ -126,6 +127,7 @@ def test_who_started_last_knows_whether_the_limit_was_raised() -> None:
     assert told(scenario, limits, {"main": late, "client": early}) is not None
 
 
+@pytest.mark.long
 @settings(max_examples=30, derandomize=True)
 @given(pool=st.integers(1, 40), writers=st.integers(0, 20), limit=st.integers(1, 900))
 def test_following_its_advice_ends_it(pool: int, writers: int, limit: int) -> None:

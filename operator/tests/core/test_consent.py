@@ -172,6 +172,7 @@ def is_open(window: MaintenanceWindow, now: datetime) -> bool:
 few = settings(max_examples=60)
 
 
+@pytest.mark.long
 @few
 @given(st.lists(windows(), min_size=1, max_size=2), moments())
 @example([SKIPPED], at("2026-03-29T01:30"))

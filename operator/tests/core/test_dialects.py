@@ -28,6 +28,7 @@ def matcher(reader: Reader, mains: frozenset[str] = frozenset()) -> Matcher:
     return dialects.matcher(reader, dialects.given_to_main(EVERYONE, mains))
 
 
+@pytest.mark.long
 @every_reader
 def test_every_request_goes_where_the_table_says(reader: Reader) -> None:
     assert len(CORPUS) >= 500
@@ -55,6 +56,7 @@ requests = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @given(
     st.sampled_from(sorted(READERS)),
     st.sets(st.sampled_from(NAMES), max_size=4).map(frozenset),
@@ -173,6 +175,7 @@ def test_what_cannot_be_said_is_left_to_the_wide_row() -> None:
     assert wide == set(left)
 
 
+@pytest.mark.long
 def test_the_corpus_reaches_every_class() -> None:
     reached = {READERS["traefik-crd"].expected(EVERYONE, request) for request in CORPUS}
     answering = {target.route_class.name for target in EVERYONE if not target.is_main}

@@ -98,6 +98,7 @@ def test_pods_that_come_back_to_their_own_epoch_go_on_with_it() -> None:
     assert scenario.body["status"]["epochs"] == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "second",
     [{"workers": MORE_OF_BOTH}, {"workers": MORE_WRITERS, "logLevel": "DEBUG"}],
@@ -241,6 +242,7 @@ def _warm(scenario: Scenario, pod: str) -> None:
     status["containerStatuses"][0]["started"] = True
 
 
+@pytest.mark.long
 def test_the_last_switch_tells_of_all_though_some_were_done_before_others_were_warm() -> None:
     scenario = running(body=usual())
     scenario.edit(logLevel="DEBUG")

@@ -32,6 +32,7 @@ def test_what_nothing_wants_goes_and_data_stay(retention: str) -> None:
     }
 
 
+@pytest.mark.long
 def test_another_controller_has_what_the_one_before_had_taken_away() -> None:
     scenario = Scenario(body=usual())
     scenario.converge()
@@ -70,6 +71,7 @@ def test_generated_secrets_are_never_deleted(retention: str) -> None:
     assert made <= set(scenario.cluster.live)
 
 
+@pytest.mark.long
 def test_content_that_a_pod_still_mounts_is_kept() -> None:
     scenario = running(body=usual())
     maps = {key for key in scenario.cluster.live if key.kind == "ConfigMap"}

@@ -158,6 +158,7 @@ MATCH_NOTHING = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("heading", "pattern"), [(head, each) for head, found in document().items() for each in found]
 )
@@ -182,6 +183,7 @@ def test_what_the_document_offers_to_workers_goes_to_the_group_that_serves_it(
             assert target.route_class.name in BY_HEADING[heading], f"{method} {path}"
 
 
+@pytest.mark.long
 def test_the_installed_synapse_registers_what_the_data_say(
     request: pytest.FixtureRequest,
 ) -> None:
@@ -198,6 +200,7 @@ def test_the_installed_synapse_registers_what_the_data_say(
     assert not changed, "\n".join(changed)
 
 
+@pytest.mark.long
 def test_the_map_that_synapse_makes_of_itself_has_the_same_endpoints() -> None:
     """Both ways: what goes to a worker is listed, and what is listed goes to a worker.
 

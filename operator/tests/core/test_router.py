@@ -119,6 +119,7 @@ def converge_watched(scenario: Scenario) -> None:
     raise AssertionError("still busy")
 
 
+@pytest.mark.long
 @every_controller
 def test_a_router_comes_and_goes_and_somebody_always_answers(controller: str) -> None:
     scenario = running(body=body(controller))
@@ -299,6 +300,7 @@ def epoch_of_main(scenario: Scenario) -> str:
     return next((labels[EPOCH_LABEL] for labels in chosen), "none")
 
 
+@pytest.mark.long
 def test_with_a_switch_the_router_is_told_before_old_processes_go() -> None:
     """Else their class would go on to them, and then to whoever may not write in their place."""
     scenario = routed()
@@ -316,6 +318,7 @@ def test_with_a_switch_the_router_is_told_before_old_processes_go() -> None:
     assert {scale.key for scale in plan.scales} <= set(stages[told + 1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", [None, {}], ids=["comes", "goes"])
 def test_traffic_does_not_go_over_while_processes_switch(before: dict[str, Any] | None) -> None:
     scenario = running(body=body()) if before is None else routed()
@@ -332,6 +335,7 @@ def test_traffic_does_not_go_over_while_processes_switch(before: dict[str, Any] 
     assert past_router(scenario.cluster.world) != past
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("edit", "changes"),
     [
@@ -370,6 +374,7 @@ def test_the_router_is_told_which_main_a_configuration_is_meant_for(
     assert found == changes
 
 
+@pytest.mark.long
 def test_traffic_does_not_go_over_before_a_switch_is_over() -> None:
     """Not even when it is under way, and the router is ready."""
     scenario = running(body=body())

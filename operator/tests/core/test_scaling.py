@@ -86,6 +86,7 @@ CHANGES: dict[str, tuple[list[dict[str, Any]], int]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES)
 def test_an_operator_may_die_after_any_write_of_a_change_of_hands(change: str) -> None:
     (first, *then, after), expected = CHANGES[change]

@@ -87,6 +87,7 @@ def test_conditions(title: str) -> None:
     assert kstatus.read(scenario.body) == read
 
 
+@pytest.mark.long
 def test_ready_is_only_said_of_pods_that_are_ready_and_of_the_last_template() -> None:
     """Every combination of counts: Ready if, and only if, all pods are new and ready."""
     scenario = ready()

@@ -94,6 +94,7 @@ def test_who_starts_first(title: str) -> None:
     assert start(scenario, **edit) == expected
 
 
+@pytest.mark.long
 def test_the_next_start_when_those_before_are_warm() -> None:
     """The group of two pods has its turn when nobody else warms up."""
     scenario = running(body=usual())

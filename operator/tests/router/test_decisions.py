@@ -29,6 +29,7 @@ def expected(name: str, request: Request) -> str:
     return found.route_class.name if found else MAIN
 
 
+@pytest.mark.long
 @of_every_sample
 def test_every_request_goes_where_the_table_says(name: str) -> None:
     evaluator = Evaluator(files(sample(name)))

@@ -139,6 +139,7 @@ async def test_the_guard_is_asked_again_before_a_throttled_write_is_repeated(
     assert len(api.writes()) == 1
 
 
+@pytest.mark.long
 async def test_throttling_is_obeyed_at_the_servers_pace(api: FakeApi, cluster: Cluster) -> None:
     api.fail("GET", "configmaps", 429, times=1, headers={"Retry-After": "1"})
     before = time.monotonic()

@@ -136,6 +136,7 @@ async def test_what_is_there_wakes_and_what_changes_wakes_again(
         assert running.watched.trouble() is None
 
 
+@pytest.mark.long
 async def test_a_lost_namespace_is_said_and_no_loss_for_the_others_and_heals_by_itself(
     api: DiscoverableApi,
     metrics: Metrics,
@@ -221,6 +222,7 @@ async def test_an_error_that_ends_kopf_starts_it_anew(
         await eventually(lambda: running.woken == [key, key])
 
 
+@pytest.mark.long
 async def test_refused_credentials_are_asked_for_again_and_not_in_a_busy_loop(
     api: DiscoverableApi, metrics: Metrics, eventually: Eventually
 ) -> None:

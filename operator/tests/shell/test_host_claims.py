@@ -125,6 +125,7 @@ async def test_the_second_to_ask_for_a_host_is_refused_and_the_first_left_alone(
     assert len(api.writes()) == before
 
 
+@pytest.mark.long
 async def test_a_deletion_wakes_who_waits_for_the_host(api: FakeApi, process: Process) -> None:
     await both(api, process)
     await api.remove("HomeServer", FIRST.name)
@@ -180,6 +181,7 @@ async def test_of_two_that_are_reconciled_at_the_same_time_one_gets_the_host(
     assert len(hosts(api, FIRST)) + len(hosts(api, SECOND)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("namespaces", [("a", "b"), ()], ids=["some namespaces", "all namespaces"])
 @pytest.mark.parametrize(
     ("spec", "seen"),
@@ -257,6 +259,22 @@ async def test_a_lost_namespace_and_what_is_no_homeserver_hide_nothing_of_the_ot
     assert "whose the hosts in lost are is not known" in caplog.text
 
 
+async def test_of_whom_nothing_more_can_be_read_the_spec_counts_and_the_next_is_read(
+    api: FakeApi, process: Process, cluster: Cluster
+) -> None:
+    await both(api, process)
+    for key in (FIRST, SECOND):
+        found = api.find("HomeServer", key.name)
+        assert found
+        found["status"]["conditions"] = []
+    api.fail("GET", "/ingresses", 403)
+    successor = HostClaims()
+    await successor.learn(cluster, ())
+
+    assert [claim.key for claim in successor.of_others(SECOND, {HOST})] == [FIRST]
+    assert [claim.key for claim in successor.of_others(FIRST, {HOST})] == [SECOND]
+
+
 async def test_one_that_is_being_deleted_has_no_host_any_more(
     api: FakeApi, process: Process, cluster: Cluster
 ) -> None:
@@ -294,6 +312,7 @@ async def operator(api: DiscoverableApi, directory: Path) -> AsyncIterator[None]
         await running
 
 
+@pytest.mark.long
 async def test_a_host_stays_whose_it_is_beyond_the_operator_and_is_given_on_when_it_is_free(
     api: DiscoverableApi, eventually: Eventually, tmp_path: Path
 ) -> None:

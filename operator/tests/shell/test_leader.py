@@ -17,6 +17,8 @@ from homeserver_operator.cluster import Cluster, LeadershipLostError
 from homeserver_operator.leader import Leader, Timing
 from homeserver_operator.metrics import Metrics
 
+pytestmark = pytest.mark.long
+
 QUICK = Timing(duration=2.0, deadline=1.5, renew=0.25, poll=0.05)
 # Nobody takes a Lease because it ran out before a test gives up waiting.
 LASTING = dataclasses.replace(QUICK, duration=600)

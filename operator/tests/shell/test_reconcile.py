@@ -278,6 +278,7 @@ async def test_drift_is_repaired(api: FakeApi, reconcile: Reconciler) -> None:
     assert {each["metadata"]["name"]: each["spec"] for each in api.of_kind("Service")} == before
 
 
+@pytest.mark.long
 async def test_a_run_that_dies_after_any_request_ends_the_same(
     api: FakeApi, reconcile: Reconciler, metrics: Metrics
 ) -> None:

@@ -124,6 +124,7 @@ def worlds(draw: Callable[..., set[str]]) -> tuple[set[str], set[str], set[str]]
     return present, members, {pod for pod in members if pod in draw(PODS)}
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(worlds(), SLOTS), max_size=12))
 def test_whatever_happens_the_ledger_is_sound(
     story: list[tuple[tuple[set[str], set[str], set[str]], int]],
@@ -176,6 +177,7 @@ def test_every_successor_has_the_slot_of_who_it_replaces(
         assert ledger.slots[new] == slot
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), worlds()), max_size=20), worlds())
 def test_two_routers_agree_in_the_end_whatever_each_saw_and_when(
     story: list[tuple[bool, int, tuple[set[str], set[str], set[str]]]],
