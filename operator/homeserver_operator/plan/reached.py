@@ -4,10 +4,10 @@ They serve for as long as a plan waits or warms up, and finish their work when t
 nothing that they use is closed or deleted because their successors use something else.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from homeserver_operator.api.names import WORKER_GROUP_LABEL
+from homeserver_operator.api.names import PROCESS_LABEL, WORKER_GROUP_LABEL
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
@@ -48,13 +48,14 @@ def find_reached(
     if not any(map(is_egress, manifests.policies)) and not any(_abandoned(server, world)):
         return Reached()
     wanted = {each["metadata"]["name"] for each in manifests.content}
-    templates = {config_map_of(each): each for each in _templates(rollouts, world)}
+    living = tuple(_templates(rollouts, world))
+    templates = {config_map_of(each): each for each in living}
     maps = world.of_kind("ConfigMap")
     files = [files_of(each, maps) for name, each in templates.items() if name not in wanted]
     stores = (store for each in files for store in (database_of(each), redis_of(each)) if store)
     return Reached(
         frozenset((str(host), int(port)) for host, port, *_name in stores),
-        frozenset(_groups({name for each in files for name in senders_of(each)}, rollouts)),
+        frozenset(_groups({name for each in files for name in senders_of(each)}, living)),
         unknown=None in files,
         direct=any(each is not None and not senders_of(each) for each in files),
     )
@@ -111,7 +112,9 @@ def _templates(rollouts: Mapping[str, Rollout], world: World) -> Iterator[Object
     yield from synapse_pods(world)
 
 
-def _groups(processes: set[str], rollouts: Mapping[str, Rollout]) -> Iterator[str]:
-    for process in processes & rollouts.keys():
-        if live := rollouts[process].live:
-            yield live["spec"]["template"]["metadata"]["labels"][WORKER_GROUP_LABEL]
+def _groups(processes: set[str], living: Iterable[Object]) -> Iterator[str]:
+    """Of those that live: whose Deployment is gone may still have pods that end."""
+    for template in living:
+        labels = template["metadata"].get("labels", {})
+        if labels.get(PROCESS_LABEL) in processes and (group := labels.get(WORKER_GROUP_LABEL)):
+            yield group

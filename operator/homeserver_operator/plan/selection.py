@@ -8,7 +8,12 @@ epoch; in a switch, to pods that only listen yet.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from homeserver_operator.api.names import EPOCH_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL
+from homeserver_operator.api.names import (
+    EPOCH_LABEL,
+    PROCESS_LABEL,
+    REVISION_LABEL,
+    TEMPLATE_HASH_LABEL,
+)
 from homeserver_operator.api.observed import has_ready, is_ready, is_selected, listens
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
@@ -38,10 +43,14 @@ def replicating(server: HomeServer, process: str, replica_set: Object) -> Object
     """The Service by which others of its epoch call a process; None for whom nobody calls."""
     template = replica_set["spec"]["template"]
     labels = template["metadata"]["labels"]
-    if EPOCH_LABEL not in labels or not listens(template, "replication"):
+    mark, revision = marks_of(template).get(TOPOLOGY), revision_of(replica_set)
+    # What somebody has edited is put back, and not led to meanwhile.
+    ours = mark and labels.get(EPOCH_LABEL) == str(mark.epoch)
+    if not (mark and ours and revision and labels.get(PROCESS_LABEL) == process):
         return None
-    epoch, revision = int(labels[EPOCH_LABEL]), labels[REVISION_LABEL]
-    service = build_replication_service(server, process, epoch, revision)
+    if not listens(template, "replication"):
+        return None
+    service = build_replication_service(server, process, mark.epoch, revision)
     return _leading_to(service, _labels(replica_set))
 
 

@@ -6,7 +6,12 @@ import pytest
 from tests.core.scenario import Scenario, running
 from tests.core.worlds import ALL, CLIENT, MEDIA, PERSISTER, SENDER, SYNC, usual
 
-from homeserver_operator.api.names import PROCESS_LABEL
+from homeserver_operator.api.names import (
+    EPOCH_LABEL,
+    PROCESS_LABEL,
+    REVISION_LABEL,
+    WORKER_GROUP_LABEL,
+)
 from homeserver_operator.api.world import ObjectKey
 
 MANUAL = {"approval": "Manual"}
@@ -106,3 +111,18 @@ def test_the_services_of_an_epoch_that_is_gone_do_not_come_back() -> None:
     scenario = held({}, MORE_WRITERS)
     assert ObjectKey("Service", "rosebud-main-e2") in scenario.cluster.live
     assert not [key for key in scenario.cluster.live if key.name.endswith("-e1")]
+
+
+@pytest.mark.parametrize("label", [REVISION_LABEL, EPOCH_LABEL, WORKER_GROUP_LABEL])
+@pytest.mark.parametrize("value", [None, "x"], ids=["taken away", "changed"])
+def test_a_label_that_somebody_edited_is_put_back(label: str, value: str | None) -> None:
+    scenario = running(body=usual())
+    key = ObjectKey("Deployment", "rosebud-persister-0")
+    before = scenario.templates()[key.name]
+    labels = scenario.cluster.live[key]["spec"]["template"]["metadata"]["labels"]
+    labels.pop(label)
+    if value:
+        labels[label] = value
+    scenario.cluster.settle()
+    scenario.converge()
+    assert scenario.templates()[key.name] == before

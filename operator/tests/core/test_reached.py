@@ -34,6 +34,8 @@ EDITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a group begins to send for all": ({"workers": NOBODY}, {"workers": BY_A}),
     "a new group sends for all": (
         {"workers": USUAL}, {"workers": [*USUAL, {"name": "out", "replicas": 1, **DUTY}]}),
+    "another group sends for all, and the first goes": (
+        {"workers": [*USUAL, {"name": "out", "replicas": 1, **DUTY}]}, {"workers": BY_A}),
     "another group sends for all": ({"workers": BY_A}, {"workers": BY_B}),
     "nobody sends for all any more": ({"workers": BY_A}, {"workers": NOBODY}),
     "another Redis": (
@@ -90,7 +92,7 @@ def rounds(scenario: Scenario) -> Iterator[None]:
         decision, told = scenario.step()
         yield
         for key in ending:
-            del scenario.cluster.live[key]
+            scenario.cluster.live.pop(key, None)
         scenario.cluster.settle()
         gone = before.keys() - scenario.cluster.live.keys() - ending.keys()
         # By other names, because controllers give theirs away again.
