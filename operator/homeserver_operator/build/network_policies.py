@@ -13,9 +13,7 @@ from homeserver_operator.api.names import (
     HOMESERVER_LABEL,
     HTTP_PORT,
     METRICS_PORT,
-    POSTGRES_PORT,
     PROBE_PORT,
-    REDIS_PORT,
     REPLICATION_PORT,
     ROLE_LABEL,
     ROUTER,
@@ -29,7 +27,7 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.stores import ExternalPostgres, ExternalRedis
 from homeserver_operator.api.world import Object
 from homeserver_operator.build.meta import object_meta
-from homeserver_operator.build.stores import POSTGRES, REDIS
+from homeserver_operator.build.stores import PORTS, managed
 from homeserver_operator.topology import Topology
 
 Rule = dict[str, Any]
@@ -71,8 +69,8 @@ def build_network_policies(server: HomeServer, topology: Topology) -> Iterator[d
     # The probe port is also where the operator, wherever it runs, asks for a process's state.
     monitoring = [_from(network.metrics_from, METRICS_PORT), _from([], PROBE_PORT)]
     yield _ingress(server, "monitoring", synapse, monitoring)
-    for store, port in _managed_stores(server).items():
-        inside = _from([{"podSelector": synapse}], port)
+    for store in managed(server):
+        inside = _from([{"podSelector": synapse}], PORTS[store])
         yield _ingress(server, store, _pods(server, role=store), [inside])
     if topology.runners.get(OUTBOUND_FEDERATION):
         yield build_egress(server, outward(server, topology))
@@ -88,15 +86,6 @@ def outward(server: HomeServer, topology: Topology) -> Outward:
             if isinstance(store, ExternalPostgres | ExternalRedis)
         ),
     )
-
-
-def _managed_stores(server: HomeServer) -> dict[str, int]:
-    stores = {}
-    if not isinstance(server.postgres.server, ExternalPostgres):
-        stores[POSTGRES] = POSTGRES_PORT
-    if not isinstance(server.redis, ExternalRedis):
-        stores[REDIS] = REDIS_PORT
-    return stores
 
 
 def _router(server: HomeServer) -> Iterator[dict[str, Any]]:
