@@ -14,6 +14,7 @@ from homeserver_operator.api.observed import controller_of, key_of
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
+from homeserver_operator.plan.deployments import written_now
 from homeserver_operator.plan.entry import find_entry, still_needed
 from homeserver_operator.plan.former import has_class, still_led_to
 from homeserver_operator.plan.handover import let_go, make_room, scale
@@ -130,33 +131,8 @@ def _applies(
     yield from writes_of(services, world)
     for process, manifest in manifests.synapse.items():
         if restarts.may_start(process) and not _is_led_to(process, restarts):
-            yield from writes_of([_surging(process, manifest, restarts)], world)
+            yield from writes_of([written_now(process, manifest, restarts)], world)
     yield from writes_of((route for route in routes if route["kind"] != "Service"), world)
-
-
-def _surging(process: str, manifest: Object, restarts: Restarts) -> Object:
-    """In a switch all new pods of a group are there before the first old one goes.
-
-    It is put back when they serve, so that nothing is written while people wait.
-    """
-    rollout = restarts.rollouts[process]
-    switches = restarts.switch is not None and process in restarts.switch.members
-    surges = rollout.live is not None and _surge(rollout.live) == _ALL and not rollout.settled
-    if rollout.replicas < 2 or not (switches or surges):
-        return manifest
-    strategy = manifest["spec"]["strategy"]
-    rolling = {**strategy["rollingUpdate"], "maxSurge": _ALL}
-    return {
-        **manifest,
-        "spec": {**manifest["spec"], "strategy": {**strategy, "rollingUpdate": rolling}},
-    }
-
-
-_ALL = "100%"
-
-
-def _surge(deployment: Object) -> object:
-    return deployment["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxSurge")
 
 
 def _is_led_to(process: str, restarts: Restarts) -> bool:

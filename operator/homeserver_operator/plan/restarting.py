@@ -131,11 +131,7 @@ def find_restarts(
     committed = switch is not None and is_committed(
         switch, rollouts, manifests.fences, main_service, world
     )
-    restarting = any(
-        rollouts[process].established and (rollouts[process].changed or rollouts[process].old)
-        for wave in order
-        for process in wave
-    )
+    restarting = any(rollouts[process].disturbed for wave in order for process in wave)
     word = (
         consent(server.restart_policy, name, server.approved_plan, now)
         if restarting

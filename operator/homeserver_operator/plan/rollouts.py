@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL
+from homeserver_operator.api.names import (
+    NONE_SERVED,
+    PROCESS_LABEL,
+    REVISION_LABEL,
+    SERVED_ANNOTATION,
+    TEMPLATE_HASH_LABEL,
+)
 from homeserver_operator.api.observed import controller_of, has_ready, is_ready, is_synapse
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, World
@@ -97,10 +103,36 @@ class Rollout:
 
     @property
     def down(self) -> bool:
-        """Whether it has come up and is to serve, and no pod is ready."""
-        if self.live is None or self.alive:
+        """Whether it has served and is to, and no pod is ready."""
+        if self.live is None or self.alive or not self.live["spec"].get("replicas", 1):
             return False
-        return bool(self.live["spec"].get("replicas", 1)) and _came_up(self.live)
+        return self.proven or any(revision_of(each) == self.noted for each in self.old)
+
+    @property
+    def proven(self) -> bool:
+        """Whether pods of the live revision have served; what fails later does not undo that."""
+        if self.live is None or self.noted == NONE_SERVED:
+            return False
+        return _came_up(self.live) or self.ready > 0 or self.noted == revision_of(self.live)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether somebody who serves, or did and is to, ends or has a successor."""
+        return self.established and (self.changed or bool(self.old)) and not self.taken_back
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether who serves is as wanted, and all that ends has never served."""
+        if self.changed:
+            others = {revision_of(each) for each in self.old} - {revision_of(self.wanted or {})}
+            return not (self.proven or others or self.fresh)
+        return self.live is not None and self.noted == revision_of(self.live)
+
+    @property
+    def noted(self) -> str | None:
+        """Which revision served before the live one: Kubernetes forgets it with the next one."""
+        annotations = self.live["metadata"].get("annotations", {}) if self.live else {}
+        return annotations.get(SERVED_ANNOTATION)
 
     @cached_property
     def ready(self) -> int:

@@ -27,6 +27,10 @@ class Controllers:
     def __init__(self) -> None:
         self.replica_sets: dict[str, dict[str, Any]] = {}
         self.recorded: dict[str, Mark] = {}
+        self.starts = True
+        """Whether new pods get warm."""
+        self.enters = True
+        """Whether whoever waits gets its fences and is ready."""
         self._complete: dict[str, str] = {}
         self._made = itertools.count(1)
 
@@ -143,12 +147,12 @@ class Controllers:
             },
             "spec": template["spec"],
             "status": {"phase": "Running", "conditions": [],
-                       "containerStatuses": [{"started": True, "state": {"running": {}}}]},
+                       "containerStatuses": [{"started": self.starts, "state": {"running": {}}}]},
         }  # fmt: skip
 
     def _enter(self, live: Live) -> None:
         for pod in [item for item in live.values() if item["kind"] == "Pod"]:
-            if is_ready(pod) or superseding(pod, self.recorded):
+            if not self.enters or is_ready(pod) or superseding(pod, self.recorded):
                 continue
             if any(conflict(pod, other, live) for other in live.values() if is_ready(other)):
                 continue

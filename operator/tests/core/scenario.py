@@ -9,6 +9,7 @@ from typing import Any
 from tests.core import case, kstatus
 from tests.core.cluster import FakeCluster
 
+from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION
 from homeserver_operator.api.world import Object
 from homeserver_operator.pipeline import Decision, Report, decide, generate, report
 
@@ -38,6 +39,12 @@ class Scenario:
         metadata = self.body["metadata"]
         newer = {**metadata, "generation": metadata["generation"] + 1}
         self.body = {**self.body, "metadata": newer, "spec": dict(spec)}
+
+    def approve(self, plan: str | None = None) -> None:
+        """`kubectl homeserver approve`, of the plan that is held if none is named."""
+        annotations = {APPROVED_PLAN_ANNOTATION: plan or self.body["status"]["plan"]["id"]}
+        metadata = self.body["metadata"]
+        self.body = {**self.body, "metadata": {**metadata, "annotations": annotations}}
 
     def decide(self) -> Decision:
         return decide(self.body, self.cluster.world, self.defaults, self.now)

@@ -7,7 +7,7 @@ from tests.core.scenario import Scenario, running
 from tests.core.test_former import CROWDED, has_no_node
 from tests.core.worlds import CLIENT, MEDIA, PERSISTER, SENDER, SYNC, usual
 
-from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION, WORKER_GROUP_LABEL
+from homeserver_operator.api.names import WORKER_GROUP_LABEL
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.build.edge import leads_to
 
@@ -67,8 +67,7 @@ def test_it_serves_on_while_the_switch_that_comes_with_it_waits_for(
         assert is_led_to(scenario)
         assert sync_replicas(scenario) == SYNC["replicas"]
     assert scenario.body["status"]["plan"]["phase"] == "Held"
-    approved = {APPROVED_PLAN_ANNOTATION: scenario.body["status"]["plan"]["id"]}
-    scenario.body["metadata"] = {**scenario.body["metadata"], "annotations": approved}
+    scenario.approve()
     scenario.now = "2026-02-03T22:30:00Z"
     scenario.converge()
     assert sync_replicas(scenario) == 0

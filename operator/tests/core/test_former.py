@@ -7,7 +7,6 @@ from tests.core.scenario import Scenario, running
 from tests.core.worlds import CLIENT, MEDIA, PERSISTER, SENDER, SYNC, USUAL, usual
 
 from homeserver_operator.api.names import (
-    APPROVED_PLAN_ANNOTATION,
     PROCESS_LABEL,
     SHARES_LABEL_PREFIX,
     WORKER_GROUP_LABEL,
@@ -194,9 +193,7 @@ def test_a_class_that_is_shared_stays_with_the_first_group_while_that_waits_for_
         scenario.cluster.settle()
     assert scenario.condition("Ready")["reason"] == "ApprovalNeeded"
     assert group(scenario, "sync") == "sync"
-    plan = scenario.body["status"]["plan"]["id"]
-    approved = {APPROVED_PLAN_ANNOTATION: plan}
-    scenario.body["metadata"] = {**scenario.body["metadata"], "annotations": approved}
+    scenario.approve()
     scenario.converge()
     assert selector(scenario, "sync")[f"{SHARES_LABEL_PREFIX}sync"] == "true"
 

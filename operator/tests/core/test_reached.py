@@ -13,7 +13,7 @@ from tests.core.network import Endpoint, connects
 from tests.core.scenario import ROUNDS, Scenario
 from tests.core.worlds import USUAL, usual
 
-from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION, PROCESS_LABEL, ROLE_LABEL
+from homeserver_operator.api.names import PROCESS_LABEL, ROLE_LABEL
 from homeserver_operator.api.world import Object, ObjectKey, World
 
 pytestmark = pytest.mark.long
@@ -75,13 +75,6 @@ def _homeserver(spec: str, policy: str) -> Scenario:
 def edited(scenario: Scenario, before: dict[str, Any], after: dict[str, Any]) -> None:
     """What was set before and is not now, is taken away."""
     scenario.edit(**{**dict.fromkeys(before), **after})
-
-
-def approve(scenario: Scenario) -> None:
-    metadata = scenario.body["metadata"]
-    plan = scenario.body["status"]["plan"]["id"]
-    annotations = {APPROVED_PLAN_ANNOTATION: plan}
-    scenario.body = {**scenario.body, "metadata": {**metadata, "annotations": annotations}}
 
 
 def rounds(scenario: Scenario) -> Iterator[None]:
@@ -173,7 +166,7 @@ def test_nobody_is_cut_off_while_it_waits(title: str) -> None:
     edited(scenario, before, after)
     assert not {each for _ in rounds(scenario) for each in cut_off(scenario)}
     assert scenario.condition("Ready")["reason"] == "ApprovalNeeded"
-    approve(scenario)
+    scenario.approve()
     assert not {each for _ in rounds(scenario) for each in cut_off(scenario)}
     assert_as_new(scenario, after)
 

@@ -17,7 +17,7 @@ from tests.core.worlds import ALL, CLIENT, MEDIA, PERSISTER, SENDER, SYNC, USUAL
 
 from homeserver_operator import build
 from homeserver_operator.api.actions import Plan
-from homeserver_operator.api.names import APPROVED_PLAN_ANNOTATION, RENDERING_ANNOTATION
+from homeserver_operator.api.names import RENDERING_ANNOTATION
 from homeserver_operator.api.restarts import Wave
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.fences import Mark
@@ -41,9 +41,7 @@ def upgraded(install: Install, rendering: int = 2, **how: Any) -> Scenario:
 
 
 def approve(scenario: Scenario) -> None:
-    plan = scenario.body["status"]["release"]["plan"]
-    metadata = {**scenario.body["metadata"], "annotations": {APPROVED_PLAN_ANNOTATION: plan}}
-    scenario.body = {**scenario.body, "metadata": metadata}
+    scenario.approve(scenario.body["status"]["release"]["plan"])
 
 
 def images(scenario: Scenario) -> set[str]:

@@ -1,0 +1,219 @@
+"""New pods stand beside the old ones when the plan is held again, and then nobody is ready."""
+
+from typing import Any
+
+import pytest
+from tests.core.fencing import is_ready
+from tests.core.scenario import Scenario, running
+from tests.core.test_held import AT_NIGHT, DOWN, EDITS, LOUDER, MANUAL, MORE_WRITERS, bring_down
+from tests.core.worlds import ALL, USUAL, usual
+
+from homeserver_operator.api.names import SERVED_ANNOTATION
+from homeserver_operator.api.world import ObjectKey
+
+IN_THE_WINDOW, AFTER_IT = "2026-02-03T22:30:00Z", "2026-02-03T23:30:00Z"
+QUIET = {"logLevel": "ERROR"}
+NEW = {"rosebud-persister-1"}
+ALL_AT_ONCE = 10
+LOGIN = {"name": "login", "replicas": 0, "serves": ["login"]}
+AUTOSCALED = {
+    "name": "login",
+    "serves": ["login"],
+    "autoscale": {"minReplicas": 1, "maxReplicas": 3, "cpuUtilization": 70},
+    "resources": {"requests": {"cpu": "500m"}},
+}
+SECRET = ObjectKey("Secret", "login")
+ON = {"credentials": {"secretName": "login"}}
+
+
+def begun(policy: dict[str, Any], edit: dict[str, Any]) -> Scenario:
+    """New pods were made, and are not even warm yet."""
+    body = usual()
+    spec = {**body["spec"], "restartPolicy": {**policy, "maxWarming": ALL_AT_ONCE}}
+    scenario = running(body={**body, "spec": spec})
+    scenario.edit(**edit)
+    scenario.converge()
+    scenario.cluster.controllers.starts = scenario.cluster.controllers.enters = False
+    scenario.now = IN_THE_WINDOW
+    scenario.approve()
+    before = scenario.templates()
+    for _ in range(4):
+        scenario.step()
+        scenario.cluster.settle()
+    assert before != scenario.templates()
+    return scenario
+
+
+def warm_up(scenario: Scenario) -> None:
+    """What was made listens, and waits for its fences."""
+    for key, live in scenario.cluster.live.items():
+        if key.kind == "Pod":
+            live["status"]["containerStatuses"][0]["started"] = True
+
+
+def stays(scenario: Scenario, down: set[str]) -> None:
+    templates = serving(scenario)
+    scenario.step()
+    before = replica_sets(scenario)
+    bring_down(scenario, down)
+    for _ in range(3):
+        scenario.step()
+        assert (templates, before) == (serving(scenario), replica_sets(scenario))
+    assert scenario.body["status"]["plan"]["phase"] == "Held"
+
+
+def serving(scenario: Scenario) -> dict[str, Any]:
+    """The templates of those who have served."""
+    return {name: each for name, each in scenario.templates().items() if name not in NEW}
+
+
+def ready_pods(scenario: Scenario) -> set[str]:
+    pods = scenario.cluster.world.of_kind("Pod")
+    return {each["metadata"]["uid"] for each in pods.values() if is_ready(each)}
+
+
+def replica_sets(scenario: Scenario) -> dict[str, int]:
+    sets = scenario.cluster.controllers.replica_sets
+    return {name: each["spec"]["replicas"] for name, each in sets.items()}
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize("down", DOWN.values(), ids=DOWN)
+def test_a_window_that_has_closed_stays_closed(
+    down: set[str], edit: dict[str, Any], *, warm: bool
+) -> None:
+    scenario = begun(AT_NIGHT, edit)
+    scenario.now = AFTER_IT
+    if warm:
+        warm_up(scenario)
+    stays(scenario, down)
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize("down", DOWN.values(), ids=DOWN)
+def test_another_edit_waits_for_an_approval_of_its_own(
+    down: set[str], edit: dict[str, Any]
+) -> None:
+    scenario = begun(MANUAL, edit)
+    scenario.edit(**QUIET)
+    stays(scenario, down)
+
+
+@pytest.mark.parametrize("policy", [MANUAL, AT_NIGHT], ids=["for an approval", "for a window"])
+@pytest.mark.parametrize(
+    ("edit", "back"), [(MORE_WRITERS, {"workers": USUAL}), (LOUDER, {"logLevel": None})], ids=EDITS
+)
+def test_an_edit_is_taken_back_without_being_asked_for(
+    edit: dict[str, Any], back: dict[str, Any], policy: dict[str, Any]
+) -> None:
+    """Who serves is as wanted then, and goes on."""
+    scenario = begun(policy, edit)
+    before = ready_pods(scenario)
+    scenario.now = AFTER_IT
+    scenario.edit(**back)
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
+    assert ready_pods(scenario) == before
+
+
+def test_to_take_back_half_of_what_has_not_served_yet_waits() -> None:
+    """Its pods are there already, but whoever serves would end for them."""
+    scenario = begun(MANUAL, MORE_WRITERS)
+    scenario.edit(**QUIET)
+    scenario.step()
+    scenario.approve()
+    for _ in range(3):
+        scenario.step()
+        scenario.cluster.settle()
+    scenario.edit(logLevel=None)
+    stays(scenario, set())
+
+
+def test_who_serves_again_when_an_edit_is_taken_back_is_remembered() -> None:
+    scenario = begun(MANUAL, MORE_WRITERS)
+    scenario.edit(workers=USUAL)
+    scenario.step()
+    scenario.edit(**QUIET)
+    stays(scenario, ALL)
+
+
+def test_who_never_came_up_is_edited_again_and_again_without_being_asked_for() -> None:
+    body = usual()
+    scenario = Scenario(body={**body, "spec": {**body["spec"], "restartPolicy": MANUAL}})
+    scenario.cluster.controllers.enters = False
+    scenario.step()
+    for edit in (LOUDER, QUIET):
+        before = scenario.templates()
+        scenario.edit(**edit)
+        scenario.step()
+        scenario.cluster.settle()
+        after = scenario.templates()
+        assert {f"rosebud-{process}" for process in ALL} <= {
+            name for name in after if before[name] != after[name]
+        }
+
+
+def test_a_group_that_never_came_up_from_none_is_mended_without_being_asked_for() -> None:
+    """With no pods at all it was complete, which says nothing of those that came later."""
+    body = usual()
+    spec = {**body["spec"], "restartPolicy": MANUAL, "workers": [*USUAL, LOGIN]}
+    scenario = running(body={**body, "spec": spec})
+    scenario.cluster.controllers.enters = False
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3}])
+    for _ in range(3):
+        scenario.step()
+        scenario.cluster.settle()
+    before = scenario.templates()
+    mend = {"resources": {"limits": {"memory": "2Gi"}}}
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **mend}])
+    scenario.step()
+    assert [name for name, each in scenario.templates().items() if before[name] != each] == [
+        "rosebud-login"
+    ]
+
+
+def test_a_group_that_has_come_up_from_none_is_not() -> None:
+    body = usual()
+    spec = {**body["spec"], "restartPolicy": MANUAL, "workers": [*USUAL, LOGIN]}
+    scenario = running(body={**body, "spec": spec})
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3}])
+    scenario.converge()
+    mend = {"resources": {"limits": {"memory": "2Gi"}}}
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **mend}])
+    stays(scenario, {"login"})
+
+
+@pytest.mark.parametrize("workers", [USUAL, [*USUAL, AUTOSCALED]], ids=["set", "scaled by others"])
+def test_a_move_to_a_host_that_is_not_there_is_mended_without_being_asked_for(
+    workers: list[dict[str, Any]],
+) -> None:
+    """Everybody stopped for it, so there is nothing to lose, and a window may be hours away."""
+    scenario = Scenario(body=usual())
+    scenario.cluster.references[SECRET] = {"username": b"u", "password": b"p"}
+    scenario.edit(workers=workers, postgres={**ON, "host": "first"}, restartPolicy=AT_NIGHT)
+    scenario.converge()
+    scenario.now = IN_THE_WINDOW
+    scenario.cluster.controllers.enters = False
+    scenario.edit(postgres={**ON, "host": "secnd"})
+    for _ in range(12):
+        scenario.step()
+        scenario.cluster.settle()
+    scenario.now = AFTER_IT
+    scenario.edit(postgres={**ON, "host": "second"})
+    scenario.cluster.controllers.enters = True
+    scenario.converge()
+    assert scenario.condition("Ready")["status"] == "True"
+
+
+def test_what_is_remembered_is_written_with_the_edit_and_changes_nothing_later() -> None:
+    scenario = running(body=usual())
+    scenario.edit(**LOUDER)
+    scenario.converge()
+    deployments = scenario.cluster.world.of_kind("Deployment")
+    noted = {
+        name.removeprefix("rosebud-")
+        for name, each in deployments.items()
+        if SERVED_ANNOTATION in each["metadata"]["annotations"]
+    }
+    assert noted == ALL
