@@ -70,10 +70,15 @@ def build_network_policies(server: HomeServer, topology: Topology) -> Iterator[d
     monitoring = [_from(network.metrics_from, METRICS_PORT), _from([], PROBE_PORT)]
     yield _ingress(server, "monitoring", synapse, monitoring)
     for store in managed(server):
-        inside = _from([{"podSelector": synapse}], PORTS[store])
-        yield _ingress(server, store, _pods(server, role=store), [inside])
+        yield build_door(server, store)
     if topology.runners.get(OUTBOUND_FEDERATION):
         yield build_egress(server, outward(server, topology))
+
+
+def build_door(server: HomeServer, store: str) -> dict[str, Any]:
+    """Who reaches a managed store."""
+    inside = _from([{"podSelector": _pods(server, _SYNAPSE)}], PORTS[store])
+    return _ingress(server, store, _pods(server, role=store), [inside])
 
 
 def outward(server: HomeServer, topology: Topology) -> Outward:
@@ -118,7 +123,8 @@ def build_egress(server: HomeServer, ways: Outward) -> dict[str, Any]:
 
 def is_egress(policy: Object) -> bool:
     """Whether an object is the policy that limits where processes connect to."""
-    return policy["kind"] == "NetworkPolicy" and "Egress" in policy["spec"]["policyTypes"]
+    types = policy.get("spec", {}).get("policyTypes") or ()
+    return policy["kind"] == "NetworkPolicy" and "Egress" in types
 
 
 def _address(host: str) -> Rule:

@@ -21,7 +21,9 @@ from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.leading import leading_now, services_now
 from homeserver_operator.plan.reached import (
     find_reached,
+    objects_of,
     policies_now,
+    services_of,
     stores_in_use,
 )
 from homeserver_operator.plan.records import disowned
@@ -63,16 +65,17 @@ def make_plan(
     entry = find_entry(server, manifests, world, switching=restarts.switch is not None)
     services = services_now(server, manifests, restarts, world)
     staying = still_led_to(restarts.moves, services[client_service_name(server, MAIN)])
-    network = tuple((services | staying).values())
+    reached = find_reached(server, manifests, restarts.rollouts, world)
+    stores = tuple(stores_in_use(server, reached, world))
+    network = (*(services | staying).values(), *services_of(server, stores))
     leading = leading_now(manifests, restarts, entry, network, world)
     routes = tuple(told_of_main(server, leading, world))
-    reached = find_reached(server, manifests, restarts.rollouts, world)
-    policies = tuple(policies_now(server, topology, manifests, reached))
+    policies = tuple(policies_now(server, topology, manifests, reached, stores))
     found = tuple(_applies(server, manifests, restarts, (policies, routes), world))
     applies = tuple(each for each in found if isinstance(each, Apply))
     edge_settled = not any(BY_KIND[each.key.kind].entrance and not each.again for each in applies)
     used = {key_of(manifest) for manifest in entry.usual}
-    used |= set(stores_in_use(server, reached, world))
+    used |= set(objects_of(server, stores))
     used |= set(still_needed(server, world, edge_settled=edge_settled))
     used |= {
         key_of(each.live)

@@ -33,7 +33,9 @@ def leading_now(
         repairs = (
             each
             for each in (*network, *manifests.autoscalers)
-            if _is_repair(each, world) or _leads_to_others(each, manifests, restarts, world)
+            if _is_repair(each, world)
+            or _leads_to_others(each, manifests, restarts, world)
+            or restarts.scales_who_stays(each)
         )
         return (*repairs, *_approached(entry, restarts, world))
     waiting = any(

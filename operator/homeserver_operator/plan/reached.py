@@ -11,15 +11,16 @@ from homeserver_operator.api.names import PROCESS_LABEL, WORKER_GROUP_LABEL
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
-from homeserver_operator.build.network_policies import Outward, build_egress, is_egress, outward
-from homeserver_operator.build.stores import PORTS, managed, store_name
-from homeserver_operator.plan.files import (
-    config_map_of,
-    database_of,
-    files_of,
-    redis_of,
-    senders_of,
+from homeserver_operator.build.network_policies import (
+    Outward,
+    build_door,
+    build_egress,
+    is_egress,
+    outward,
 )
+from homeserver_operator.build.services import build_store_service
+from homeserver_operator.build.stores import PORTS, managed, store_name
+from homeserver_operator.plan.files import config_map_of, connections_of
 from homeserver_operator.plan.rollouts import Rollout, synapse_pods
 from homeserver_operator.topology import Topology
 
@@ -51,22 +52,31 @@ def find_reached(
     living = tuple(_templates(rollouts, world))
     templates = {config_map_of(each): each for each in living}
     maps = world.of_kind("ConfigMap")
-    files = [files_of(each, maps) for name, each in templates.items() if name not in wanted]
-    stores = (store for each in files for store in (database_of(each), redis_of(each)) if store)
+    of_others = [
+        connections_of(each, maps) for name, each in templates.items() if name not in wanted
+    ]
+    known = [each for each in of_others if each is not None]
+    stores = [each.stores for each in known]
     return Reached(
-        frozenset((str(host), int(port)) for host, port, *_name in stores),
-        frozenset(_groups({name for each in files for name in senders_of(each)}, living)),
-        unknown=None in files,
-        direct=any(each is not None and not senders_of(each) for each in files),
+        frozenset(store for both in stores if both is not None for store in both),
+        frozenset(_groups({name for each in known for name in each.senders}, living)),
+        unknown=None in of_others or None in stores,
+        direct=any(not each.senders for each in known),
     )
 
 
 def policies_now(
-    server: HomeServer, topology: Topology, manifests: Manifests, found: Reached
+    server: HomeServer,
+    topology: Topology,
+    manifests: Manifests,
+    found: Reached,
+    stores: Iterable[str],
 ) -> Iterator[Object]:
-    """The policies, with every way out open that somebody still takes."""
+    """The policies, with every way open that somebody still takes, to `stores` among them."""
     for policy in manifests.policies:
         yield _widened(server, topology, found) if is_egress(policy) else policy
+    if server.network.enabled:
+        yield from (build_door(server, store) for store in stores)
 
 
 def _widened(server: HomeServer, topology: Topology, found: Reached) -> Object:
@@ -84,13 +94,23 @@ def _widened(server: HomeServer, topology: Topology, found: Reached) -> Object:
     )
 
 
-def stores_in_use(server: HomeServer, found: Reached, world: World) -> Iterator[ObjectKey]:
-    """What belongs to stores of ours that nobody is to use any more, but somebody does."""
+def stores_in_use(server: HomeServer, found: Reached, world: World) -> Iterator[str]:
+    """Stores of ours that nobody is to use any more, but somebody does."""
     hosts = {host for host, _port in found.stores}
     for store in _abandoned(server, world):
-        name = store_name(server, store)
-        if found.unknown or name in hosts:
-            yield from (ObjectKey(kind, name) for kind in _KINDS_OF_STORE)
+        if found.unknown or store_name(server, store) in hosts:
+            yield store
+
+
+def services_of(server: HomeServer, stores: Iterable[str]) -> Iterator[Object]:
+    """By which they are found, for as long."""
+    return (build_store_service(server, store, PORTS[store]) for store in stores)
+
+
+def objects_of(server: HomeServer, stores: Iterable[str]) -> Iterator[ObjectKey]:
+    """All that stays with them."""
+    for store in stores:
+        yield from (ObjectKey(kind, store_name(server, store)) for kind in _KINDS_OF_STORE)
 
 
 _KINDS_OF_STORE = ("Deployment", "Service", "NetworkPolicy")

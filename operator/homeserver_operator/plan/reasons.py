@@ -10,7 +10,7 @@ from homeserver_operator.api.words import listed
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.build.rendering import rendering_of
 from homeserver_operator.fences import marks_of
-from homeserver_operator.plan.files import database_of, files_of
+from homeserver_operator.plan.files import SETTINGS, connections_of, files_of
 from homeserver_operator.plan.rollouts import Rollout
 
 _MOST = 4
@@ -51,6 +51,9 @@ def _differences(
     old, new = before["spec"]["containers"][0], after["spec"]["containers"][0]
     if old.get("image") != new.get("image"):
         yield f"image changed: {old.get('image')} becomes {new.get('image')}"
+    there, then = connections_of(before, live_maps), connections_of(after, contents)
+    if there and then and there.database != then.database:
+        yield "another database: every process stops before the first one starts"
     yield from _in_files(files_of(before, live_maps), files_of(after, contents))
     yield from _in_secrets(before, after)
     if (old.get("resources") or {}) != (new.get("resources") or {}):
@@ -63,15 +66,14 @@ def _differences(
 def _in_files(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Iterator[str]:
     if old is None or new is None:
         return
-    if database_of(old) != database_of(new):
-        yield "another database: every process stops before the first one starts"
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) == new.get(name):
             continue
         if name == "log.yaml":
             yield "the log level changed"
-        elif name == "homeserver.yaml":
-            yield from _in_settings(old[name], new[name])
+        elif name == SETTINGS:
+            both = (each.get(name) for each in (old, new))
+            yield from _in_settings(*(each if isinstance(each, Mapping) else {} for each in both))
 
 
 def _in_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from homeserver_operator.api.actions import Scale
 from homeserver_operator.api.names import MAIN, PROCESS_LABEL
 from homeserver_operator.api.world import Object, World
-from homeserver_operator.plan.files import config_map_of, database_of, files_of
+from homeserver_operator.plan.files import config_map_of, connections_of
 from homeserver_operator.plan.handover import scale
 from homeserver_operator.plan.rollouts import Rollout, synapse_pods
 from homeserver_operator.plan.scaling import was_stopped
@@ -75,8 +75,10 @@ def _who_is_elsewhere(
     def elsewhere(template: Object) -> bool:
         if config_map_of(template) in alike:
             return False
-        wanted = database_of(files_of(main, maps))
-        return wanted is not None and database_of(files_of(template, maps)) not in {None, wanted}
+        ours, theirs = connections_of(main, maps), connections_of(template, maps)
+        if ours is None or theirs is None or None in {ours.database, theirs.database}:
+            return False
+        return ours.database != theirs.database
 
     return elsewhere
 

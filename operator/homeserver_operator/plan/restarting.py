@@ -103,6 +103,19 @@ class Restarts:
         about_to = rollout.warm and not rollout.ready
         return bool(about_to) and any(each.entering for each in self.rollouts.values())
 
+    def scales_who_stays(self, manifest: Object) -> bool:
+        """Whether an object is the autoscaler of a group that goes on, and is to have somebody."""
+        if manifest["kind"] != "HorizontalPodAutoscaler":
+            return False
+        target = manifest["spec"]["scaleTargetRef"]["name"]
+        return any(
+            rollout.live is not None
+            and rollout.wanted is not None
+            and rollout.wanted["metadata"]["name"] == target
+            and not rollout.emptied
+            for rollout in self.rollouts.values()
+        )
+
     def handed_over(self, process: str) -> bool:
         """Whether Services may lead to the new revision, and the old pods be let go."""
         rollout = self.rollouts[process]

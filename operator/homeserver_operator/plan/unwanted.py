@@ -60,15 +60,7 @@ def _hinders(live: Object, restarts: Restarts) -> bool:
     An autoscaler would write another number of processes than is set now, and a policy could keep
     those inside who are to reach others next.
     """
-    if live["kind"] != "HorizontalPodAutoscaler":
-        return is_egress(live)
-    target = live["spec"]["scaleTargetRef"]["name"]
-    return any(
-        rollout.wanted is not None
-        and rollout.wanted["metadata"]["name"] == target
-        and not rollout.emptied
-        for rollout in restarts.rollouts.values()
-    )
+    return is_egress(live) or restarts.scales_who_stays(live)
 
 
 def _called(world: World) -> Iterator[ObjectKey]:

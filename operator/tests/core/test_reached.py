@@ -51,6 +51,12 @@ EDITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "another database": (
         {"workers": BY_A, "postgres": ON_FIRST}, {"workers": BY_A, "postgres": ON_SECOND}),
     "a database of somebody else's": ({"workers": BY_A}, {"workers": BY_A, "postgres": ON_FIRST}),
+    "network policies, and a Redis of somebody else's": (
+        {"workers": BY_A, "networkPolicy": {"enabled": False}},
+        {"workers": BY_A, "redis": CACHE_ON_THIRD}),
+    "network policies, and a database of somebody else's, where nobody sends for all": (
+        {"workers": USUAL, "networkPolicy": {"enabled": False}},
+        {"workers": USUAL, "postgres": ON_FIRST}),
     "another image": (
         {"workers": BY_A, "redis": CACHE_ON_THIRD},
         {"workers": BY_A, "redis": CACHE_ON_THIRD, "image": "registry.example/synapse:other"}),
@@ -171,6 +177,12 @@ def test_nobody_is_cut_off_while_it_waits(title: str) -> None:
     assert_as_new(scenario, after)
 
 
+def files(scenario: Scenario, deployment: str) -> str:
+    volumes = scenario.templates()[deployment]["spec"]["volumes"]
+    (name,) = (v["configMap"]["name"] for v in volumes if v["name"] == "process")
+    return str(name)
+
+
 def assert_as_new(scenario: Scenario, spec: dict[str, Any]) -> None:
     """What is open and there is what would be of a new homeserver."""
     assert scenario.condition("Ready")["status"] == "True"
@@ -190,15 +202,46 @@ def named(scenario: Scenario) -> set[ObjectKey]:
     }
 
 
+@pytest.mark.parametrize("kind", ["NetworkPolicy", "Service"])
+@pytest.mark.parametrize(
+    ("edit", "store"),
+    [("a Redis of somebody else's", "redis"), ("a database of somebody else's", "postgres")],
+)
+def test_what_leads_to_a_store_that_is_left_comes_back_while_somebody_uses_it(
+    edit: str, store: str, kind: str
+) -> None:
+    before, after = EDITS[edit]
+    scenario = homeserver(before, approval="Manual")
+    edited(scenario, before, after)
+    scenario.converge()
+    scenario.cluster.forget(ObjectKey(kind, f"rosebud-{store}"))
+    scenario.step()
+    assert not [*cut_off(scenario)]
+    scenario.approve()
+    scenario.converge()
+    assert_as_new(scenario, after)
+
+
+def test_whose_configuration_cannot_be_read_everything_stays_for() -> None:
+    """Somebody has made one by the same name."""
+    before, after = EDITS["a Redis of somebody else's"]
+    scenario = homeserver(before, approval="Manual")
+    edited(scenario, before, after)
+    scenario.converge()
+    live = scenario.cluster.live[ObjectKey("ConfigMap", files(scenario, "rosebud-main"))]
+    live["data"] = {**live["data"], "homeserver.yaml": "a: [b"}
+    scenario.converge()
+    assert scenario.condition("Ready")["reason"] == "ApprovalNeeded"
+    assert ObjectKey("Deployment", "rosebud-redis") in scenario.cluster.live
+
+
 def test_of_whom_nothing_is_known_everything_stays() -> None:
     """Somebody has deleted the configuration of who runs."""
     before, after = EDITS["a Redis of somebody else's"]
     scenario = homeserver(before, approval="Manual")
     edited(scenario, before, after)
     scenario.converge()
-    main = scenario.templates()["rosebud-main"]["spec"]["volumes"]
-    (name,) = (v["configMap"]["name"] for v in main if v["name"] == "process")
-    scenario.cluster.forget(ObjectKey("ConfigMap", name))
+    scenario.cluster.forget(ObjectKey("ConfigMap", files(scenario, "rosebud-main")))
     scenario.converge()
     pods = scenario.cluster.world.of_kind("Pod")
     policies = [*scenario.cluster.world.of_kind("NetworkPolicy").values()]

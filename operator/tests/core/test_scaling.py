@@ -213,6 +213,20 @@ def test_a_number_instead_of_an_autoscaler_holds_during_a_switch(policy: dict[st
     assert replicas(scenario) == 3
 
 
+def test_an_autoscaler_is_there_for_who_runs_while_a_switch_waits() -> None:
+    """Half of an edit is taken back, and its bounds change meanwhile."""
+    scenario = scaled(AUTOSCALED)
+    scenario.edit(workers=[MEASURED, PERSISTER_BESIDE], restartPolicy=WAITS)
+    scenario.converge()
+    assert AUTOSCALER not in scenario.cluster.live
+    for most in (9, 12):
+        bounds = {**AUTOSCALED["autoscale"], "maxReplicas": most}
+        scenario.edit(workers=[{**AUTOSCALED, "autoscale": bounds}, PERSISTER_BESIDE])
+        scenario.converge()
+        assert scenario.body["status"]["plan"]["phase"] == "Held"
+        assert scenario.cluster.live[AUTOSCALER]["spec"]["maxReplicas"] == most
+
+
 def test_a_group_that_goes_is_scaled_until_a_switch_comes() -> None:
     scenario = scaled(AUTOSCALED)
     scenario.edit(workers=[PERSISTER_BESIDE], restartPolicy=WAITS)
