@@ -107,8 +107,8 @@ class Topology:
 
 def make_topology(server: HomeServer) -> Topology:
     """Lay out a valid HomeServer's processes."""
-    groups = _with_quarantine(sorted(server.workers, key=lambda group: group.name))
-    workers = tuple(process for group in groups for process in _processes(group))
+    groups = sorted(server.workers, key=lambda group: group.name)
+    workers = _with_quarantine(process for group in groups for process in _processes(group))
     split_media = any(p.media_repository and p.replicas != 0 for p in workers)
     main = Process(
         name=MAIN,
@@ -137,20 +137,22 @@ def make_topology(server: HomeServer) -> Topology:
     )
 
 
-def _with_quarantine(groups: list[WorkerGroup]) -> list[WorkerGroup]:
+def _with_quarantine(processes: Iterable[Process]) -> tuple[Process, ...]:
     """Have somebody write the stream of quarantined media who can.
 
     Synapse's default is main; without the media repository it answers no request that writes there,
-    and the media repositories, which do, would answer 500.
+    and the media repositories, which do, would answer 500. One is enough, and that one stays,
+    however many others come and go: all would restart with a list of several.
     """
-    if any(QUARANTINED_MEDIA in group.writes and group.replicas != 0 for group in groups):
-        return groups
-    return [
-        replace(group, writes=group.writes | {QUARANTINED_MEDIA})
-        if MEDIA in group.serves and MEDIA_BACKGROUND_JOBS in group.runs
-        else group
-        for group in groups
-    ]
+    found = tuple(processes)
+    if any(QUARANTINED_MEDIA in process.writes and process.replicas != 0 for process in found):
+        return found
+    return tuple(
+        replace(process, writes=process.writes | {QUARANTINED_MEDIA})
+        if process.media_repository and MEDIA_BACKGROUND_JOBS in process.runs
+        else process
+        for process in found
+    )
 
 
 def _processes(group: WorkerGroup) -> tuple[Process, ...]:

@@ -30,10 +30,12 @@ def default_spread(
 ) -> tuple[Mapping[str, Any], ...]:
     """Where a process's pods go by default: to nodes without others of the group, if there are.
 
-    A group that only serves has it whatever its number, because scaling must restart nobody. That
-    of a sharded group comes with its second member, whose name restarts the first in any case.
+    A group that only serves has it whatever its number, because scaling must restart nobody, and so
+    have media repositories. That of a sharded group comes with its second member, whose name
+    restarts the first in any case.
     """
-    if process.named and not _several(topology.of_group(process.group)):
+    sharded = process.named and (process.is_main or not process.media_repository)
+    if sharded and not _several(topology.of_group(process.group)):
         return ()
     return (
         {

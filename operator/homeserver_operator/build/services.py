@@ -54,7 +54,7 @@ def build_services(
     follows: dict[str, str] = {}
     for target in (MAIN_TARGET, *(target for target in everyone if target.has_own_service)):
         if target.single:
-            (process,) = topology.of_group(target.groups[0])
+            (process,) = target.members(topology)
             revision = _revision(synapse, process)
             service = build_client_service(server, target.route_class.name, process.name, revision)
             if target.is_main:

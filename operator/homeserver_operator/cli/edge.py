@@ -66,9 +66,9 @@ class Edge:
         name = MAIN if target is None or target.is_main else target.route_class.name
         return client_service_name(self.server, name)
 
-    def members(self, groups: tuple[str, ...]) -> tuple[Process, ...]:
-        """The processes of these groups."""
-        return tuple(process for group in groups for process in self.topology.of_group(group))
+    def members(self, target: Target) -> tuple[Process, ...]:
+        """The processes that answer a route class."""
+        return target.members(self.topology)
 
     def untold(self, target: Target) -> tuple[str, ...]:
         """What the Ingress cannot say of a target, one phrase each."""

@@ -162,8 +162,8 @@ def _main_can(target: Target, topology: Topology) -> bool:
 
     Not what a stream's writer must have, nor media, for which it has no repository then.
     """
-    members = [process for group in target.groups for process in topology.of_group(group)]
-    return target.claim != MEDIA and not any(target.claim in each.writes for each in members)
+    writes = any(target.claim in each.writes for each in target.members(topology))
+    return target.claim != MEDIA and not writes
 
 
 def _with(service: Object, before: Mapping[str, Any], selector: Selector) -> Object:

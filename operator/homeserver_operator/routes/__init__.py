@@ -24,8 +24,8 @@ class Target:
     """Where a route class goes: the worker groups that answer it, or main when there are none.
 
     `routes` are its rows. `single`: one process answers, so that its Service's address serves
-    better than those of pods. `claim` is the word of `serves` or `writes` by which its groups have
-    the class: classes that go together share it.
+    better than those of pods; `process` is its name. `claim` is the word of `serves` or `writes` by
+    which its groups have the class: classes that go together share it.
 
     `service` is a Service of the user's that answers in place of any process of ours, for the
     Matrix Authentication Service's compatibility layer: there are no groups then, and no Service is
@@ -38,6 +38,7 @@ class Target:
     groups: tuple[str, ...]
     single: bool
     routes: tuple[Route, ...]
+    process: str | None = None
     claim: str = ""
     service: ForeignService | None = None
     appservices: tuple[str, ...] = ()
@@ -58,8 +59,19 @@ class Target:
         """Whether a client Service of ours stands before its groups, named by the class."""
         return not self.is_main and self.service is None
 
+    def members(self, topology: Topology) -> tuple[Process, ...]:
+        """The processes that answer it, which need not be all of their groups."""
+        return tuple(
+            process
+            for group in self.groups
+            for process in topology.of_group(group)
+            if self.process in {None, process.name}
+        )
 
-MAIN_TARGET: Final = Target(RouteClass(MAIN, read_timeout=180), (MAIN,), single=True, routes=())
+
+MAIN_TARGET: Final = Target(
+    RouteClass(MAIN, read_timeout=180), (MAIN,), single=True, routes=(), process=MAIN
+)
 """Where everything goes that no row leads to a worker."""
 
 
@@ -109,12 +121,14 @@ def _dedicated(server: ValidHomeServer, topology: Topology) -> Iterator[Target]:
         ]
         names = tuple(sorted(first.appservices))
         known = [server.registrations[name] for name in names if name in server.registrations]
+        alone = _alone(members)
         routes, dropped = dedicated_routes(group, rows, known)
         yield Target(
             dedicated_class(group, first.serves),
             (group,),
-            single=_single(members),
+            single=alone is not None,
             routes=routes,
+            process=alone,
             appservices=names,
             dropped=dropped,
         )
@@ -129,8 +143,9 @@ def _target(route_class: RouteClass, topology: Topology, routes: tuple[Route, ..
     if claim := _claim(route_class, topology):
         word, members = claim
         groups = tuple(sorted({process.group for process in members}))
-        return Target(route_class, groups, _single(members), routes, claim=word)
-    return Target(route_class, (MAIN,), single=True, routes=routes)
+        alone = _alone(members)
+        return Target(route_class, groups, alone is not None, routes, alone, word)
+    return Target(route_class, (MAIN,), single=True, routes=routes, process=MAIN)
 
 
 def _claim(route_class: RouteClass, topology: Topology) -> tuple[str, tuple[Process, ...]] | None:
@@ -146,10 +161,9 @@ def _claim(route_class: RouteClass, topology: Topology) -> tuple[str, tuple[Proc
     return None
 
 
-def _single(members: Iterable[Process]) -> bool:
-    """Whether these are one process now and will be: one that may be scaled counts as several."""
-    processes = list(members)
-    return len(processes) == 1 and processes[0].named
+def _alone(members: tuple[Process, ...]) -> str | None:
+    """The one process that these are and will be; one that may be scaled counts as several."""
+    return members[0].name if len(members) == 1 and members[0].named else None
 
 
 def shared_claims(found: Iterable[Target]) -> dict[str, tuple[str, ...]]:

@@ -73,7 +73,8 @@ def test_pods_of_a_group_keep_to_different_nodes_where_they_can() -> None:
 
 def test_single_processes_and_stores_are_left_where_they_are() -> None:
     scenario = running(body=usual())
-    assert spread(scenario).keys() == {"sync", "client"}
+    # Media are to have company without a restart.
+    assert spread(scenario).keys() == {"sync", "client", "media-0"}
 
 
 def test_all_members_of_a_sharded_group_keep_to_different_nodes() -> None:

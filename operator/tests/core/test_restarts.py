@@ -7,7 +7,7 @@ import pytest
 from tests.core.scenario import running
 from tests.core.worlds import ALL, CLIENT, MEDIA, PERSISTER, SENDER, SYNC, USUAL, container, usual
 
-from homeserver_operator.api.names import REVISION_LABEL
+from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL
 from homeserver_operator.api.world import ObjectKey
 from homeserver_operator.pipeline import decide
 
@@ -62,6 +62,21 @@ EDITS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "the managed Redis's resources: Redis": (
         {"redis": {"managed": {"resources": {"requests": {"cpu": 1}}}}}, {"redis"}),
 }  # fmt: skip
+
+
+def test_media_repositories_that_come_and_go_restart_nobody() -> None:
+    """One of them writes what administrators decide on media, and goes on to."""
+    shared = {"volume": {"accessMode": "ReadWriteMany"}}
+    body = usual()
+    spec = {**body["spec"], "mediaStore": shared, "ingress": {"adminApi": True}}
+    scenario = running(body={**body, "spec": spec})
+    before = scenario.templates()
+    for replicas in (2, 3, 1):
+        scenario.edit(workers=[SYNC, SENDER, PERSISTER, CLIENT, {**MEDIA, "replicas": replicas}])
+        after = scenario.converge().templates()
+        assert {name: after[name] for name in before} == before
+        service = scenario.cluster.live[ObjectKey("Service", "rosebud-media-quarantine")]
+        assert service["spec"]["selector"][PROCESS_LABEL] == "media-0"
 
 
 @pytest.mark.parametrize("edit", EDITS)

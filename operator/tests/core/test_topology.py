@@ -78,8 +78,10 @@ QUARANTINE = {"serves": ["media"], "writes": ["quarantinedMediaChanges"]}
     ("groups", "expected"),
     [
         pytest.param([], None, id="main has media, and writes it by Synapse's default"),
-        pytest.param([{"name": "bee", "replicas": 2, **JOBS}], ("bee-0", "bee-1"),
-                     id="nobody claims it: those of the jobs' group, since main could not"),
+        pytest.param([{"name": "bee", "replicas": 2, **JOBS}], ("bee-0",),
+                     id="nobody claims it: who runs the jobs, since main could not"),
+        pytest.param([{"name": "bee", "replicas": 2, **JOBS, **QUARANTINE}], ("bee-0", "bee-1"),
+                     id="several claim it"),
         pytest.param([{"name": "bee", **JOBS}, {"name": "cat", **QUARANTINE}], ("cat-0",),
                      id="who claims it has it alone"),
         pytest.param([{"name": "bee", **JOBS}, {"name": "cat", "replicas": 0, **QUARANTINE}],

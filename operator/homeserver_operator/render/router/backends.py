@@ -74,8 +74,8 @@ def _backend(server: HomeServer, topology: Topology, target: Target) -> Backend:
 
 
 def _slots(server: HomeServer, topology: Topology, target: Target) -> int:
-    members = [process for group in target.groups for process in topology.of_group(group)]
-    return min(2 * sum(_pods(server, process) for process in members) + 2, MOST_SLOTS)
+    members = sum(_pods(server, process) for process in target.members(topology))
+    return min(2 * members + 2, MOST_SLOTS)
 
 
 def _pods(server: HomeServer, process: Process) -> int:
