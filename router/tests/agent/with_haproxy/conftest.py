@@ -49,3 +49,14 @@ async def router(
     async with router:
         await until(lambda: router.agent.ready)
         yield router
+
+
+@pytest.fixture
+async def left_to_main(router: Router, kube: Kube, workers: Workers) -> None:
+    """The three workers are gone, and a second later main answers for them."""
+    fallback = {"server": "main", "service": "alpha-main", "after": 1}
+    await kube.configuration("alpha-router-2", files(router.port, fallback=fallback))
+    await until(lambda: router.agent.running == "alpha-router-2")
+    await kube.endpoints("alpha-sync", {})
+    for each in workers.all[1:]:
+        await each.stop()

@@ -92,16 +92,10 @@ async def test_what_is_held_when_haproxy_is_told_to_end_is_served_by_who_comes(
     assert router.process.wait(10) == 0
 
 
+@pytest.mark.usefixtures("left_to_main")
 async def test_main_answers_once_nobody_else_has_for_long_and_no_longer_than_that(
     router: Router, kube: Kube, workers: Workers
 ) -> None:
-    fallback = {"server": "main", "service": "alpha-main", "after": 1}
-    await kube.configuration("alpha-router-2", files(router.port, fallback=fallback))
-    await until(lambda: router.agent.running == "alpha-router-2")
-    await kube.endpoints("alpha-sync", {})
-    for each in workers.all[1:]:
-        await each.stop()
-
     status, said = await ask(router.url)
     assert (status, said["worker"]) == (200, "main")
     (new,) = await workers.started("sync-5")

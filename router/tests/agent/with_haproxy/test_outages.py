@@ -54,15 +54,10 @@ async def test_an_agent_that_starts_without_an_api_server_goes_on_with_what_is_t
     await until(lambda: "sync-3" in kube.ledger("alpha-sync"))
 
 
+@pytest.mark.usefixtures("left_to_main")
 async def test_main_that_answers_for_others_goes_on_when_an_agent_starts_without_an_api_server(
     router: Router, kube: Kube, workers: Workers
 ) -> None:
-    fallback = {"server": "main", "service": "alpha-main", "after": 1}
-    await kube.configuration("alpha-router-2", files(router.port, fallback=fallback))
-    await until(lambda: router.agent.running == "alpha-router-2")
-    await kube.endpoints("alpha-sync", {})
-    for each in workers.all[1:]:
-        await each.stop()
     assert (await ask(router.url))[1]["worker"] == "main"
     await router.stop_agent()
     await kube.stop()
