@@ -20,7 +20,7 @@ def mount(template: Object, objects: Mapping[ObjectKey, Object], root: Path) -> 
             directory.mkdir(parents=True, exist_ok=True)
             for name, content in content_of(volumes[mounted["name"]], objects).items():
                 (directory / name).write_bytes(content)
-    for file in root.glob("config/*.yaml"):
+    for file in (*root.glob("config/*.yaml"), *root.glob("secrets/config*/*.yaml")):
         file.write_text(below(root, file.read_text()))
 
 
