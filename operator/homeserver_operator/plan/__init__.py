@@ -29,7 +29,7 @@ from homeserver_operator.plan.reached import (
 from homeserver_operator.plan.records import disowned
 from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import inherited, reowned
-from homeserver_operator.plan.rollouts import revision_of
+from homeserver_operator.plan.rollout import revision_of
 from homeserver_operator.plan.router_config import access_now, told_of_main
 from homeserver_operator.plan.unwanted import find_unwanted
 from homeserver_operator.plan.writes import Rewritten, writes_of

@@ -8,7 +8,7 @@ from typing import Any, Final
 from homeserver_operator.api.names import NONE_SERVED, SERVED_ANNOTATION
 from homeserver_operator.api.world import Object
 from homeserver_operator.plan.restarting import Restarts
-from homeserver_operator.plan.rollouts import Rollout, revision_of
+from homeserver_operator.plan.rollout import Rollout, revision_of
 
 _ALL: Final = "100%"
 

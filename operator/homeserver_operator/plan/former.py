@@ -24,7 +24,7 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.fences import TOPOLOGY
-from homeserver_operator.plan.rollouts import Rollout, is_warm
+from homeserver_operator.plan.rollout import Rollout, is_warm
 from homeserver_operator.plan.room import crowded_out
 from homeserver_operator.plan.router_config import pods_to_be
 from homeserver_operator.render.paths import client_service_name

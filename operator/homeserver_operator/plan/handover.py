@@ -13,7 +13,7 @@ from homeserver_operator.api.names import MAIN, REVISION_LABEL
 from homeserver_operator.api.observed import has_ready
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.fences import Fences
-from homeserver_operator.plan.rollouts import Rollout, revision_of
+from homeserver_operator.plan.rollout import Rollout, revision_of
 from homeserver_operator.plan.room import has_no_room
 from homeserver_operator.plan.scaling import number_of_others
 from homeserver_operator.plan.waves import Switch

@@ -21,7 +21,8 @@ from homeserver_operator.build.network_policies import (
 from homeserver_operator.build.services import build_store_service
 from homeserver_operator.build.stores import PORTS, managed, store_name
 from homeserver_operator.plan.files import config_map_of, connections_of
-from homeserver_operator.plan.rollouts import Rollout, synapse_pods
+from homeserver_operator.plan.rollout import Rollout
+from homeserver_operator.plan.rollouts import synapse_pods
 from homeserver_operator.topology import Topology
 
 

@@ -11,7 +11,7 @@ from homeserver_operator.api.world import Object, World
 from homeserver_operator.build.rendering import rendering_of
 from homeserver_operator.fences import marks_of
 from homeserver_operator.plan.files import SETTINGS, connections_of, files_of
-from homeserver_operator.plan.rollouts import Rollout
+from homeserver_operator.plan.rollout import Rollout
 
 _MOST = 4
 

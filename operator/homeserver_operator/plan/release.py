@@ -21,7 +21,8 @@ from homeserver_operator.build import Manifests
 from homeserver_operator.build.images import default_image_of
 from homeserver_operator.build.rendering import RENDERING, rendering_of
 from homeserver_operator.fences import marks_of
-from homeserver_operator.plan.rollouts import live_deployments, revision_of
+from homeserver_operator.plan.rollout import revision_of
+from homeserver_operator.plan.rollouts import live_deployments
 
 
 class Standing(Enum):

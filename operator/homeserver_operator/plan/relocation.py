@@ -12,7 +12,8 @@ from homeserver_operator.api.names import MAIN, PROCESS_LABEL
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.plan.files import config_map_of, connections_of
 from homeserver_operator.plan.handover import scale
-from homeserver_operator.plan.rollouts import Rollout, synapse_pods
+from homeserver_operator.plan.rollout import Rollout
+from homeserver_operator.plan.rollouts import synapse_pods
 from homeserver_operator.plan.scaling import was_stopped
 
 _REASON = "it uses another database than the one that is wanted"

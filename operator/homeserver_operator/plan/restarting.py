@@ -16,7 +16,8 @@ from homeserver_operator.plan.handover import is_committed, is_warm
 from homeserver_operator.plan.reasons import because
 from homeserver_operator.plan.release import plan_id
 from homeserver_operator.plan.relocation import Relocation, find_relocation
-from homeserver_operator.plan.rollouts import Rollout, find_rollouts
+from homeserver_operator.plan.rollout import Rollout
+from homeserver_operator.plan.rollouts import find_rollouts
 from homeserver_operator.plan.turns import find_queue
 from homeserver_operator.plan.waves import Switch
 from homeserver_operator.render.paths import client_service_name

@@ -13,7 +13,7 @@ from typing import Any, Final
 from homeserver_operator.api.observed import has_ready
 from homeserver_operator.api.quantities import quantity
 from homeserver_operator.api.world import Object, ObjectKey, World
-from homeserver_operator.plan.rollouts import Rollout
+from homeserver_operator.plan.rollout import Rollout
 from homeserver_operator.plan.trouble import refusal_of_pods
 
 _FULL: Final = ("Insufficient ", "Too many pods", "free ports")

@@ -22,7 +22,7 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
 from homeserver_operator.build.router_access import build_role, router_name
-from homeserver_operator.plan.rollouts import is_warm
+from homeserver_operator.plan.rollout import is_warm
 from homeserver_operator.render.paths import client_service_name
 from homeserver_operator.render.router import AGENT
 

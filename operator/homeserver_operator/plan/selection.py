@@ -19,7 +19,7 @@ from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build.services import build_replication_service
 from homeserver_operator.fences import TOPOLOGY, marks_of
-from homeserver_operator.plan.rollouts import Rollout, revision_of
+from homeserver_operator.plan.rollout import Rollout, revision_of
 
 
 def following(service: Object, rollout: Rollout, *, handed_over: bool, world: World) -> Object:

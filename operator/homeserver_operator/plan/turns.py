@@ -7,7 +7,7 @@ anybody may start at all is decided elsewhere.
 
 from collections.abc import Iterable, Mapping
 
-from homeserver_operator.plan.rollouts import Rollout
+from homeserver_operator.plan.rollout import Rollout
 
 
 def find_queue(

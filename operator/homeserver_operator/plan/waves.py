@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from homeserver_operator.api.names import MAIN
 from homeserver_operator.fences import Fences
-from homeserver_operator.plan.rollouts import Rollout
+from homeserver_operator.plan.rollout import Rollout
 from homeserver_operator.topology import Topology
 
 

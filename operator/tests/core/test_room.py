@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from homeserver_operator.api.world import Object, ObjectKey, World
-from homeserver_operator.plan.rollouts import Rollout
+from homeserver_operator.plan.rollout import Rollout
 from homeserver_operator.plan.room import has_no_room
 
 Spec = dict[str, Any]

@@ -17,7 +17,7 @@ from homeserver_operator.api.kinds import BY_KIND
 from homeserver_operator.api.world import Object, ObjectKey
 from homeserver_operator.cluster import ApiError
 from homeserver_operator.fences import Mark
-from homeserver_operator.plan.rollouts import is_warm
+from homeserver_operator.plan.rollout import is_warm
 from homeserver_operator.resources import path_of
 from homeserver_operator.transport import Request, Transport
 

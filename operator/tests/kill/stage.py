@@ -20,7 +20,7 @@ from homeserver_operator.api.kinds import BY_KIND, MANAGED_KINDS, REPLICA_SET
 from homeserver_operator.api.world import Defaults, Key, Object
 from homeserver_operator.cluster import ApiError, Cluster
 from homeserver_operator.metrics import Metrics
-from homeserver_operator.plan.rollouts import is_warm
+from homeserver_operator.plan.rollout import is_warm
 from homeserver_operator.reconcile import Reconciler
 from homeserver_operator.resources import HOMESERVER, path_of
 from homeserver_operator.states import States
