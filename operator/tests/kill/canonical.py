@@ -28,6 +28,8 @@ _MADE_UP = frozenset(
         names.APPLIED_ANNOTATION,
         f"f:{names.APPLIED_ANNOTATION}",
         names.REVISION_LABEL,
+        names.SERVED_ANNOTATION,
+        f"f:{names.SERVED_ANNOTATION}",
         names.MAIN_REVISION_ANNOTATION,
         names.TEMPLATE_HASH_LABEL,
         names.EPOCH_LABEL,
