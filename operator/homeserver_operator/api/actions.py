@@ -62,8 +62,8 @@ class Delete:
 class Amend:
     """Other values of some fields of one object's metadata, whoever owns them, and nothing else.
 
-    `uid` and `version` (the resourceVersion) are those on which it was decided; `metadata` holds
-    each of these fields as a whole.
+    `uid` and `version` (the resourceVersion, None for whichever) are those on which it was decided.
+    `metadata` holds a list as a whole, and of a mapping the keys that change.
     """
 
     key: ObjectKey
@@ -118,9 +118,8 @@ class Plan:
         """
         inside = [each for each in self.applies if not BY_KIND[each.key.kind].entrance]
         entrances = tuple(each for each in self.applies if BY_KIND[each.key.kind].entrance)
-        last: tuple[Step, ...] = (*self.deletes, *self.amends)
-        late = [(step,) for step in last]
-        return tuple(filter(None, (*self._handing_over(inside), entrances, *late)))
+        late = ((step,) for step in self.deletes)
+        return tuple(filter(None, (*self._handing_over(inside), entrances, *late, self.amends)))
 
     def _handing_over(self, applies: Iterable[Apply]) -> list[tuple[Step, ...]]:
         """The stages of these, with the scales at or after the last Services, or at the end."""

@@ -51,10 +51,10 @@ STOPPED_FROM_ANNOTATION: Final = f"{GROUP}/stopped-from"
 """On a Deployment that we have stopped: how many pods it had, for when it starts again."""
 
 SERVED_ANNOTATION: Final = f"{GROUP}/served"
-"""On a Deployment: the last revision before the live one whose pods served, or `NONE_SERVED`."""
+"""On a Deployment: the revision whose pods served last, or `NONE_SERVED`."""
 
 NONE_SERVED: Final = "none"
-"""Its pods start from nothing, and until one serves there is nothing to lose."""
+"""It was to have no pods, and none has served since."""
 
 ROUTER_CONFIG_ANNOTATION: Final = f"{GROUP}/router-config"
 """On the router's Service: the ConfigMap that its pods are to run by."""

@@ -17,7 +17,7 @@ from homeserver_operator.routes.dialects import CAPABILITIES
 from homeserver_operator.routes.exposure import open_prefixes
 from homeserver_operator.routes.reduction import Capabilities, reduce_targets, reductions
 from homeserver_operator.routes.table import Route
-from homeserver_operator.topology import Process, Topology, make_topology
+from homeserver_operator.topology import Topology, make_topology
 from homeserver_operator.validate import INVALID_SPEC, Rejected, ValidHomeServer, validate
 
 
@@ -65,10 +65,6 @@ class Edge:
             return target.service.name
         name = MAIN if target is None or target.is_main else target.route_class.name
         return client_service_name(self.server, name)
-
-    def members(self, target: Target) -> tuple[Process, ...]:
-        """The processes that answer a route class."""
-        return target.members(self.topology)
 
     def untold(self, target: Target) -> tuple[str, ...]:
         """What the Ingress cannot say of a target, one phrase each."""

@@ -96,7 +96,7 @@ def _entry(edge: Edge, target: Target) -> dict[str, Any]:
     return {
         "class": target.route_class.name,
         "groups": list(target.groups),
-        "processes": _count(edge.members(target)),
+        "processes": _count(target.members(edge.topology)),
         "hashedBy": None if target.single else target.route_class.hash_by,
         "service": edge.service(target),
         "rows": [describe(route) for route in target.routes],

@@ -14,11 +14,11 @@ from homeserver_operator.api.observed import controller_of, key_of
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, ObjectKey, World
 from homeserver_operator.build import Manifests
-from homeserver_operator.plan.deployments import written_now
 from homeserver_operator.plan.entry import find_entry, still_needed
 from homeserver_operator.plan.former import has_class, still_led_to
 from homeserver_operator.plan.handover import let_go, make_room, scale
 from homeserver_operator.plan.leading import leading_now, services_now
+from homeserver_operator.plan.memory import noted
 from homeserver_operator.plan.reached import (
     find_reached,
     objects_of,
@@ -31,6 +31,7 @@ from homeserver_operator.plan.restarting import Restarts, find_restarts
 from homeserver_operator.plan.retention import inherited, reowned
 from homeserver_operator.plan.rollout import revision_of
 from homeserver_operator.plan.router_config import access_now, told_of_main
+from homeserver_operator.plan.surge import surging
 from homeserver_operator.plan.unwanted import find_unwanted
 from homeserver_operator.plan.writes import Rewritten, writes_of
 from homeserver_operator.render.paths import client_service_name
@@ -86,7 +87,11 @@ def make_plan(
         applies=applies,
         scales=tuple(_scales(manifests, restarts, topology)),
         deletes=tuple(find_unwanted(server, manifests, restarts, used, world)),
-        amends=(*reowned(server, world), *disowned(world)),
+        amends=(
+            *reowned(server, world),
+            *disowned(world),
+            *noted(restarts.rollouts.values()),
+        ),
         decisive=frozenset(_decisive(server, manifests, restarts)),
     )
     return Outlook(
@@ -134,7 +139,7 @@ def _applies(
     yield from writes_of(services, world)
     for process, manifest in manifests.synapse.items():
         if restarts.may_start(process) and not _is_led_to(process, restarts):
-            yield from writes_of([written_now(process, manifest, restarts)], world)
+            yield from writes_of([surging(process, manifest, restarts)], world)
     yield from writes_of((route for route in routes if route["kind"] != "Service"), world)
 
 

@@ -24,7 +24,7 @@ class Connections:
     `senders` are the instances that make its requests to other servers; none if it does itself.
     """
 
-    database: tuple[str, int, Any] | None
+    database: tuple[str, int, str] | None
     redis: tuple[str, int] | None
     senders: tuple[str, ...]
 
@@ -64,10 +64,11 @@ def _connections(text: str) -> Connections:
     settings = _mapping(_read(text))
     arguments = _mapping(_mapping(settings.get("database")).get("args"))
     database = _address(arguments)
+    senders = settings.get("outbound_federation_restricted_to")
     return Connections(
-        (*database, arguments.get("dbname")) if database else None,
+        (*database, str(arguments.get("dbname"))) if database else None,
         _address(_mapping(settings.get("redis"))),
-        tuple(settings.get("outbound_federation_restricted_to") or ()),
+        tuple(map(str, senders)) if isinstance(senders, list) else (),
     )
 
 
@@ -84,7 +85,7 @@ def _parsed(text: str) -> Any:
 def _read(text: str) -> Any:
     try:
         return yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return None
 
 

@@ -19,7 +19,8 @@ class Rollout:
 
     `wanted` is None for one that is to go, `live` for one that is to come. `current` is the
     ReplicaSet of the live Deployment's template, `old` are the others that still are to have pods.
-    `pods` are the current one's that are to stay, `leaving` all of the process that end.
+    `pods` are the current one's that are to stay, `leaving` all of the process that end, `serving`
+    the revisions of those that are ready and do not.
     """
 
     process: str
@@ -29,6 +30,7 @@ class Rollout:
     old: tuple[Object, ...]
     pods: tuple[Object, ...]
     leaving: tuple[Object, ...] = ()
+    serving: frozenset[str | None] = frozenset()
 
     @property
     def changed(self) -> bool:
@@ -99,14 +101,8 @@ class Rollout:
         """Whether it has served and is to, and no pod is ready."""
         if self.live is None or self.alive or not self.live["spec"].get("replicas", 1):
             return False
-        return self.proven or any(revision_of(each) == self.noted for each in self.old)
-
-    @property
-    def proven(self) -> bool:
-        """Whether pods of the live revision have served; what fails later does not undo that."""
-        if self.live is None or self.noted == NONE_SERVED:
-            return False
-        return _came_up(self.live) or self.ready > 0 or self.noted == revision_of(self.live)
+        # Kubernetes tells of the live revision only, and of that not whether it had any pods.
+        return _came_up(self.live) if self.noted is None else self.noted != NONE_SERVED
 
     @property
     def disturbed(self) -> bool:
@@ -115,15 +111,13 @@ class Rollout:
 
     @property
     def taken_back(self) -> bool:
-        """Whether who serves is as wanted, and all that ends has never served."""
-        if self.changed:
-            others = {revision_of(each) for each in self.old} - {revision_of(self.wanted or {})}
-            return not (self.proven or others or self.fresh)
-        return self.live is not None and self.noted == revision_of(self.live)
+        """Whether who serves, or did last, is as wanted, and all that ends has never served."""
+        last = self.serving or {self.noted}
+        return self.wanted is not None and last == {revision_of(self.wanted)}
 
     @property
     def noted(self) -> str | None:
-        """Which revision served before the live one: Kubernetes forgets it with the next one."""
+        """Which revision served last, by the note on the Deployment (`plan.memory`), if any."""
         annotations = self.live["metadata"].get("annotations", {}) if self.live else {}
         return annotations.get(SERVED_ANNOTATION)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from homeserver_operator.api.names import PROCESS_LABEL, TEMPLATE_HASH_LABEL
-from homeserver_operator.api.observed import controller_of, is_synapse
+from homeserver_operator.api.names import PROCESS_LABEL, REVISION_LABEL, TEMPLATE_HASH_LABEL
+from homeserver_operator.api.observed import controller_of, is_ready, is_synapse
 from homeserver_operator.api.spec import HomeServer
 from homeserver_operator.api.world import Object, World
 from homeserver_operator.plan.rollout import Rollout
@@ -66,7 +66,12 @@ def _rollout(
         and controller_of(pod) == current["metadata"]["uid"]
         and "deletionTimestamp" not in pod["metadata"]
     )
-    return Rollout(process, wanted, live, current, old, pods, leaving)
+    serving = frozenset(
+        pod["metadata"].get("labels", {}).get(REVISION_LABEL)
+        for pod in its_pods
+        if is_ready(pod) and pod not in leaving
+    )
+    return Rollout(process, wanted, live, current, old, pods, leaving, serving)
 
 
 def synapse_pods(world: World) -> Iterator[Object]:

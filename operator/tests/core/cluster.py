@@ -194,11 +194,13 @@ class FakeCluster:
         self.references.pop(order.key, None)
 
     def _amend(self, order: Amend) -> None:
-        assert order.metadata.keys() == {"ownerReferences"}, "nobody wipes records here"
+        assert order.metadata.keys() <= {"ownerReferences", "annotations"}, "nobody wipes records"
         metadata = self.live[order.key]["metadata"]
         if metadata["uid"] != order.uid:
             raise RefusedError(f"{order.key}: decided on another object")
-        metadata.update(copied(order.metadata))
+        fresh = copied(order.metadata)
+        annotations = {**metadata.get("annotations", {}), **fresh.pop("annotations", {})}
+        metadata.update(fresh, annotations=annotations)
 
     def _scale(self, order: Scale) -> None:
         if order.key.kind == "ReplicaSet":

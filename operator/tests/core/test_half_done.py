@@ -1,5 +1,6 @@
 """New pods stand beside the old ones when the plan is held again, and then nobody is ready."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,17 @@ from tests.core.scenario import Scenario, running
 from tests.core.test_held import AT_NIGHT, DOWN, EDITS, LOUDER, MANUAL, MORE_WRITERS, bring_down
 from tests.core.worlds import ALL, USUAL, usual
 
-from homeserver_operator.api.names import SERVED_ANNOTATION
+from homeserver_operator.api.names import (
+    NONE_SERVED,
+    REVISION_LABEL,
+    ROLE_LABEL,
+    SERVED_ANNOTATION,
+)
 from homeserver_operator.api.world import ObjectKey
 
 IN_THE_WINDOW, AFTER_IT = "2026-02-03T22:30:00Z", "2026-02-03T23:30:00Z"
 QUIET = {"logLevel": "ERROR"}
+SYNAPSE = {"main", "worker"}
 NEW = {"rosebud-persister-1"}
 ALL_AT_ONCE = 10
 LOGIN = {"name": "login", "replicas": 0, "serves": ["login"]}
@@ -49,6 +56,16 @@ def warm_up(scenario: Scenario) -> None:
     for key, live in scenario.cluster.live.items():
         if key.kind == "Pod":
             live["status"]["containerStatuses"][0]["started"] = True
+
+
+def serve(scenario: Scenario, process: str, pod: str) -> None:
+    """One pod of a process is ready."""
+    live = scenario.cluster.live
+    live[ObjectKey("Pod", pod)]["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    live[ObjectKey("Deployment", f"rosebud-{process}")]["status"] |= {
+        "readyReplicas": 1,
+        "conditions": [{"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}],
+    }
 
 
 def stays(scenario: Scenario, down: set[str]) -> None:
@@ -206,14 +223,73 @@ def test_a_move_to_a_host_that_is_not_there_is_mended_without_being_asked_for(
     assert scenario.condition("Ready")["status"] == "True"
 
 
-def test_what_is_remembered_is_written_with_the_edit_and_changes_nothing_later() -> None:
-    scenario = running(body=usual())
-    scenario.edit(**LOUDER)
+def test_an_edit_waits_that_is_seen_as_soon_as_somebody_serves() -> None:
+    """Nothing of the template is written any more then, and it is remembered all the same."""
+    body = usual()
+    spec = {**body["spec"], "restartPolicy": MANUAL, "workers": [*USUAL, LOGIN]}
+    scenario = running(body={**body, "spec": spec})
+    scenario.cluster.controllers.enters = False
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3}])
+    scenario.step()
+    scenario.cluster.controllers.enters = True
+    scenario.cluster.settle()
+    mend = {"resources": {"limits": {"memory": "2Gi"}}}
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **mend}])
+    stays(scenario, {"login"})
+
+
+def handed_over(edit: dict[str, Any], ended: int | None = None) -> Scenario:
+    """Old pods are told to end, all or so many processes', and no new one serves yet."""
+    scenario = begun(MANUAL, edit)
+    warm_up(scenario)
+    while not (plan := scenario.decide().plan).scales:
+        scenario.step()
+        scenario.cluster.settle()
+    scenario.cluster.execute(replace(plan, scales=plan.scales[:ended]))
+    scenario.cluster.settle()
+    return scenario
+
+
+def test_an_edit_waits_while_nobody_serves_yet_after_a_hand_over() -> None:
+    scenario = handed_over(MORE_WRITERS)
+    assert not scenario.cluster.live[ObjectKey("Deployment", "rosebud-main")]["status"][
+        "readyReplicas"
+    ]
+    scenario.edit(**{**MORE_WRITERS, **QUIET})
+    stays(scenario, ALL)
+
+
+def test_a_hand_over_that_has_only_begun_is_taken_back_without_being_asked_for() -> None:
+    """By its revision, who was told to end already is as he was."""
+    scenario = handed_over(MORE_WRITERS, ended=2)
+    scenario.edit(workers=USUAL)
+    scenario.cluster.controllers.enters = True
     scenario.converge()
-    deployments = scenario.cluster.world.of_kind("Deployment")
-    noted = {
-        name.removeprefix("rosebud-")
-        for name, each in deployments.items()
-        if SERVED_ANNOTATION in each["metadata"]["annotations"]
-    }
-    assert noted == ALL
+    assert scenario.condition("Ready")["status"] == "True"
+
+
+def test_a_new_group_of_which_only_some_ever_served_waits_as_well() -> None:
+    body = usual()
+    scenario = running(body={**body, "spec": {**body["spec"], "restartPolicy": MANUAL}})
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3}])
+    scenario.step()
+    scenario.cluster.settle()
+    bring_down(scenario, {"login"})
+    pod = next(name for name in scenario.cluster.world.of_kind("Pod") if "login" in name)
+    serve(scenario, "login", pod)
+    scenario.step()
+    mend = {"resources": {"limits": {"memory": "2Gi"}}}
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **mend}])
+    stays(scenario, {"login"})
+
+
+def test_which_revision_served_last_is_noted() -> None:
+    scenario = running(body=usual())
+    for edit in ({}, LOUDER, {"workers": [*USUAL, LOGIN]}):
+        scenario.edit(**edit)
+        scenario.converge()
+        for key, live in scenario.cluster.live.items():
+            if key.kind == "Deployment" and live["metadata"]["labels"][ROLE_LABEL] in SYNAPSE:
+                served = live["spec"]["template"]["metadata"]["labels"][REVISION_LABEL]
+                expected = served if live["spec"]["replicas"] else NONE_SERVED
+                assert live["metadata"]["annotations"][SERVED_ANNOTATION] == expected

@@ -11,12 +11,7 @@ from tests.core.cluster import owners_of_replicas
 from tests.core.scenario import Scenario
 from tests.core.strategies import USERS_SECRETS, Spec, resource
 
-from homeserver_operator.api.names import (
-    APPLIED_ANNOTATION,
-    FIELD_MANAGER,
-    REVISION_LABEL,
-    SERVED_ANNOTATION,
-)
+from homeserver_operator.api.names import FIELD_MANAGER, REVISION_LABEL
 from homeserver_operator.api.roles import SINGLE_RUNNER
 from homeserver_operator.api.spec import parse
 from homeserver_operator.api.world import Object
@@ -147,10 +142,7 @@ def test_a_changed_homeserver_is_the_same_as_a_fresh_one(first: Spec, then: Spec
 
 
 def comparable(told: Scenario) -> dict[str, Any]:
-    """All but pods, by name.
-
-    Without what a scaler may own, what tells incarnations apart, and what was before.
-    """
+    """All but pods, by name; what a scaler may own and what tells incarnations apart left out."""
     state = {}
     for key, found in told.cluster.world.children.items():
         if key.kind == "Pod":
@@ -161,10 +153,6 @@ def comparable(told: Scenario) -> dict[str, Any]:
         found["metadata"].pop("managedFields", None)
         if key.kind == "Deployment" and FIELD_MANAGER not in owners:
             del found["spec"]["replicas"]
-        if key.kind == "Deployment":
-            found["metadata"]["annotations"].pop(SERVED_ANNOTATION, None)
-            # The hash of all, the other one among it.
-            del found["metadata"]["annotations"][APPLIED_ANNOTATION]
         for field in ("uid", "generation", "resourceVersion", "creationTimestamp"):
             found["metadata"].pop(field, None)
         state[f"{key.kind}/{key.name}"] = found

@@ -222,14 +222,19 @@ def test_what_leads_to_a_store_that_is_left_comes_back_while_somebody_uses_it(
     assert_as_new(scenario, after)
 
 
-def test_whose_configuration_cannot_be_read_everything_stays_for() -> None:
+@pytest.mark.parametrize(
+    "content",
+    ["a: [b", "a: 2026-13-45", "[x]", "redis: {host: 5}\noutbound_federation_restricted_to: 5"],
+    ids=["no YAML", "no date", "no mapping", "no values of ours"],
+)
+def test_whose_configuration_cannot_be_read_everything_stays_for(content: str) -> None:
     """Somebody has made one by the same name."""
     before, after = EDITS["a Redis of somebody else's"]
     scenario = homeserver(before, approval="Manual")
     edited(scenario, before, after)
     scenario.converge()
     live = scenario.cluster.live[ObjectKey("ConfigMap", files(scenario, "rosebud-main"))]
-    live["data"] = {**live["data"], "homeserver.yaml": "a: [b"}
+    live["data"] = {**live["data"], "homeserver.yaml": content}
     scenario.converge()
     assert scenario.condition("Ready")["reason"] == "ApprovalNeeded"
     assert ObjectKey("Deployment", "rosebud-redis") in scenario.cluster.live
