@@ -61,7 +61,7 @@ def config_map_of(template: Object) -> str | None:
 @lru_cache(maxsize=2048)
 def _connections(text: str) -> Connections:
     """Remembered for more processes than a homeserver has: to read a file takes milliseconds."""
-    settings = _mapping(_read(text))
+    settings = _mapping(_parsed(text))
     arguments = _mapping(_mapping(settings.get("database")).get("args"))
     database = _address(arguments)
     senders = settings.get("outbound_federation_restricted_to")
@@ -79,10 +79,6 @@ def _address(settings: Mapping[str, Any]) -> tuple[str, int] | None:
 
 @lru_cache(maxsize=512)
 def _parsed(text: str) -> Any:
-    return _read(text)
-
-
-def _read(text: str) -> Any:
     try:
         return yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError):

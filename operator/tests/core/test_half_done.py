@@ -9,20 +9,16 @@ from tests.core.scenario import Scenario, running
 from tests.core.test_held import AT_NIGHT, DOWN, EDITS, LOUDER, MANUAL, MORE_WRITERS, bring_down
 from tests.core.worlds import ALL, USUAL, usual
 
-from homeserver_operator.api.names import (
-    NONE_SERVED,
-    REVISION_LABEL,
-    ROLE_LABEL,
-    SERVED_ANNOTATION,
-)
+from homeserver_operator.api.names import NONE_SERVED, REVISION_LABEL, SERVED_ANNOTATION
+from homeserver_operator.api.observed import is_synapse
 from homeserver_operator.api.world import ObjectKey
 
 IN_THE_WINDOW, AFTER_IT = "2026-02-03T22:30:00Z", "2026-02-03T23:30:00Z"
 QUIET = {"logLevel": "ERROR"}
-SYNAPSE = {"main", "worker"}
 NEW = {"rosebud-persister-1"}
 ALL_AT_ONCE = 10
 LOGIN = {"name": "login", "replicas": 0, "serves": ["login"]}
+MEND = {"resources": {"limits": {"memory": "2Gi"}}}
 AUTOSCALED = {
     "name": "login",
     "serves": ["login"],
@@ -33,11 +29,15 @@ SECRET = ObjectKey("Secret", "login")
 ON = {"credentials": {"secretName": "login"}}
 
 
+def of(**spec: Any) -> dict[str, Any]:
+    """The usual HomeServer with other fields of its spec."""
+    body = usual()
+    return {**body, "spec": {**body["spec"], **spec}}
+
+
 def begun(policy: dict[str, Any], edit: dict[str, Any]) -> Scenario:
     """New pods were made, and are not even warm yet."""
-    body = usual()
-    spec = {**body["spec"], "restartPolicy": {**policy, "maxWarming": ALL_AT_ONCE}}
-    scenario = running(body={**body, "spec": spec})
+    scenario = running(body=of(restartPolicy={**policy, "maxWarming": ALL_AT_ONCE}))
     scenario.edit(**edit)
     scenario.converge()
     scenario.cluster.controllers.starts = scenario.cluster.controllers.enters = False
@@ -156,8 +156,7 @@ def test_who_serves_again_when_an_edit_is_taken_back_is_remembered() -> None:
 
 
 def test_who_never_came_up_is_edited_again_and_again_without_being_asked_for() -> None:
-    body = usual()
-    scenario = Scenario(body={**body, "spec": {**body["spec"], "restartPolicy": MANUAL}})
+    scenario = Scenario(body=of(restartPolicy=MANUAL))
     scenario.cluster.controllers.enters = False
     scenario.step()
     for edit in (LOUDER, QUIET):
@@ -173,17 +172,14 @@ def test_who_never_came_up_is_edited_again_and_again_without_being_asked_for() -
 
 def test_a_group_that_never_came_up_from_none_is_mended_without_being_asked_for() -> None:
     """With no pods at all it was complete, which says nothing of those that came later."""
-    body = usual()
-    spec = {**body["spec"], "restartPolicy": MANUAL, "workers": [*USUAL, LOGIN]}
-    scenario = running(body={**body, "spec": spec})
+    scenario = running(body=of(restartPolicy=MANUAL, workers=[*USUAL, LOGIN]))
     scenario.cluster.controllers.enters = False
     scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3}])
     for _ in range(3):
         scenario.step()
         scenario.cluster.settle()
     before = scenario.templates()
-    mend = {"resources": {"limits": {"memory": "2Gi"}}}
-    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **mend}])
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **MEND}])
     scenario.step()
     assert [name for name, each in scenario.templates().items() if before[name] != each] == [
         "rosebud-login"
@@ -191,13 +187,10 @@ def test_a_group_that_never_came_up_from_none_is_mended_without_being_asked_for(
 
 
 def test_a_group_that_has_come_up_from_none_is_not() -> None:
-    body = usual()
-    spec = {**body["spec"], "restartPolicy": MANUAL, "workers": [*USUAL, LOGIN]}
-    scenario = running(body={**body, "spec": spec})
+    scenario = running(body=of(restartPolicy=MANUAL, workers=[*USUAL, LOGIN]))
     scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3}])
     scenario.converge()
-    mend = {"resources": {"limits": {"memory": "2Gi"}}}
-    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **mend}])
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **MEND}])
     stays(scenario, {"login"})
 
 
@@ -225,16 +218,13 @@ def test_a_move_to_a_host_that_is_not_there_is_mended_without_being_asked_for(
 
 def test_an_edit_waits_that_is_seen_as_soon_as_somebody_serves() -> None:
     """Nothing of the template is written any more then, and it is remembered all the same."""
-    body = usual()
-    spec = {**body["spec"], "restartPolicy": MANUAL, "workers": [*USUAL, LOGIN]}
-    scenario = running(body={**body, "spec": spec})
+    scenario = running(body=of(restartPolicy=MANUAL, workers=[*USUAL, LOGIN]))
     scenario.cluster.controllers.enters = False
     scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3}])
     scenario.step()
     scenario.cluster.controllers.enters = True
     scenario.cluster.settle()
-    mend = {"resources": {"limits": {"memory": "2Gi"}}}
-    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **mend}])
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **MEND}])
     stays(scenario, {"login"})
 
 
@@ -269,8 +259,7 @@ def test_a_hand_over_that_has_only_begun_is_taken_back_without_being_asked_for()
 
 
 def test_a_new_group_of_which_only_some_ever_served_waits_as_well() -> None:
-    body = usual()
-    scenario = running(body={**body, "spec": {**body["spec"], "restartPolicy": MANUAL}})
+    scenario = running(body=of(restartPolicy=MANUAL))
     scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3}])
     scenario.step()
     scenario.cluster.settle()
@@ -278,8 +267,7 @@ def test_a_new_group_of_which_only_some_ever_served_waits_as_well() -> None:
     pod = next(name for name in scenario.cluster.world.of_kind("Pod") if "login" in name)
     serve(scenario, "login", pod)
     scenario.step()
-    mend = {"resources": {"limits": {"memory": "2Gi"}}}
-    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **mend}])
+    scenario.edit(workers=[*USUAL, {**LOGIN, "replicas": 3, **MEND}])
     stays(scenario, {"login"})
 
 
@@ -289,7 +277,7 @@ def test_which_revision_served_last_is_noted() -> None:
         scenario.edit(**edit)
         scenario.converge()
         for key, live in scenario.cluster.live.items():
-            if key.kind == "Deployment" and live["metadata"]["labels"][ROLE_LABEL] in SYNAPSE:
+            if key.kind == "Deployment" and is_synapse(live):
                 served = live["spec"]["template"]["metadata"]["labels"][REVISION_LABEL]
                 expected = served if live["spec"]["replicas"] else NONE_SERVED
                 assert live["metadata"]["annotations"][SERVED_ANNOTATION] == expected

@@ -146,8 +146,14 @@ def endpoint(pod: Object) -> Endpoint:
 
 
 def settings_of(pod: Object, maps: Any) -> dict[str, Any]:
-    (name,) = (v["configMap"]["name"] for v in pod["spec"]["volumes"] if v["name"] == "process")
-    return parsed(maps[name]["data"]["homeserver.yaml"])
+    return parsed(maps[files(pod)]["data"]["homeserver.yaml"])
+
+
+def files(template: Object) -> str:
+    """The ConfigMap of a template's, or a pod's, process."""
+    volumes = template["spec"]["volumes"]
+    (name,) = (v["configMap"]["name"] for v in volumes if v["name"] == "process")
+    return str(name)
 
 
 @cache
@@ -175,12 +181,6 @@ def test_nobody_is_cut_off_while_it_waits(title: str) -> None:
     scenario.approve()
     assert not {each for _ in rounds(scenario) for each in cut_off(scenario)}
     assert_as_new(scenario, after)
-
-
-def files(scenario: Scenario, deployment: str) -> str:
-    volumes = scenario.templates()[deployment]["spec"]["volumes"]
-    (name,) = (v["configMap"]["name"] for v in volumes if v["name"] == "process")
-    return str(name)
 
 
 def assert_as_new(scenario: Scenario, spec: dict[str, Any]) -> None:
@@ -233,7 +233,9 @@ def test_whose_configuration_cannot_be_read_everything_stays_for(content: str) -
     scenario = homeserver(before, approval="Manual")
     edited(scenario, before, after)
     scenario.converge()
-    live = scenario.cluster.live[ObjectKey("ConfigMap", files(scenario, "rosebud-main"))]
+    live = scenario.cluster.live[
+        ObjectKey("ConfigMap", files(scenario.templates()["rosebud-main"]))
+    ]
     live["data"] = {**live["data"], "homeserver.yaml": content}
     scenario.converge()
     assert scenario.condition("Ready")["reason"] == "ApprovalNeeded"
@@ -246,7 +248,7 @@ def test_of_whom_nothing_is_known_everything_stays() -> None:
     scenario = homeserver(before, approval="Manual")
     edited(scenario, before, after)
     scenario.converge()
-    scenario.cluster.forget(ObjectKey("ConfigMap", files(scenario, "rosebud-main")))
+    scenario.cluster.forget(ObjectKey("ConfigMap", files(scenario.templates()["rosebud-main"])))
     scenario.converge()
     pods = scenario.cluster.world.of_kind("Pod")
     policies = [*scenario.cluster.world.of_kind("NetworkPolicy").values()]
